@@ -1,0 +1,166 @@
+// Every setting of every process: name, check, default and meaning in one list, from which the README's table is
+// made. A main.ts loads it once from the environment; what comes out is validated and frozen. An unknown name in one
+// of our families is an error, since a misspelt setting that silently does nothing is worse than none.
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import { ConfigError } from './errors.ts'
+
+const int = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
+const num = (min: number, max: number) => z.coerce.number().min(min).max(max)
+const text = z.string().trim()
+const port = int(0, 65_535)
+const file = text.min(1)
+/** host:port, comma separated. */
+const brokers = text.regex(/^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/, 'expected host:port, several separated by commas')
+
+interface Setting {
+  readonly check: z.ZodType
+  /** As it would stand in the environment; undefined: not set. */
+  readonly default: string | undefined
+  readonly doc: string
+  /** Its value may also come from the file that NAME_FILE names, and it is never shown. */
+  readonly secret?: true
+}
+
+const setting = <T extends z.ZodType>(check: T, fallback: string, doc: string) => ({ check, default: fallback, doc })
+const optional = <T extends z.ZodType>(check: T, doc: string) => ({ check: check.optional(), default: undefined, doc })
+const secret = (doc: string) => ({ check: text.min(1).optional(), default: undefined, doc, secret: true as const })
+
+export const SETTINGS = {
+  // Where things are
+  KAFKA_BROKERS: setting(brokers, '127.0.0.1:9092', 'Brokers to begin with, host:port, comma separated.'),
+  KAFKA_TLS_CA_FILE: optional(file, 'PEM file of the authority that signed the brokers’ certificates; turns TLS on.'),
+  KAFKA_TLS_CERT_FILE: optional(file, 'PEM file of the client certificate.'),
+  KAFKA_TLS_KEY_FILE: optional(file, 'PEM file of the client certificate’s key.'),
+  KAFKA_SASL_MECHANISM: optional(z.enum(['plain', 'scram-sha-256', 'scram-sha-512']), 'SASL mechanism; none if not set.'),
+  KAFKA_SASL_USERNAME: optional(text.min(1), 'SASL user.'),
+  KAFKA_SASL_PASSWORD: secret('SASL password.'),
+  REGISTRY_URL: setting(z.url(), 'http://127.0.0.1:8081', 'Schema registry, Confluent’s REST API.'),
+  REDIS_URL: optional(z.url(), 'Redis for the query API’s cache; without it the in-process cache serves alone.'),
+  STORE: setting(z.enum(['sqlite']), 'sqlite', 'Which store the sink writes and the query API reads.'),
+  SQLITE_FILE: setting(file, '.plumbline/store.sqlite', 'File of the embedded store.'),
+  DATA_DIR: setting(file, '.plumbline', 'Folder of write-ahead logs and other local state.'),
+  // How they talk
+  LISTEN_HOST: setting(text.min(1), '127.0.0.1', 'Address to listen on. Anything but loopback needs API_TOKEN.'),
+  API_TOKEN: secret('Bearer token that every HTTP request must carry; required off loopback.'),
+  QUERY_API_PORT: setting(port, '8080', 'Port of the query API.'),
+  REGISTRY_PORT: setting(port, '8081', 'Port of the local schema registry.'),
+  PRODUCERS_PORT: setting(port, '8082', 'Port of the producers: POST /readings, health, metrics.'),
+  STREAM_JOBS_PORT: setting(port, '8083', 'Port of the stream jobs: health, metrics.'),
+  SINKS_PORT: setting(port, '8084', 'Port of the sinks: health, metrics.'),
+  LOG_LEVEL: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error']), 'info', 'Least level that is logged.'),
+  TOPIC_PARTITIONS: setting(int(1, 1024), '6', 'Partitions of the data topics when they are created.'),
+  TOPIC_REPLICATION: setting(int(1, 9), '1', 'Replicas of every topic when it is created.'),
+  // Producers
+  FLEET_NODES: setting(int(0, 10_000), '20', 'Simulated nodes; 0: none.'),
+  FLEET_SENSORS: setting(int(1, 1_000_000), '200', 'Simulated sensors, shared among the nodes.'),
+  FLEET_RATE_HZ: setting(num(0.001, 1_000), '10', 'Samples per sensor and second.'),
+  FLEET_SEED: setting(int(0, 2 ** 31 - 1), '1', 'Seed of the fleet; the same seed gives the same readings.'),
+  FLEET_OUT_OF_ORDER: setting(num(0, 0.5), '0.02', 'Share of readings that are sent late, out of order.'),
+  FLEET_DUPLICATES: setting(num(0, 0.5), '0.007', 'Share of readings that are sent twice.'),
+  FLEET_BURST_FACTOR: setting(num(1, 100), '1', 'Rate during a burst, as a multiple; 1: no bursts.'),
+  FLEET_BURST_MS: setting(int(1, 3_600_000), '10000', 'Length of a burst, ms.'),
+  FLEET_BURST_EVERY_MS: setting(int(1, 86_400_000), '60000', 'Time between the beginnings of bursts, ms.'),
+  FLEET_ANOMALIES: setting(num(0, 0.1), '0.0005', 'Share of readings into which an outlier is put.'),
+  WAL_SEGMENT_BYTES: setting(int(4_096, 2 ** 30), '8388608', 'Size at which a WAL segment is closed, bytes.'),
+  WAL_MAX_BYTES: setting(int(65_536, 2 ** 40), '1073741824', 'Bound of one WAL on disk, bytes; at it new readings are refused.'),
+  WAL_FSYNC_MS: setting(int(0, 60_000), '100', 'How often the WAL is forced to disk, ms; 0: before every acknowledgement.'),
+  RING_CAPACITY: setting(int(16, 10_000_000), '20000', 'Readings that a node keeps in memory until they are acknowledged.'),
+  FAULT_DROP_PROBABILITY: setting(num(0, 1), '0', 'Probability that a send is dropped (fault injection).'),
+  FAULT_ACK_DELAY_MS: setting(int(0, 60_000), '0', 'Delay added to every acknowledgement, ms (fault injection).'),
+  FAULT_CLOCK_STEP_MS: setting(int(-3_600_000, 3_600_000), '0', 'Step put into the wall clock of every node after 10 s, ms (fault injection).'),
+  HTTP_BODY_BYTES: setting(int(1_024, 2 ** 28), '8388608', 'Largest body of POST /readings, bytes.'),
+  // Refine
+  REFINE_GROUP: setting(text.regex(/^[\w.-]{1,100}$/), 'refine', 'Consumer group of refine.'),
+  REFINE_COMMIT_MS: setting(int(1, 10_000), '100', 'Longest time that readings wait for their transaction, ms.'),
+  REFINE_GAP_TIMEOUT_MS: setting(int(1, 3_600_000), '2000', 'How long an early reading waits for the missing ones, ms of arrival time.'),
+  REFINE_GAP_BUFFER: setting(int(1, 65_536), '64', 'Early readings kept per sensor.'),
+  REFINE_HOLD_BACK_MS: setting(int(1, 3_600_000), '2000', 'How long a reading without seq is held back to be put in order, ms of arrival time.'),
+  REFINE_HOLD_BACK_BUFFER: setting(int(1, 65_536), '256', 'Readings without seq held back per sensor.'),
+  REFINE_FUTURE_MS: setting(int(0, 86_400_000), '300000', 'How far event time may be ahead of arrival time, ms; beyond it a reading is dead-lettered.'),
+  REFINE_SNAPSHOT_MS: setting(int(100, 3_600_000), '10000', 'Longest time between snapshots, ms.'),
+  REFINE_SNAPSHOT_RECORDS: setting(int(100, 100_000_000), '100000', 'Records after which a snapshot is due.'),
+  REFINE_SESSION_MS: setting(int(1_000, 300_000), '10000', 'Time after which a silent member loses its partitions, ms.'),
+  DETECTOR_Z: setting(num(0.1, 1_000), '3', 'Absolute z-score that makes an anomaly.'),
+  DETECTOR_WINDOW: setting(int(2, 100_000), '300', 'Samples per metric that the z-score looks back on.'),
+  DETECTOR_MIN_SAMPLES: setting(int(2, 100_000), '30', 'Samples before the first z-score.'),
+  // Sinks and query
+  SINK_GROUP: setting(text.regex(/^[\w.-]{1,100}$/), 'sink', 'Consumer group of the sink.'),
+  SINK_LINGER_MS: setting(int(1, 10_000), '100', 'Longest time that rows wait for their batch, ms.'),
+  QUERY_STALENESS_MS: setting(int(100, 3_600_000), '5000', 'Staleness bound of every answer, ms, unless the client asks for another.'),
+} satisfies Record<string, Setting>
+
+type Settings = typeof SETTINGS
+export type SettingName = keyof Settings
+export type Config = { readonly [K in SettingName]: z.output<Settings[K]['check']> }
+
+/** Names that begin like ours but belong to Kafka's own scripts. */
+const FOREIGN = new Set(['KAFKA_HOME', 'KAFKA_OPTS', 'KAFKA_HEAP_OPTS', 'KAFKA_LOG4J_OPTS', 'KAFKA_JMX_OPTS', 'KAFKA_JVM_PERFORMANCE_OPTS', 'KAFKA_GC_LOG_OPTS'])
+const FAMILIES = [...new Set(Object.keys(SETTINGS).map((name) => name.slice(0, name.indexOf('_') + 1)))].filter(
+  (family) => !['', 'LOG_', 'API_', 'DATA_', 'LISTEN_', 'HTTP_', 'TOPIC_'].includes(family),
+)
+
+/**
+ * The configuration of a process.
+ * @param env the environment, read by main.ts
+ * @throws ConfigError naming every unknown or unacceptable variable
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const problems: string[] = unknownNames(env)
+  const values: Record<string, unknown> = {}
+  for (const [name, declared] of Object.entries(SETTINGS) as [SettingName, Setting][]) {
+    const given = valueOf(name, declared, env, problems)
+    const parsed = declared.check.safeParse(given === '' ? declared.default : (given ?? declared.default))
+    if (parsed.success) values[name] = parsed.data
+    else {
+      const shown = declared.secret ? '' : ` is ${JSON.stringify(given)}:`
+      problems.push(`${name}${shown} ${parsed.error.issues.map((issue) => issue.message).join('; ')}`)
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(`configuration: ${problems.join('\n  ')}`)
+  const config = Object.freeze(values) as Config
+  checkTogether(config)
+  return config
+}
+
+function valueOf(name: string, declared: Setting, env: Readonly<Record<string, string | undefined>>, problems: string[]): string | undefined {
+  const path = declared.secret ? env[`${name}_FILE`] : undefined
+  if (path === undefined) return env[name]
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch {
+    problems.push(`${name}_FILE: the file cannot be read`)
+    return undefined
+  }
+}
+
+function unknownNames(env: Readonly<Record<string, string | undefined>>): string[] {
+  const known = new Set<string>(Object.keys(SETTINGS))
+  const secretFiles = new Set(Object.entries(SETTINGS).flatMap(([name, declared]) => ('secret' in declared ? [`${name}_FILE`] : [])))
+  return Object.keys(env)
+    .filter((name) => FAMILIES.some((family) => name.startsWith(family)))
+    .filter((name) => !known.has(name) && !secretFiles.has(name) && !FOREIGN.has(name))
+    .map((name) => `${name} is not a setting of Plumbline; see the table in README.md`)
+}
+
+const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
+
+function checkTogether(config: Config): void {
+  if (!LOOPBACK.has(config.LISTEN_HOST) && config.API_TOKEN === undefined)
+    throw new ConfigError(`LISTEN_HOST is ${config.LISTEN_HOST}, which is not loopback: set API_TOKEN or API_TOKEN_FILE`)
+  if (config.KAFKA_SASL_MECHANISM !== undefined && (config.KAFKA_SASL_USERNAME === undefined || config.KAFKA_SASL_PASSWORD === undefined))
+    throw new ConfigError('KAFKA_SASL_MECHANISM needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE)')
+  if ((config.KAFKA_TLS_CERT_FILE === undefined) !== (config.KAFKA_TLS_KEY_FILE === undefined))
+    throw new ConfigError('KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE belong together')
+  if (config.DETECTOR_MIN_SAMPLES > config.DETECTOR_WINDOW)
+    throw new ConfigError('DETECTOR_MIN_SAMPLES must not exceed DETECTOR_WINDOW')
+}
+
+/** The README's table, in Markdown. */
+export function settingsTable(): string {
+  const rows = (Object.entries(SETTINGS) as [string, Setting][]).map(([name, { default: value, doc, secret: hidden }]) => {
+    const shown = hidden ? `none; or \`${name}_FILE\`` : value === undefined ? 'none' : `\`${value}\``
+    return `| \`${name}\` | ${shown} | ${doc} |`
+  })
+  return ['| variable | default | meaning |', '|---|---|---|', ...rows].join('\n')
+}

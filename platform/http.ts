@@ -1,0 +1,97 @@
+// The HTTP surface that every process has: health, readiness, metrics, errors as problem+json (RFC 9457), and a
+// bearer token where one is set. Rooms add their own routes between `createApp` and `listen`.
+import { timingSafeEqual } from 'node:crypto'
+import { createServer, type Server } from 'node:http'
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express'
+import { InputError, messageOf, PlumblineError } from './errors.ts'
+import type { Health } from './health.ts'
+import type { Logger } from './log.ts'
+import type { Registry } from './metrics.ts'
+
+export interface AppOptions {
+  readonly health: Health
+  readonly metrics: Registry
+  readonly log: Logger
+  /** Required of every request when set. */
+  readonly token: string | undefined
+}
+
+export interface Problem {
+  readonly status: number
+  readonly title: string
+  readonly detail: string
+  /** Anything else that helps: the field, the limit, the lines. */
+  readonly [member: string]: unknown
+}
+
+/** Sends an error as application/problem+json. */
+export function sendProblem(response: Response, problem: Problem): void {
+  response.status(problem.status).type('application/problem+json').send(JSON.stringify({ type: 'about:blank', ...problem }))
+}
+
+export function createApp({ health, metrics, token }: AppOptions): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  if (token !== undefined) app.use(requireToken(token))
+  app.get('/healthz', (_request, response) => void response.json({ live: true }))
+  app.get('/readyz', (_request, response) => {
+    const readiness = health.readiness()
+    response.status(readiness.ready ? 200 : 503).json(readiness)
+  })
+  app.get('/metrics', async (_request, response) => {
+    response.type(metrics.contentType).send(await metrics.metrics())
+  })
+  return app
+}
+
+function requireToken(token: string): RequestHandler {
+  const expected = Buffer.from(`Bearer ${token}`)
+  return (request, response, next) => {
+    const given = Buffer.from(request.get('authorization') ?? '')
+    if (given.length === expected.length && timingSafeEqual(given, expected)) next()
+    else {
+      response.set('WWW-Authenticate', 'Bearer')
+      sendProblem(response, { status: 401, title: 'Unauthorized', detail: 'send the header "Authorization: Bearer <API_TOKEN>"' })
+    }
+  }
+}
+
+/** Adds the last handlers (unknown path, errors) and listens. Port 0 takes a free one. */
+export async function listen(app: Express, host: string, port: number, log: Logger): Promise<{ server: Server; port: number; close(): Promise<void> }> {
+  app.use((request, response) => {
+    sendProblem(response, { status: 404, title: 'Not Found', detail: `there is no ${request.method} ${request.path}` })
+  })
+  app.use(errorHandler(log))
+  const server = createServer(app)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const inUse = error.code === 'EADDRINUSE'
+      reject(inUse ? new PlumblineError('PORT_IN_USE', `port ${port} on ${host} is in use: stop what listens there or choose another port`, { cause: error }) : error)
+    })
+    server.listen(port, host, resolve)
+  })
+  const address = server.address()
+  const close = async (): Promise<void> => {
+    server.closeIdleConnections()
+    await new Promise<void>((resolve) => server.close(() => resolve()))
+  }
+  return { server, port: typeof address === 'object' && address !== null ? address.port : port, close }
+}
+
+const errorHandler =
+  (log: Logger): ErrorRequestHandler =>
+  (error: unknown, _request, response, next) => {
+    if (response.headersSent) return next(error)
+    if (error instanceof InputError) {
+      return sendProblem(response, { status: 400, title: 'Bad Request', detail: error.message, code: error.code, field: error.field })
+    }
+    const status = statusOf(error)
+    if (status >= 500) log.error({ err: error }, 'request failed')
+    sendProblem(response, { status, title: status < 500 ? 'Bad Request' : 'Internal Server Error', detail: status < 500 ? messageOf(error) : 'the request failed; the log says why' })
+  }
+
+/** Body parsers and the router mark the client's mistakes with a 4xx status. */
+function statusOf(error: unknown): number {
+  const status = (error as { status?: unknown }).status
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : 500
+}

@@ -1,0 +1,153 @@
+// What Plumbline needs of Kafka, and nothing else. Rooms know this file; only kafkajs.ts knows the client, and the
+// simulator's in-memory broker implements the same interface. Everything is per batch: a record never costs a
+// promise, a closure or an object.
+//
+// Offsets are JavaScript numbers: exact up to 2^53, which is more than one partition can hold.
+import type { RecordBatchBuilder } from './record-batch-builder.ts'
+import type { RecordBatchView } from './record-batch-view.ts'
+
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** Records to append to one partition. */
+export interface OutgoingBatch extends TopicPartition {
+  readonly records: RecordBatchBuilder
+}
+
+/** What one fetch brought of one partition; aborted transactions and control markers are already left out. */
+export interface FetchedBatch extends TopicPartition {
+  readonly views: readonly RecordBatchView[]
+  /** Offset to read next: behind everything in this batch, left-out records included. */
+  readonly nextOffset: number
+  /** End of what may be read (last stable offset when reading committed), for lag. */
+  readonly endOffset: number
+}
+
+/** A producer without transactions: at least once, so whoever reads must deduplicate. */
+export interface Producer {
+  /**
+   * Appends every batch; at most one batch per partition in a call. Resolves with each batch's first offset once all
+   * in-sync replicas have it. Rejects with KafkaError; then any subset may have been written.
+   */
+  send(batches: readonly OutgoingBatch[]): Promise<number[]>
+  close(): Promise<void>
+}
+
+/**
+ * A transactional producer with one owner at a time. After any rejected call it must be closed and replaced: its
+ * outcome is in doubt, and only fencing plus reading the committed offset tells.
+ */
+export interface TransactionalProducer {
+  /** Ends the former owner's transaction and fences it. Must be awaited before reading committed offsets. */
+  fence(): Promise<void>
+  begin(): Promise<Transaction>
+  close(): Promise<void>
+}
+
+export interface Transaction {
+  /** Appends to several partitions at once; resolves with each batch's first offset. */
+  send(batches: readonly OutgoingBatch[]): Promise<number[]>
+  /** Commits the group's offset of a partition with this transaction. `metadata` is kept beside it, at most 4 KiB. */
+  sendOffset(group: string, at: TopicPartition, offset: number, metadata: string): Promise<void>
+  commit(): Promise<void>
+  abort(): Promise<void>
+}
+
+export interface CommittedOffset {
+  readonly offset: number
+  readonly metadata: string
+}
+
+export interface OffsetRange {
+  /** First offset still kept. */
+  readonly start: number
+  /** Offset behind the last stable record. */
+  readonly end: number
+}
+
+export interface Admin {
+  /** Creates what is missing and brings settings of existing topics to the declared ones. */
+  ensureTopics(topics: readonly TopicDeclaration[]): Promise<void>
+  listTopics(): Promise<string[]>
+  partitionCount(topic: string): Promise<number>
+  /** Start and end of every partition, by partition number. */
+  offsetRanges(topic: string): Promise<OffsetRange[]>
+  /** Committed offsets by partition number; null where there is none. */
+  committedOffsets(group: string, topic: string): Promise<(CommittedOffset | null)[]>
+}
+
+export interface TopicDeclaration {
+  readonly name: string
+  readonly partitions: number
+  readonly configs: Readonly<Record<string, string>>
+}
+
+/** Tells the handler of a batch about its surroundings. */
+export interface BatchContext {
+  /** True when the partition was taken away or sought elsewhere since this batch was fetched. */
+  isStale(): boolean
+  /** Keeps the membership alive during long work. */
+  heartbeat(): Promise<void>
+}
+
+export interface ConsumerHandlers {
+  /**
+   * The group has settled; called synchronously, before anything is fetched. All assigned partitions are paused:
+   * seek and resume each when it is ready.
+   */
+  onAssigned(partitions: readonly TopicPartition[], generation: number): void
+  /** Work through one batch. Called concurrently for different partitions, never for the same one. */
+  onBatch(batch: FetchedBatch, context: BatchContext): Promise<void>
+  /** The broker has confirmed membership. */
+  onHeartbeat?(): void
+  /** The consumer has ended for good and must be rebuilt. */
+  onCrash(error: Error): void
+}
+
+/** A member of a consumer group. It never commits offsets by itself. */
+export interface GroupConsumer {
+  run(handlers: ConsumerHandlers): Promise<void>
+  seek(at: TopicPartition, offset: number): void
+  pause(at: TopicPartition): void
+  resume(at: TopicPartition): void
+  /** Commits offsets outside of transactions (for sinks, whose truth is the store). */
+  commit(at: TopicPartition, offset: number): Promise<void>
+  close(): Promise<void>
+}
+
+/** Bounded reads without a group. */
+export interface RangeReader {
+  /**
+   * Reads committed records of [from, to) in order, batch by batch; the last batch may reach beyond `to`.
+   * Rejects with KafkaError OFFSET_OUT_OF_RANGE when `from` is no longer kept.
+   */
+  read(at: TopicPartition, from: number, to: number, onBatch: (batch: FetchedBatch) => void | Promise<void>): Promise<void>
+  close(): Promise<void>
+}
+
+export interface GroupConsumerOptions {
+  readonly group: string
+  readonly topics: readonly string[]
+  /** How long the broker may hold back a fetch to fill it, ms. Bounds the latency that batching adds. */
+  readonly maxWaitMs: number
+  /** The broker answers a fetch as soon as it has this many bytes. */
+  readonly minBytes: number
+  /** Per partition and fetch. */
+  readonly maxBytesPerPartition: number
+  readonly sessionTimeoutMs: number
+}
+
+export interface TransactionalProducerOptions {
+  readonly transactionalId: string
+  readonly transactionTimeoutMs: number
+}
+
+export interface Kafka {
+  admin(): Promise<Admin & { close(): Promise<void> }>
+  producer(): Promise<Producer>
+  transactionalProducer(options: TransactionalProducerOptions): Promise<TransactionalProducer>
+  groupConsumer(options: GroupConsumerOptions): GroupConsumer
+  rangeReader(): Promise<RangeReader>
+}

@@ -1,0 +1,37 @@
+// The frame of every main.ts: one AbortSignal that SIGINT and SIGTERM fire, errors that end the process with a
+// message instead of a stack where the operator can do something, and an exit code that tells the supervisor.
+import { ConfigError, messageOf } from './errors.ts'
+
+/** Exit code of a process that ended because its configuration is wrong: starting it again does not help. */
+export const EXIT_CONFIG = 78
+
+/**
+ * Runs a process to its end.
+ * @param main works until the signal fires, then cleans up and returns
+ */
+export function runMain(main: (signal: AbortSignal) => Promise<void>): void {
+  const controller = new AbortController()
+  const stop = (): void => {
+    // A second signal means that the operator does not want to wait for the clean stop.
+    if (controller.signal.aborted) process.exit(130)
+    controller.abort()
+  }
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+  main(controller.signal).then(
+    () => process.exit(0),
+    (error: unknown) => {
+      const text = error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : messageOf(error)
+      process.stderr.write(`${text}\n`)
+      process.exit(error instanceof ConfigError ? EXIT_CONFIG : 1)
+    },
+  )
+}
+
+/** Resolves when the signal fires. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,22 @@
+// Reads the .avsc files once, as parsed JSON. They stay plain .avsc so that any Avro tool can use them.
+import { readFileSync } from 'node:fs'
+
+export interface AvroField {
+  readonly name: string
+  readonly type: unknown
+  readonly doc?: string
+  readonly default?: unknown
+  readonly [attribute: string]: unknown
+}
+
+export interface AvroRecord {
+  readonly type: 'record'
+  readonly name: string
+  readonly namespace: string
+  readonly fields: readonly AvroField[]
+}
+
+/** The schema in schemas/<name>.avsc. */
+export function loadSchema(name: string): AvroRecord {
+  return JSON.parse(readFileSync(new URL(`./${name}.avsc`, import.meta.url), 'utf8')) as AvroRecord
+}

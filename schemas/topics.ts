@@ -1,0 +1,53 @@
+// The topics of Plumbline, declared once: names, partitions, retention and the schema of their values.
+// `ensureTopics` creates them from here, the registry subjects and the documentation are derived from here.
+
+/** How many partitions a topic gets: `data` follows TOPIC_PARTITIONS, `one` is a single partition. */
+export type Partitioning = 'data' | 'one'
+
+export interface TopicSpec {
+  readonly name: string
+  readonly partitioning: Partitioning
+  /** File in schemas/ that describes the value; null where the value is foreign bytes or JSON. */
+  readonly schema: string | null
+  readonly configs: Readonly<Record<string, string>>
+}
+
+/** A record larger than this is refused by the broker; importers and HTTP refuse it earlier, with a clear error. */
+export const MAX_RECORD_BYTES = 1_048_576
+/** Outputs carry what raw carried plus headers, and several records a batch: room for both. */
+const OUTPUT_BATCH_BYTES = String(8 * MAX_RECORD_BYTES)
+
+const logged = (days: number) => ({
+  'message.timestamp.type': 'LogAppendTime',
+  'retention.ms': String(days * 86_400_000),
+})
+
+export const RAW = 'telemetry.raw'
+export const CLEAN = 'telemetry.clean'
+export const LATE = 'telemetry.late'
+export const ANOMALIES = 'telemetry.anomalies'
+export const EXTENTS = 'telemetry.extents'
+export const DLQ = 'telemetry.dlq'
+export const SNAPSHOTS = 'refine.snapshots'
+export const NODES = 'nodes'
+
+export const TOPICS: readonly TopicSpec[] = [
+  { name: RAW, partitioning: 'data', schema: 'reading', configs: { ...logged(7), 'max.message.bytes': String(MAX_RECORD_BYTES) } },
+  { name: CLEAN, partitioning: 'data', schema: 'reading', configs: { ...logged(7), 'max.message.bytes': OUTPUT_BATCH_BYTES } },
+  { name: LATE, partitioning: 'data', schema: 'reading', configs: { ...logged(7), 'max.message.bytes': OUTPUT_BATCH_BYTES } },
+  { name: ANOMALIES, partitioning: 'data', schema: 'anomaly', configs: { ...logged(30), 'max.message.bytes': OUTPUT_BATCH_BYTES } },
+  { name: EXTENTS, partitioning: 'data', schema: 'extent', configs: logged(7) },
+  { name: DLQ, partitioning: 'data', schema: null, configs: { ...logged(30), 'max.message.bytes': OUTPUT_BATCH_BYTES } },
+  { name: SNAPSHOTS, partitioning: 'data', schema: 'snapshot', configs: { 'cleanup.policy': 'compact', 'max.message.bytes': OUTPUT_BATCH_BYTES, 'segment.bytes': '67108864' } },
+  { name: NODES, partitioning: 'one', schema: 'heartbeat', configs: { 'cleanup.policy': 'compact' } },
+]
+
+/** The topic's declaration. Throws on a name that is not declared: that is a programmer's mistake. */
+export function topicSpec(name: string): TopicSpec {
+  const spec = TOPICS.find((topic) => topic.name === name)
+  if (spec === undefined) throw new Error(`topic ${name} is not declared in schemas/topics.ts`)
+  return spec
+}
+
+/** Confluent's subject of a topic's values (TopicNameStrategy). */
+export const subjectOf = (topic: string): string => `${topic}-value`
