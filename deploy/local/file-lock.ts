@@ -1,0 +1,31 @@
+// A lock between processes that the kernel releases when its holder dies, so that it can't be left behind. Node has no
+// flock; SQLite's exclusive transaction is one, on every system and without a package.
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as delay } from 'node:timers/promises'
+
+const POLL_MS = 200
+const SQLITE_BUSY = 5
+
+/** Runs `work` while no other process holds the lock at `path`; waits for its turn as long as it takes. */
+export async function withFileLock<T>(path: string, work: () => Promise<T>): Promise<T> {
+  mkdirSync(dirname(path), { recursive: true })
+  const lock = new DatabaseSync(path, { timeout: 0 })
+  try {
+    while (!tryLock(lock)) await delay(POLL_MS)
+    return await work()
+  } finally {
+    lock.close()
+  }
+}
+
+function tryLock(lock: DatabaseSync): boolean {
+  try {
+    lock.exec('BEGIN EXCLUSIVE')
+    return true
+  } catch (error) {
+    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) return false
+    throw error
+  }
+}
