@@ -11,7 +11,7 @@ import { messageOf, PlumblineError } from '../../platform/errors.ts'
 import { freePorts } from './free-port.ts'
 import { log4jProperties, serverProperties, STARTED } from './kafka-config.ts'
 import { ensureKafkaJars, type Progress } from './kafka-jars.ts'
-import { supervise, type Supervised } from './supervise.ts'
+import { supervise, tailOf, waitUntil, type Supervised } from './supervise.ts'
 
 export { ensureKafkaJars, type Progress } from './kafka-jars.ts'
 
@@ -96,10 +96,7 @@ export async function startKafka({
     pid: broker.pid,
     exited: broker.exited,
     stop: async () => void (await broker.stop(STOP_TIMEOUT_MS)),
-    kill: async () => {
-      broker.signal('SIGKILL')
-      await broker.exited
-    },
+    kill: broker.kill,
   }
 }
 
@@ -127,27 +124,14 @@ async function format(java: readonly string[], serverFile: string, logDir: strin
 }
 
 async function started(broker: Supervised, logFile: string): Promise<void> {
-  let said = ''
-  const serving = new Promise<true>((resolve) => {
-    const listen = (chunk: Buffer): void => {
-      said = (said + chunk.toString()).slice(-4_000)
-      if (said.includes(STARTED)) resolve(true)
-    }
-    broker.stdout.on('data', listen)
-    broker.stderr.on('data', listen)
-  })
-  const timeout = new AbortController()
-  const outcome = await Promise.race([
-    serving,
-    broker.exited,
-    delay(START_TIMEOUT_MS, 'timeout' as const, { signal: timeout.signal }),
-  ])
-  if (outcome === true) return timeout.abort()
-  timeout.abort()
-  await broker.stop(0)
-  const why =
-    outcome === 'timeout' ? `did not serve within ${START_TIMEOUT_MS / 1_000} s` : `ended with exit code ${outcome}`
-  throw new PlumblineError('KAFKA_START', `Kafka ${why}; the end of ${logFile}:\n${lastLines(logFile)}\n${said.trim()}`)
+  const said = tailOf([broker.stdout, broker.stderr], 4_000)
+  const startup = await waitUntil(broker, () => said.text().includes(STARTED), START_TIMEOUT_MS)
+  if (startup.ready) return
+  await broker.kill()
+  throw new PlumblineError(
+    'KAFKA_START',
+    `Kafka ${startup.why}; the end of ${logFile}:\n${lastLines(logFile)}\n${said.text().trim()}`,
+  )
 }
 
 function lastLines(file: string): string {

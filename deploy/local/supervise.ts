@@ -3,11 +3,13 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { PlumblineError } from '../../platform/errors.ts'
 
 const SCRIPT = fileURLToPath(new URL('supervise.sh', import.meta.url))
 /** Time between SIGTERM and SIGKILL for a child whose starter has died, s. */
 const ORPHAN_GRACE_S = 20
+const POLL_MS = 25
 
 export interface SupervisedOptions {
   readonly command: string
@@ -28,6 +30,8 @@ export interface Supervised {
   signal(signal: NodeJS.Signals): void
   /** SIGTERM, then SIGKILL after `graceMs`. Resolves with the exit code. */
   stop(graceMs: number): Promise<number>
+  /** SIGKILL. Resolves when the process is gone. */
+  kill(): Promise<void>
 }
 
 /**
@@ -65,6 +69,10 @@ export async function supervise({ command, args, cwd, env }: SupervisedOptions):
     clearTimeout(timer)
     return code
   }
+  const kill = async (): Promise<void> => {
+    signal('SIGKILL')
+    await exited
+  }
   return {
     pid,
     stdout: child.stdout as Readable,
@@ -73,7 +81,37 @@ export async function supervise({ command, args, cwd, env }: SupervisedOptions):
     isRunning: () => state.running,
     signal,
     stop,
+    kill,
   }
+}
+
+/** Keeps the end of what a process says, at most `charsMax` characters, so that it never stalls nor fills memory. */
+export function tailOf(streams: readonly Readable[], charsMax = 64_000): { text(): string } {
+  let said = ''
+  for (const stream of streams) {
+    stream.setEncoding('utf8')
+    stream.on('data', (chunk: string) => {
+      said = (said + chunk).slice(-charsMax)
+    })
+  }
+  return { text: () => said }
+}
+
+export type Startup = { readonly ready: true } | { readonly ready: false; readonly why: string }
+
+/** Polls `isReady` until it holds, the process ends or the time is up. */
+export async function waitUntil(
+  child: Supervised,
+  isReady: () => boolean | Promise<boolean>,
+  timeoutMs: number,
+): Promise<Startup> {
+  const deadline = performance.now() + timeoutMs
+  while (!(await isReady())) {
+    if (!child.isRunning()) return { ready: false, why: `ended with exit code ${await child.exited}` }
+    if (performance.now() > deadline) return { ready: false, why: `was not ready within ${timeoutMs / 1_000} s` }
+    await delay(POLL_MS)
+  }
+  return { ready: true }
 }
 
 async function readPid(child: ChildProcess, command: string): Promise<number> {
