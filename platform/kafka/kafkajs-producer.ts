@@ -1,0 +1,147 @@
+// Producers over kafkajs. Batches reach the wire as they were built (see kafkajs-wire.ts). The transactional one
+// fences by an empty transaction, since connecting alone fences nobody, and must be thrown away after any error: a
+// reused producer was seen to commit a delayed old batch in place of a new one, with success reported.
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Kafka as Client, ICustomPartitioner, Producer as ClientProducer, RecordMetadata, TopicMessages as ClientTopicMessages, Transaction as ClientTransaction } from 'kafkajs'
+import { KafkaError } from '../errors.ts'
+import { attempt, codeOf } from './kafkajs-errors.ts'
+import { PartitionMessages, TopicMessages } from './kafkajs-wire.ts'
+import type { OutgoingBatch, Producer, TopicPartition, Transaction, TransactionalProducer, TransactionalProducerOptions } from './port.ts'
+
+/** The coordinator is done with the former transaction within milliseconds; this many tries are about 5 s. */
+const CONCURRENT_TRIES = 500
+const CONCURRENT_WAIT_MS = 10
+const METADATA_BYTES_MAX = 4_096
+
+/** Never asked: every batch names its partition. */
+const createPartitioner: ICustomPartitioner = () => () => {
+  throw new Error('a batch without a partition reached the partitioner')
+}
+
+export class KafkaJsProducer implements Producer {
+  readonly #producer: ClientProducer
+
+  private constructor(producer: ClientProducer) {
+    this.#producer = producer
+  }
+
+  static async connect(kafka: Client): Promise<KafkaJsProducer> {
+    const producer = kafka.producer({ createPartitioner, allowAutoTopicCreation: false })
+    await attempt('connecting a producer', () => producer.connect())
+    return new KafkaJsProducer(producer)
+  }
+
+  async send(batches: readonly OutgoingBatch[]): Promise<number[]> {
+    const answer = await attempt('sending', () => this.#producer.sendBatch({ acks: -1, topicMessages: toTopicMessages(batches) }))
+    return baseOffsets(batches, answer)
+  }
+
+  async close(): Promise<void> {
+    await this.#producer.disconnect()
+  }
+}
+
+export class KafkaJsTransactionalProducer implements TransactionalProducer {
+  readonly #producer: ClientProducer
+
+  private constructor(producer: ClientProducer) {
+    this.#producer = producer
+  }
+
+  static async connect(kafka: Client, { transactionalId, transactionTimeoutMs }: TransactionalProducerOptions): Promise<KafkaJsTransactionalProducer> {
+    const producer = kafka.producer({
+      createPartitioner,
+      allowAutoTopicCreation: false,
+      idempotent: true,
+      maxInFlightRequests: 1,
+      transactionalId,
+      transactionTimeout: transactionTimeoutMs,
+      // Within the transaction's own time-out: longer retries could only end in a transaction that is gone.
+      retry: { retries: 12 },
+    })
+    await attempt('connecting a transactional producer', () => producer.connect())
+    return new KafkaJsTransactionalProducer(producer)
+  }
+
+  async fence(): Promise<void> {
+    await attempt('fencing the former owner', async () => {
+      const empty = await this.#producer.transaction()
+      await empty.abort()
+    })
+  }
+
+  async begin(): Promise<Transaction> {
+    return new KafkaJsTransaction(await attempt('beginning a transaction', () => this.#producer.transaction()))
+  }
+
+  async close(): Promise<void> {
+    await this.#producer.disconnect()
+  }
+}
+
+class KafkaJsTransaction implements Transaction {
+  readonly #transaction: ClientTransaction
+
+  constructor(transaction: ClientTransaction) {
+    this.#transaction = transaction
+  }
+
+  async send(batches: readonly OutgoingBatch[]): Promise<number[]> {
+    const topicMessages = toTopicMessages(batches)
+    const answer = await attempt('sending in a transaction', () => whileConcurrent(() => this.#transaction.sendBatch({ acks: -1, topicMessages })))
+    return baseOffsets(batches, answer)
+  }
+
+  async sendOffset(group: string, { topic, partition }: TopicPartition, offset: number, metadata: string): Promise<void> {
+    if (Buffer.byteLength(metadata) > METADATA_BYTES_MAX) throw new RangeError(`offset metadata is longer than ${METADATA_BYTES_MAX} bytes`)
+    // The client's types leave out `metadata`; its encoder sends it.
+    const partitions = [{ partition, offset: String(offset), metadata }]
+    await attempt('committing an offset in a transaction', () =>
+      whileConcurrent(() => this.#transaction.sendOffsets({ consumerGroupId: group, topics: [{ topic, partitions }] })),
+    )
+  }
+
+  async commit(): Promise<void> {
+    await attempt('committing a transaction', () => this.#transaction.commit())
+  }
+
+  async abort(): Promise<void> {
+    await attempt('aborting a transaction', () => this.#transaction.abort())
+  }
+}
+
+/**
+ * Right behind a commit the coordinator may still be writing its markers, and refuses the next transaction's first
+ * request. Nothing was written then, so repeating is safe; kafkajs itself gives up or waits much too long.
+ */
+async function whileConcurrent<T>(request: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await request()
+    } catch (error) {
+      if (codeOf(error) !== 'CONCURRENT_TRANSACTIONS' || tries >= CONCURRENT_TRIES) throw error
+      await delay(CONCURRENT_WAIT_MS)
+    }
+  }
+}
+
+function toTopicMessages(batches: readonly OutgoingBatch[]): ClientTopicMessages[] {
+  const topics = new Map<string, Record<number, PartitionMessages>>()
+  for (const { topic, partition, records } of batches) {
+    if (records.count === 0) throw new RangeError(`an empty batch for ${topic}/${partition}`)
+    const partitions = topics.get(topic) ?? {}
+    if (partitions[partition] !== undefined) throw new RangeError(`two batches for ${topic}/${partition} in one request`)
+    partitions[partition] = new PartitionMessages(records)
+    topics.set(topic, partitions)
+  }
+  // kafkajs hands them on without looking inside, so its types do not matter here.
+  return [...topics].map(([topic, partitions]) => ({ topic, messages: new TopicMessages(partitions) })) as unknown as ClientTopicMessages[]
+}
+
+function baseOffsets(batches: readonly OutgoingBatch[], answer: readonly RecordMetadata[]): number[] {
+  return batches.map(({ topic, partition }) => {
+    const found = answer.find((entry) => entry.topicName === topic && entry.partition === partition)
+    if (found?.baseOffset === undefined) throw new KafkaError('NO_BASE_OFFSET', `the broker did not say where it wrote to ${topic}/${partition}`, { topic, partition })
+    return Number(found.baseOffset)
+  })
+}

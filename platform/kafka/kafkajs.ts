@@ -1,0 +1,78 @@
+// The adapter from our port to kafkajs 2.2.4: connections, the cures for what the client does wrong, and the
+// translation of its errors. Each kind of client has a file's worth of reasons in ENGINEERING_NOTES; the short ones
+// stand beside the code.
+import { readFileSync } from 'node:fs'
+import type { Kafka as Client, KafkaConfig, LogEntry, RetryOptions, SASLOptions } from 'kafkajs'
+import type { Config } from '../config.ts'
+import type { Logger } from '../log.ts'
+import { KafkaJsAdmin } from './kafkajs-admin.ts'
+import { KafkaJsGroupConsumer } from './kafkajs-consumer.ts'
+import { KafkaJsProducer, KafkaJsTransactionalProducer } from './kafkajs-producer.ts'
+import { KafkaJsRangeReader } from './kafkajs-reader.ts'
+import { loadClient } from './kafkajs-wire.ts'
+import type { Kafka } from './port.ts'
+
+const client = loadClient()
+
+/**
+ * Short first waits and a low cap: after a broker's restart everything is back within about two seconds. About 15 s
+ * of tries in all; then the caller, who knows what may be repeated, decides.
+ */
+const RETRY: RetryOptions = { initialRetryTime: 50, maxRetryTime: 1_000, retries: 18, factor: 0.2, multiplier: 2 }
+const CONNECTION_TIMEOUT_MS = 3_000
+/** Longer than the broker holds any request of ours back, shorter than a transaction may live. */
+const REQUEST_TIMEOUT_MS = 9_000
+
+type KafkaSettings = Pick<
+  Config,
+  'KAFKA_BROKERS' | 'KAFKA_TLS_CA_FILE' | 'KAFKA_TLS_CERT_FILE' | 'KAFKA_TLS_KEY_FILE' | 'KAFKA_SASL_MECHANISM' | 'KAFKA_SASL_USERNAME' | 'KAFKA_SASL_PASSWORD' | 'TOPIC_REPLICATION'
+>
+
+/**
+ * Makes the port; nothing connects before one of its clients is asked for.
+ * @throws Error when a TLS file cannot be read
+ */
+export function connectKafka(config: KafkaSettings, log: Logger): Kafka {
+  const kafka: Client = new client.Kafka({
+    clientId: `plumbline-${process.pid}`,
+    brokers: config.KAFKA_BROKERS.split(','),
+    ssl: tlsOf(config),
+    sasl: saslOf(config),
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    retry: RETRY,
+    logLevel: client.logLevel.INFO,
+    logCreator: () => (entry) => forward(entry, log),
+  })
+  return {
+    admin: () => KafkaJsAdmin.connect(kafka, config.TOPIC_REPLICATION),
+    producer: () => KafkaJsProducer.connect(kafka),
+    transactionalProducer: (options) => KafkaJsTransactionalProducer.connect(kafka, options),
+    groupConsumer: (options) => new KafkaJsGroupConsumer(kafka, options),
+    rangeReader: () => KafkaJsRangeReader.connect(kafka),
+  }
+}
+
+function tlsOf(config: KafkaSettings): KafkaConfig['ssl'] {
+  if (config.KAFKA_TLS_CA_FILE === undefined && config.KAFKA_TLS_CERT_FILE === undefined) return undefined
+  const read = (path: string | undefined): string | undefined => (path === undefined ? undefined : readFileSync(path, 'utf8'))
+  return {
+    ca: read(config.KAFKA_TLS_CA_FILE),
+    cert: read(config.KAFKA_TLS_CERT_FILE),
+    key: read(config.KAFKA_TLS_KEY_FILE),
+  }
+}
+
+function saslOf(config: KafkaSettings): SASLOptions | undefined {
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = config
+  if (mechanism === undefined || username === undefined || password === undefined) return undefined
+  return { mechanism, username, password } as SASLOptions
+}
+
+/** The client calls "error" what its own retries mend, so its words go one level down; what matters is thrown. */
+function forward({ level, log: entry }: LogEntry, log: Logger): void {
+  const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...details } = entry
+  const text = `kafka client: ${message}`
+  if (level <= client.logLevel.ERROR) log.warn(details, text)
+  else log.debug(details, text)
+}
