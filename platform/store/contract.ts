@@ -1,0 +1,475 @@
+// What every store must do, as one suite that runs over each of them (contract.test.ts). The oracle is brute force
+// over plain arrays; fast-check prints seed and path of a failure, and FC_SEED repeats it.
+import fc from 'fast-check'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { Reading } from '../codec/reading.ts'
+import type { Anomaly, Progress, ReadingRows, Store, WriteBatch } from './port.ts'
+import { NO_ROWS } from './port.ts'
+
+const SEED = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env.FC_SEED) }
+
+/** A row to write: a reading with its version. */
+export interface Row {
+  readonly reading: Reading
+  readonly version: number
+}
+
+export function reading(fields: Partial<Reading> = {}): Reading {
+  const nothing = { power_w: null, voltage_v: null, current_a: null, energy_wh: null, temperature_c: null }
+  return {
+    tenant_id: 't',
+    site_id: 'site',
+    node_id: 'node',
+    sensor_id: 's',
+    epoch: 0,
+    seq: 0,
+    ts: 0,
+    mono_ms: 0,
+    tags: {},
+    ...nothing,
+    ...fields,
+  }
+}
+
+export function rowsOf(rows: readonly Row[]): ReadingRows {
+  return {
+    readings: rows.map((row) => row.reading),
+    versions: Float64Array.from(rows, (row) => row.version),
+    arrivals: Float64Array.from(rows, (row) => row.reading.ts + 50),
+  }
+}
+
+export const batch = (rows: readonly Row[], progress: readonly Progress[] = []): WriteBatch => ({
+  rows: rowsOf(rows),
+  anomalies: [],
+  progress,
+})
+const clean = (fields: Partial<Reading>): Row => ({ reading: reading(fields), version: 0 })
+const late = (offset: number, fields: Partial<Reading>): Row => ({ reading: reading(fields), version: 1 + offset })
+const AT = { tenant: 't', sensor: 's' }
+
+/** @param open gives an empty, migrated store */
+export function storeContract(name: string, open: () => Promise<Store>): void {
+  const opened: Store[] = []
+  const fresh = async (): Promise<Store> => {
+    const store = await open()
+    opened.push(store)
+    return store
+  }
+  afterEach(async () => {
+    for (const store of opened.splice(0)) await store.close()
+  })
+
+  describe(`${name}: writing`, () => {
+    it('EM-2: a late row or correction replaces the clean one whole, nulls included, whatever the order of writing', async () => {
+      for (const order of [
+        [0, 1],
+        [1, 0],
+      ]) {
+        // prettier-ignore
+        const store = await fresh()
+        const rows = [
+          clean({ ts: 5, power_w: 1, voltage_v: 230 }),
+          late(0, { ts: 5, power_w: 2, tags: { corrected: 'yes' } }),
+        ]
+        for (const i of order) await store.write(batch([rows[i]]))
+        const [stored] = (await store.read((view) => view.recent(AT, 10)))!
+        expect(stored).toMatchObject({ ts: 5, version: 1, metrics: { power_w: 2 }, tags: { corrected: 'yes' } })
+        expect(stored.metrics).not.toHaveProperty('voltage_v')
+      }
+    })
+
+    it('EM-2: of several corrections the one with the greatest offset in late wins', async () => {
+      const store = await fresh()
+      await store.write(
+        batch([late(9, { ts: 1, power_w: 9 }), late(3, { ts: 1, power_w: 3 }), clean({ ts: 1, power_w: 0 })]),
+      )
+      await store.write(batch([late(7, { ts: 1, power_w: 7 })]))
+      expect((await store.read((view) => view.recent(AT, 10)))![0].metrics.power_w).toBe(9)
+    })
+
+    it('EM-3: writing a batch again changes nothing', async () => {
+      const store = await fresh()
+      const rows = batch([
+        clean({ ts: 1, epoch: 1, seq: 0 }),
+        clean({ ts: 2, epoch: 1, seq: 1 }),
+        late(0, { ts: 2, epoch: 1, seq: 1, power_w: 3 }),
+      ])
+      await store.write(rows)
+      const before = await store.read(async (view) => [await view.recent(AT, 10), await view.coverage()])
+      await store.write(rows)
+      expect(await store.read(async (view) => [await view.recent(AT, 10), await view.coverage()])).toEqual(before)
+    })
+
+    it('EM-2: any writes in any order and batching end in the row of the greatest version of each (sensor, ts)', async () => {
+      const row = fc.record({
+        sensor: fc.constantFrom('a', 'b'),
+        ts: fc.integer({ min: -5, max: 30 }),
+        epoch: fc.integer({ min: 0, max: 2 }),
+        power: fc.option(fc.integer()),
+      })
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(row, { maxLength: 80 }),
+          fc.array(fc.nat(80), { maxLength: 5 }),
+          fc.boolean(),
+          async (given, cuts, inClean) => {
+            const store = await fresh()
+            // Distinct versions, as offsets are; or all from clean, where the last write wins.
+            const rows = given.map((r, i) => ({
+              version: inClean ? 0 : (i * 37) % 101,
+              reading: reading({ sensor_id: r.sensor, ts: r.ts, epoch: r.epoch, seq: i, power_w: r.power }),
+            }))
+            const bounds = [0, ...[...cuts].sort((x, y) => x - y), rows.length]
+            for (let i = 1; i < bounds.length; i += 1) await store.write(batch(rows.slice(bounds[i - 1], bounds[i])))
+            const winners = new Map<string, Row>()
+            for (const r of rows) {
+              const key = `${r.reading.sensor_id} ${r.reading.ts}`
+              if (r.version >= (winners.get(key)?.version ?? 0)) winners.set(key, r)
+            }
+            const expected = [...winners.values()].map((r) => [
+              r.reading.sensor_id,
+              r.reading.ts,
+              r.reading.seq,
+              r.reading.epoch,
+              r.reading.power_w,
+            ])
+            await store.read(async (view) => {
+              const stored = [
+                ...((await view.recent({ tenant: 't', sensor: 'a' }, 1e6)) ?? []),
+                ...((await view.recent({ tenant: 't', sensor: 'b' }, 1e6)) ?? []),
+              ]
+              expect(stored.map((s) => [s.sensor, s.ts, s.seq, s.epoch, s.metrics.power_w ?? null]).sort()).toEqual(
+                expected.sort(),
+              )
+              await countersMatchRows(view, rows.length)
+            })
+            await opened.pop()!.close()
+          },
+        ),
+        { numRuns: 60, ...SEED },
+      )
+    })
+
+    it('keeps progress with the rows; offsets are replaced, times never go back, null leaves them', async () => {
+      const store = await fresh()
+      const at = { topic: 'telemetry.clean', partition: 1 }
+      await store.write(batch([clean({ ts: 1 })], [{ ...at, offset: 10, throughMs: 500, eventMs: 400 }]))
+      await store.write({
+        rows: NO_ROWS,
+        anomalies: [],
+        progress: [{ ...at, offset: 12, throughMs: null, eventMs: 300 }],
+      })
+      await store.write({
+        rows: NO_ROWS,
+        anomalies: [],
+        progress: [{ topic: 'telemetry.late', partition: 0, offset: 0, throughMs: null, eventMs: null }],
+      })
+      expect(await store.read((view) => view.progress())).toEqual([
+        { ...at, offset: 12, throughMs: 500, eventMs: 400 },
+        { topic: 'telemetry.late', partition: 0, offset: 0, throughMs: null, eventMs: null },
+      ])
+    })
+
+    it('keeps identifiers and tags as they are: quotes, unicode, NUL, SQL, 200 characters', async () => {
+      const nasty = [
+        "'; DROP TABLE readings; --",
+        '"quoted"',
+        'Zähler 温度 🌡',
+        'a\0b',
+        '',
+        '__proto__',
+        'x'.repeat(200),
+        '%_*',
+      ]
+      const store = await fresh()
+      const rows = nasty.map((text, i) =>
+        clean({ tenant_id: text, sensor_id: text, site_id: text, node_id: text, ts: i, tags: { [text]: text } }),
+      )
+      await store.write(batch(rows))
+      await store.read(async (view) => {
+        for (const text of nasty) {
+          const [stored] = (await view.recent({ tenant: text, sensor: text }, 1))!
+          expect([stored.tenant, stored.sensor, stored.site, stored.node]).toEqual([text, text, text, text])
+          expect(Object.entries(stored.tags)).toEqual([[text, text]])
+          expect(
+            (await view.aggregate({ site: text, tenant: text, windowMs: 1000, from: 0, to: 1000, metrics: null }))
+              .windows[0].count,
+          ).toBe(1)
+          expect((await view.sensors({ site: text, limit: 10 })).map((s) => s.sensor)).toEqual([text])
+        }
+        expect((await view.sensors({ limit: 100 })).length).toBe(nasty.length)
+      })
+    })
+  })
+
+  describe(`${name}: reading`, () => {
+    it('EM-6: recent gives the latest by event time, newest first, and null for a sensor that is not known', async () => {
+      const store = await fresh()
+      await store.write(batch([5, 1, 9, 3].map((ts) => clean({ ts, power_w: ts }))))
+      const recent = await store.read((view) => view.recent(AT, 2))
+      expect(recent!.map((row) => row.ts)).toEqual([9, 5])
+      expect(recent![0].arrivalMs).toBe(59)
+      expect(await store.read((view) => view.recent({ tenant: 'other', sensor: 's' }, 2))).toBeNull()
+    })
+
+    it('EM-6: windowed aggregates equal brute force', async () => {
+      const row = fc.record({
+        sensor: fc.constantFrom('a', 'b', 'c'),
+        site: fc.constantFrom('x', 'y'),
+        ts: fc.integer({ min: -50, max: 200 }),
+        power: fc.option(fc.double({ noNaN: true, min: -1e6, max: 1e6 })),
+        energy: fc.option(fc.integer({ min: 0, max: 1000 })),
+        epoch: fc.integer({ min: 0, max: 2 }),
+        seq: fc.nat(50),
+      })
+      const range = fc.tuple(
+        fc.integer({ min: -60, max: 210 }),
+        fc.integer({ min: 0, max: 200 }),
+        fc.constantFrom(1, 7, 10, 50, 1000),
+      )
+      await fc.assert(
+        fc.asyncProperty(
+          fc.uniqueArray(row, { selector: (r) => `${r.sensor}${r.ts}`, maxLength: 60 }),
+          range,
+          async (given, [from, length, windowMs]) => {
+            const store = await fresh()
+            const rows = given.map((r) =>
+              reading({
+                sensor_id: r.sensor,
+                site_id: r.site,
+                ts: r.ts,
+                power_w: r.power,
+                energy_wh: r.energy,
+                epoch: r.epoch,
+                seq: r.seq,
+              }),
+            )
+            await store.write(batch(rows.map((r) => ({ reading: r, version: 0 }))))
+            const query = {
+              site: 'x',
+              tenant: null,
+              windowMs,
+              from,
+              to: from + length,
+              metrics: ['power_w', 'energy_wh'],
+            }
+            const actual = await store.read((view) => view.aggregate(query))
+            expectAggregate(actual, bruteForce(rows, query))
+            await opened.pop()!.close()
+          },
+        ),
+        { numRuns: 150, ...SEED },
+      )
+    })
+
+    it('EM-7: growth of a meter adds up over windows, counts the step into a window, and is never negative', async () => {
+      const store = await fresh()
+      const meter = [100, 101, 103, 106, 5, 7] // replaced after 106
+      await store.write(batch(meter.map((energy_wh, i) => clean({ ts: i * 60_000, energy_wh }))))
+      const increases = async (from: number, windowMs: number): Promise<(number | undefined)[]> => {
+        const { windows } = await store.read((view) =>
+          view.aggregate({ site: 'site', tenant: null, windowMs, from, to: 360_000, metrics: null }),
+        )
+        return windows.map((window) => window.metrics.energy_wh.increase)
+      }
+      expect(await increases(0, 60_000)).toEqual([0, 1, 2, 3, 0, 2])
+      expect(await increases(60_000, 360_000)).toEqual([8])
+    })
+
+    it('EM-7: the average never leaves [min, max] by rounding', async () => {
+      const store = await fresh()
+      await store.write(batch([1, 2, 3].map((ts) => clean({ ts, power_w: 0.1 }))))
+      const { windows } = await store.read((view) =>
+        view.aggregate({ site: 'site', tenant: null, windowMs: 10, from: 0, to: 10, metrics: null }),
+      )
+      expect(windows[0].metrics.power_w).toMatchObject({ min: 0.1, max: 0.1, avg: 0.1 })
+    })
+
+    it('lists sensors in pages, with site, node, count and last event time', async () => {
+      const store = await fresh()
+      const rows = Array.from({ length: 25 }, (_, i) =>
+        clean({
+          sensor_id: `s${i % 5}`,
+          tenant_id: `t${i % 2}`,
+          ts: i,
+          node_id: `n${i}`,
+          site_id: i % 2 ? 'odd' : 'even',
+        }),
+      )
+      await store.write(batch(rows))
+      await store.read(async (view) => {
+        const all = await view.sensors({ limit: 100 })
+        expect(all.length).toBe(10)
+        expect(all[0]).toEqual({ tenant: 't0', sensor: 's0', site: 'even', node: 'n20', count: 3, lastTs: 20 })
+        const paged = []
+        for (
+          let page = await view.sensors({ limit: 3 });
+          page.length > 0;
+          page = await view.sensors({ limit: 3, after: page.at(-1)! })
+        )
+          paged.push(...page)
+        expect(paged).toEqual(all)
+        expect((await view.sensors({ site: 'odd', limit: 100 })).every((sensor) => sensor.tenant === 't1')).toBe(true)
+        expect(await view.tenantsOf('s0', 5)).toEqual(['t0', 't1'])
+      })
+    })
+
+    it('keeps a moved sensor’s readings with the site where they were taken', async () => {
+      const store = await fresh()
+      await store.write(batch([clean({ ts: 1, site_id: 'before' }), clean({ ts: 2, site_id: 'after' })]))
+      for (const site of ['before', 'after']) {
+        const { windows } = await store.read((view) =>
+          view.aggregate({ site, tenant: null, windowMs: 100, from: 0, to: 100, metrics: null }),
+        )
+        expect(windows.map((window) => window.count)).toEqual([1])
+      }
+    })
+
+    it('gives anomalies newest first, by tenant, sensor, site and time, each once', async () => {
+      const store = await fresh()
+      const anomalies = [1, 2, 3].map((ts) => anomaly({ ts, sensor_id: ts === 2 ? 'other' : 's' }))
+      await store.write({ rows: NO_ROWS, anomalies, progress: [] })
+      await store.write({ rows: NO_ROWS, anomalies, progress: [] })
+      await store.read(async (view) => {
+        expect(await view.anomalies({}, 10)).toEqual([...anomalies].reverse())
+        expect((await view.anomalies({ sensor: 's', tenant: 't', site: 'site' }, 10)).map((a) => a.ts)).toEqual([3, 1])
+        expect((await view.anomalies({ from: 2, to: 3 }, 10)).map((a) => a.ts)).toEqual([2])
+        expect((await view.anomalies({}, 1)).map((a) => a.ts)).toEqual([3])
+        expect(await view.anomalies({ site: 'elsewhere' }, 10)).toEqual([])
+      })
+    })
+
+    it('X-2: counts distinct readings per sensor, whole or by a range of seq, and names coverage per epoch', async () => {
+      const store = await fresh()
+      await store.write(batch([0, 1, 2, 4, 5].map((seq) => clean({ ts: seq * 10, epoch: 7, seq }))))
+      await store.write(batch([late(0, { ts: 20, epoch: 7, seq: 3 })]))
+      await store.read(async (view) => {
+        expect(await view.countsPerSensor()).toEqual([{ ...AT, count: 5, superseded: 1 }])
+        expect(await view.countsPerSensor({ epoch: 7, fromSeq: 1, toSeq: 4 })).toEqual([
+          { ...AT, count: 3, superseded: 1 },
+        ])
+        expect(await view.coverage()).toEqual([{ ...AT, epoch: 7, count: 5, minSeq: 0, maxSeq: 5 }])
+        expect(await view.seqCount([AT, { tenant: 't', sensor: 'unknown' }])).toEqual({ present: 5, expected: 6 })
+        expect(await view.totals()).toEqual({ sensors: 1, readings: 5, superseded: 1, anomalies: 0 })
+      })
+    })
+  })
+}
+
+export function anomaly(fields: Partial<Anomaly> = {}): Anomaly {
+  const at = {
+    tenant_id: 't',
+    site_id: 'site',
+    node_id: 'node',
+    sensor_id: 's',
+    epoch: 1,
+    seq: 1,
+    ts: 1,
+    metric: 'power_w',
+  }
+  return {
+    ...at,
+    value: 9.5,
+    detector: 'zscore',
+    score: 4,
+    threshold: 3,
+    mean: 1,
+    stddev: 2,
+    window_count: 300,
+    ...fields,
+  }
+}
+
+/** Counters kept while writing equal what is counted row by row, and every write is a row or superseded. */
+async function countersMatchRows(view: Parameters<Parameters<Store['read']>[0]>[0], writes: number): Promise<void> {
+  const counted = await view.countsPerSensor()
+  const listed = await view.sensors({ limit: 1000 })
+  expect(listed.map(({ sensor, count }) => [sensor, count])).toEqual(
+    counted.map(({ sensor, count }) => [sensor, count]),
+  )
+  expect(counted.reduce((sum, { count, superseded }) => sum + count + superseded, 0)).toBe(writes)
+}
+
+type Query = { site: string; windowMs: number; from: number; to: number; metrics: readonly string[] }
+type Window = {
+  start: number
+  count: number
+  metrics: Record<string, { count: number; min: number; max: number; sum: number; increase?: number }>
+}
+
+function bruteForce(
+  all: readonly Reading[],
+  { site, windowMs, from, to, metrics }: Query,
+): { sensors: number; windows: Window[]; seqs: { present: number; expected: number } } {
+  const there = all.filter((r) => r.site_id === site)
+  const rows = there.filter((r) => r.ts >= from && r.ts < to)
+  const windows = new Map<number, Reading[]>()
+  for (const r of rows) {
+    const start = Math.floor(r.ts / windowMs) * windowMs
+    windows.set(start, [...(windows.get(start) ?? []), r])
+  }
+  const lanes = new Map<string, number[]>()
+  for (const r of rows.filter((row) => row.epoch !== 0))
+    lanes.set(`${r.sensor_id} ${r.epoch}`, [...(lanes.get(`${r.sensor_id} ${r.epoch}`) ?? []), r.seq])
+  const seqs = { present: 0, expected: 0 }
+  for (const numbers of lanes.values()) {
+    seqs.present += numbers.length
+    seqs.expected += Math.max(...numbers) - Math.min(...numbers) + 1
+  }
+  return {
+    sensors: new Set(there.map((r) => r.sensor_id)).size,
+    windows: [...windows]
+      .sort(([a], [b]) => a - b)
+      .map(([start, members]) => ({ start, count: members.length, metrics: bruteMetrics(all, members, metrics) })),
+    seqs,
+  }
+}
+
+function bruteMetrics(
+  all: readonly Reading[],
+  members: readonly Reading[],
+  metrics: readonly string[],
+): Window['metrics'] {
+  const found: Window['metrics'] = {}
+  for (const metric of metrics) {
+    const having = members.filter((r) => r[metric] !== null)
+    if (having.length === 0) continue
+    const values = having.map((r) => r[metric] as number)
+    const steps = having.map((r) => {
+      const before = all
+        .filter((b) => b.sensor_id === r.sensor_id && b.ts < r.ts && b[metric] !== null)
+        .sort((a, b) => b.ts - a.ts)[0]
+      return before === undefined ? 0 : Math.max(0, (r[metric] as number) - (before[metric] as number))
+    })
+    const increase = metric === 'energy_wh' ? { increase: steps.reduce((a, b) => a + b, 0) } : {}
+    found[metric] = {
+      count: values.length,
+      min: Math.min(...values),
+      max: Math.max(...values),
+      sum: values.reduce((a, b) => a + b, 0),
+      ...increase,
+    }
+  }
+  return found
+}
+
+function expectAggregate(
+  actual: Awaited<ReturnType<Parameters<Parameters<Store['read']>[0]>[0]['aggregate']>>,
+  expected: ReturnType<typeof bruteForce>,
+): void {
+  expect({ sensors: actual.sensors, seqs: actual.seqs }).toEqual({ sensors: expected.sensors, seqs: expected.seqs })
+  expect(actual.windows.map(({ start, count }) => [start, count])).toEqual(
+    expected.windows.map(({ start, count }) => [start, count]),
+  )
+  actual.windows.forEach((window, i) => {
+    expect(Object.keys(window.metrics).sort()).toEqual(Object.keys(expected.windows[i].metrics).sort())
+    for (const [name, { avg, sum, ...rest }] of Object.entries(window.metrics)) {
+      const { sum: bruteSum, ...brute } = expected.windows[i].metrics[name]
+      expect(rest).toEqual(brute)
+      expect(sum).toBeCloseTo(bruteSum, 6)
+      expect(avg).toBeCloseTo(bruteSum / brute.count, 6)
+      expect(avg >= rest.min && avg <= rest.max).toBe(true)
+    }
+  })
+}

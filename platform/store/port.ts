@@ -1,0 +1,196 @@
+// What Plumbline needs of a store. The sink writes by it, the query API and the audit read by it; SQLite implements
+// it now, a time-series server can implement it as well: everything is async, batch-wise and free of one store's words.
+//
+// Row identity is (tenant, sensor, ts). Latest write wins, by this rule: every row carries a `version`, 0 for a row
+// from telemetry.clean and 1 + offset for one from telemetry.late. A write to a known identity wins iff its version
+// is at least the stored one, and then replaces the whole row, nulls included. So what came late or corrected always
+// beats what clean said, several corrections count in the order of their offsets in late, and the order in which a
+// sink happens to write does not matter. (One sensor has one partition, so its offsets compare.)
+import type { Reading } from '../codec/reading.ts'
+
+/** Rows in columns: the decoded readings as they are, and what the log says of each beside them. */
+export interface ReadingRows {
+  readonly readings: readonly Reading[]
+  /** By index of `readings`; see the rule above. */
+  readonly versions: Float64Array
+  /** Arrival time in the topic, ms, by index of `readings`. */
+  readonly arrivals: Float64Array
+}
+
+/** One row of telemetry.anomalies; identity (tenant, sensor, ts, metric, detector), the last write wins. */
+export interface Anomaly {
+  readonly tenant_id: string
+  readonly site_id: string
+  readonly node_id: string
+  readonly sensor_id: string
+  readonly epoch: number
+  readonly seq: number
+  readonly ts: number
+  readonly metric: string
+  readonly value: number
+  readonly detector: string
+  readonly score: number
+  readonly threshold: number
+  readonly mean: number
+  readonly stddev: number
+  readonly window_count: number
+}
+
+/** How far the store is with one partition of a topic. The store is the truth; the group's offset is a display. */
+export interface Progress {
+  readonly topic: string
+  readonly partition: number
+  /** Next offset to read: everything below it is stored. */
+  readonly offset: number
+  /** Everything that had arrived in the pipeline by this time (ms) is stored, as far as this partition goes; null: not known yet. */
+  readonly throughMs: number | null
+  /** Greatest event time stored from this partition, ms; null: nothing yet. */
+  readonly eventMs: number | null
+}
+
+export interface WriteBatch {
+  readonly rows: ReadingRows
+  readonly anomalies: readonly Anomaly[]
+  /** Replaces what is known of these partitions; a null time leaves the stored one. Times never go back. */
+  readonly progress: readonly Progress[]
+}
+
+export interface SensorRef {
+  readonly tenant: string
+  readonly sensor: string
+}
+
+export interface SensorSummary extends SensorRef {
+  /** Site and node of its latest reading. */
+  readonly site: string
+  readonly node: string
+  readonly count: number
+  readonly lastTs: number
+}
+
+/** A stored reading as it is read back: identity and place, the metrics by name (absent ones left out), tags. */
+export interface StoredReading extends SensorRef {
+  readonly site: string
+  readonly node: string
+  readonly ts: number
+  readonly epoch: number
+  readonly seq: number
+  readonly version: number
+  readonly arrivalMs: number
+  readonly tags: Readonly<Record<string, string>>
+  readonly metrics: Readonly<Record<string, number>>
+}
+
+/** Readings present and readings expected, by seq; see `Coverage`. Expected 0: the sources number nothing. */
+export interface SeqCount {
+  readonly present: number
+  readonly expected: number
+}
+
+export interface MetricAggregate {
+  /** Readings that have the metric; at least 1. */
+  readonly count: number
+  readonly min: number
+  readonly max: number
+  readonly avg: number
+  readonly sum: number
+  /**
+   * Of a cumulative metric: what it grew by, summed over the sensors; never negative. Each step between successive
+   * readings of a sensor belongs to the window of the later one, whichever window or range the earlier one lies in;
+   * so for a meter that never decreases it is last − first, and windows add up to the whole. A step down (a meter
+   * that was replaced) counts 0.
+   */
+  readonly increase?: number
+}
+
+export interface AggregateWindow {
+  /** First ms of the window, a multiple of the window's length (the first window may begin before `from`). */
+  readonly start: number
+  readonly count: number
+  /** Only metrics that occur. */
+  readonly metrics: Readonly<Record<string, MetricAggregate>>
+}
+
+export interface AggregateQuery {
+  readonly site: string
+  /** null: all tenants. */
+  readonly tenant: string | null
+  readonly windowMs: number
+  /** Event time, ms: [from, to). */
+  readonly from: number
+  readonly to: number
+  /** null: those of the latest readings of the site's sensors. */
+  readonly metrics: readonly string[] | null
+}
+
+export interface Aggregate {
+  /** Sensors that ever stood at the site; 0: the site is not known. */
+  readonly sensors: number
+  /** In order of time; windows without a reading are left out. */
+  readonly windows: readonly AggregateWindow[]
+  /** Over all of [from, to). */
+  readonly seqs: SeqCount
+}
+
+export interface AnomalyFilter {
+  readonly tenant?: string
+  readonly sensor?: string
+  readonly site?: string
+  /** Event time, ms: [from, to). */
+  readonly from?: number
+  readonly to?: number
+}
+
+/** The rows of one (sensor, epoch), counted row by row: the audit compares this with the log. */
+export interface Coverage extends SensorRef {
+  readonly epoch: number
+  /** Rows, that is distinct event times. */
+  readonly count: number
+  readonly minSeq: number
+  readonly maxSeq: number
+}
+
+export interface SensorCount extends SensorRef {
+  /** Rows, that is distinct event times. */
+  readonly count: number
+  /** Writes that met a row of another reading at the same event time: the one or the other is superseded. */
+  readonly superseded: number
+}
+
+/** Reads of one consistent state. */
+export interface StoreView {
+  progress(): Promise<Progress[]>
+  /** Up to `limit` tenants that have a sensor of this name. */
+  tenantsOf(sensor: string, limit: number): Promise<string[]>
+  /** In order of (tenant, sensor), behind `after`. */
+  sensors(query: { site?: string; tenant?: string; after?: SensorRef; limit: number }): Promise<SensorSummary[]>
+  /** Numbering of the listed sensors over all that is stored, from counters kept while writing. */
+  seqCount(sensors: readonly SensorRef[]): Promise<SeqCount>
+  /** Latest readings by event time, newest first; null: no such sensor. */
+  recent(at: SensorRef, limit: number): Promise<StoredReading[] | null>
+  aggregate(query: AggregateQuery): Promise<Aggregate>
+  /** Newest first. */
+  anomalies(filter: AnomalyFilter, limit: number): Promise<Anomaly[]>
+  /** Totals for displays, from counters kept while writing. */
+  totals(): Promise<{ sensors: number; readings: number; superseded: number; anomalies: number }>
+  /** Distinct readings per sensor, counted row by row; with a range only those of this epoch and seq in [from, to]. */
+  countsPerSensor(range?: { epoch: number; fromSeq: number; toSeq: number }): Promise<SensorCount[]>
+  /** Counted row by row, by (tenant, sensor, epoch). */
+  coverage(): Promise<Coverage[]>
+}
+
+export interface Store {
+  /** Brings the store to this program's state: numbered migrations once and in order, then a column per metric. */
+  migrate(): Promise<void>
+  /**
+   * Writes rows and progress. SQLite: all or nothing, in one transaction.
+   * Rejects with StoreError; `retriable` says whether trying the same batch again may help.
+   */
+  write(batch: WriteBatch): Promise<void>
+  /** Runs reads on one consistent state (where the store can give one; else progress must be read first). */
+  read<T>(work: (view: StoreView) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+/** No rows: for batches that only move progress. */
+export const NO_ROWS: ReadingRows = { readings: [], versions: new Float64Array(0), arrivals: new Float64Array(0) }
