@@ -121,7 +121,12 @@ if (import.meta.main) {
       json: { type: 'boolean', default: false },
     },
   })
-  const options = { rows: Number(values.rows), sensors: Number(values.sensors), batchRows: Number(values.batch), late: Number(values.late) }
+  const options = {
+    rows: Number(values.rows),
+    sensors: Number(values.sensors),
+    batchRows: Number(values.batch),
+    late: Number(values.late),
+  }
   const result = await benchStore(options)
   if (values.json) console.log(JSON.stringify(result))
   else
