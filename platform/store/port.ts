@@ -95,10 +95,10 @@ export interface MetricAggregate {
   readonly avg: number
   readonly sum: number
   /**
-   * Of a cumulative metric: what it grew by, summed over the sensors; never negative. Each step between successive
-   * readings of a sensor belongs to the window of the later one, whichever window or range the earlier one lies in;
-   * so for a meter that never decreases it is last − first, and windows add up to the whole. A step down (a meter
-   * that was replaced) counts 0.
+   * Of a cumulative metric: what it grew by, summed over the sensors. Per sensor it is last − first, where first is
+   * the value at its last reading before the window (inside it where there is none before): so no step between two
+   * windows is lost, and the windows of a meter that never decreases add up to the whole. Never negative: a sensor
+   * whose last is below its first (a meter that was replaced) counts 0 in that window.
    */
   readonly increase?: number
 }

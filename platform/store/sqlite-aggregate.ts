@@ -1,6 +1,6 @@
 // Windowed aggregates of a site. One statement per window reads one primary-key range per sensor and needs no sort
 // (grouping by window would sort every row); between windows the event loop turns. Growth of cumulative metrics and
-// coverage by seq have statements of their own, since they look at rows in order or by sensor.
+// coverage by seq have statements of their own, since they are sums over sensors.
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type { Metric } from '../../schemas/metrics.ts'
 import { Breather } from './breather.ts'
@@ -11,14 +11,13 @@ type Row = Record<string, SQLOutputValue>
 /** Named values that every statement over the site's rows is given. */
 type Place = { site: string; tenant: string | null }
 
-/** Rows of the site's sensors in [start, :to), wherever a sensor stood. CROSS JOIN keeps this order, so ranges of the primary key are read. */
-const sensorRows = (start: string): string => `
-  FROM sensor_sites ss CROSS JOIN sensors s ON s.id = ss.sensor_id
-  CROSS JOIN readings r ON r.sensor_id = ss.sensor_id AND r.ts >= ${start} AND r.ts < :to
-  WHERE ss.site = :site AND (:tenant IS NULL OR s.tenant = :tenant)`
 /** True of a row that was taken at the site. */
 const AT_SITE = '(only_site OR source_id IN (SELECT id FROM sources WHERE site = :site))'
-const SITE_ROWS = `${sensorRows(':from')} AND ${AT_SITE}`
+/** The site's rows in [:from, :to). CROSS JOIN keeps this order, so one range of the primary key is read per sensor. */
+const SITE_ROWS = `
+  FROM sensor_sites ss CROSS JOIN sensors s ON s.id = ss.sensor_id
+  CROSS JOIN readings r ON r.sensor_id = ss.sensor_id AND r.ts >= :from AND r.ts < :to
+  WHERE ss.site = :site AND (:tenant IS NULL OR s.tenant = :tenant) AND ${AT_SITE}`
 
 export async function aggregateSite(
   db: DatabaseSync,
@@ -106,13 +105,18 @@ function metricAggregate(row: Row, i: number): MetricAggregate {
   return { count, min, max, avg: Math.min(max, Math.max(min, sum / count)), sum }
 }
 
-/** The sum of a cumulative metric's upward steps. A sensor's range begins at its last value before the window. */
+/** Growth of a cumulative metric as port.ts defines it: a few seeks per sensor, however many rows the window has. */
 function prepareGrowth(db: DatabaseSync, { name }: Metric): StatementSync {
   const column = metricColumn(name)
-  const before = `coalesce((SELECT max(b.ts) FROM readings b WHERE b.sensor_id = ss.sensor_id AND b.ts < :from AND b.${column} IS NOT NULL), :from)`
-  return db.prepare(`SELECT total(max(0, step)) AS increase FROM (
-    SELECT r.ts, r.source_id, ss.only_site, r.${column} - lag(r.${column}) OVER (PARTITION BY ss.sensor_id ORDER BY r.ts) AS step
-    ${sensorRows(before)} AND r.${column} IS NOT NULL) WHERE ts >= :from AND ${AT_SITE}`)
+  const value = (range: string, order: 'ASC' | 'DESC'): string =>
+    `(SELECT ${column} FROM readings WHERE sensor_id = id AND ${range} AND ${column} IS NOT NULL ORDER BY ts ${order} LIMIT 1)`
+  const inWindow = `ts >= :from AND ts < :to AND ${AT_SITE}`
+  return db.prepare(`WITH
+    sensor AS MATERIALIZED (SELECT ss.sensor_id AS id, ss.only_site AS only_site FROM sensor_sites ss JOIN sensors s ON s.id = ss.sensor_id
+      WHERE ss.site = :site AND (:tenant IS NULL OR s.tenant = :tenant)),
+    ended AS MATERIALIZED (SELECT id, only_site, ${value(inWindow, 'DESC')} AS last FROM sensor)
+    SELECT total(max(0, last - coalesce(${value('ts < :from', 'DESC')}, ${value(inWindow, 'ASC')}))) AS increase
+    FROM ended WHERE last IS NOT NULL`)
 }
 
 /** Sums over (sensor, epoch) what is there and what first to last seq promise. Epoch 0 numbers nothing. */
