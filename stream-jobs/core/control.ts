@@ -1,0 +1,47 @@
+// Control records: what must change the core's behaviour at one point of its input. They are records of the raw
+// partition with a header and no value; repeating one is harmless.
+import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
+import { type CoreSettings, parseSettings, settingsText } from './settings.ts'
+
+/** Header that marks a control record in telemetry.raw; its value says what it is. */
+export const CONTROL_HEADER = 'plumbline.control'
+const SETTINGS_HEADER = 'plumbline.settings'
+
+export type Control =
+  /** Lets arrival time advance on a partition where nothing arrives. */
+  | { readonly kind: 'tick' }
+  | { readonly kind: 'settings'; readonly settings: CoreSettings }
+
+export function controlHeaders(control: Control): { key: string; value: string }[] {
+  switch (control.kind) {
+    case 'tick':
+      return [{ key: CONTROL_HEADER, value: 'tick' }]
+    case 'settings':
+      return [
+        { key: CONTROL_HEADER, value: 'settings' },
+        { key: SETTINGS_HEADER, value: settingsText(control.settings) },
+      ]
+  }
+}
+
+/**
+ * @returns the control, null for an ordinary record, or `unknown` for a control record that nobody understands
+ */
+export function readControl(view: RecordBatchView, index: number): Control | null | 'unknown' {
+  if (!view.hasHeaders(index)) return null
+  const headers = new Map(view.headers(index).map(({ key, value }) => [key, value?.toString('utf8') ?? '']))
+  switch (headers.get(CONTROL_HEADER)) {
+    case undefined:
+      return null
+    case 'tick':
+      return { kind: 'tick' }
+    case 'settings':
+      try {
+        return { kind: 'settings', settings: parseSettings(headers.get(SETTINGS_HEADER) ?? '') }
+      } catch {
+        return 'unknown'
+      }
+    default:
+      return 'unknown'
+  }
+}

@@ -1,0 +1,32 @@
+// A reading that waits for its turn. Its bytes are copied, for the batch it came in is gone by then.
+
+export interface Held {
+  readonly seq: number
+  readonly ts: number
+  /** Arrival time, ms: its wait is counted from here. */
+  readonly arrival: number
+  /** False for a place whose reading went to the dead letters: it takes its turn and emits nothing. */
+  readonly live: boolean
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+/** Bytes that one sensor may hold; beyond it the wait ends early, as at a full buffer. */
+export const HELD_BYTES_MAX = 2 * 1024 * 1024
+
+export const heldBytes = (held: Held): number => held.key.length + held.value.length
+
+/**
+ * Index at which an element of that rank stands or would be inserted.
+ * @param rank seq or ts of an element; ascending over `list`
+ */
+export function lowerBound(list: readonly Held[], value: number, rank: (held: Held) => number): number {
+  let low = 0
+  let high = list.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (rank(list[middle]) < value) low = middle + 1
+    else high = middle
+  }
+  return low
+}

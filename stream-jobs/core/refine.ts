@@ -1,0 +1,340 @@
+// The core of refine: a deterministic function from a raw partition's records to clean, late, anomalies and dead
+// letters. Its only clock is the arrival time of its input, clamped to non-decreasing; its settings are input, too. So
+// running it again over the same records gives the same state and the same outputs, which is what recovery rests on.
+import { FRAME_BYTES } from '../../platform/codec/reading.ts'
+import { ReadingScanner, type ScanPlan } from '../../platform/codec/reading-scanner.ts'
+import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
+import { METRICS } from '../../schemas/metrics.ts'
+import { readControl } from './control.ts'
+import { DueQueue } from './due-queue.ts'
+import { type Held, HELD_BYTES_MAX } from './held.ts'
+import { HoldBack } from './hold-back.ts'
+import type { Lane } from './lane.ts'
+import { emptyLedger, type Ledger } from './ledger.ts'
+import { MetricWindow } from './metric-window.ts'
+import type { DeadLetterReason, LateReason, Outputs, RecordBytes } from './outputs.ts'
+import { Sensor } from './sensor.ts'
+import type { CoreSettings } from './settings.ts'
+
+/** Sensors per partition; the state of one is some 4 KB. Beyond it readings of new sensors are dead letters. */
+export const SENSORS_MAX = 500_000
+/** An identifier longer than this is a mistake of the sender. */
+const ID_BYTES_MAX = 256
+const SLASH = 0x2f
+/** The epoch of sources that number nothing. */
+const UNNUMBERED = 0
+
+/** The plan for a writer's schema id; null: the id is not one of a Reading; undefined: not known yet. */
+export type PlanOf = (schemaId: number, offset: number) => ScanPlan | null | undefined
+
+export class Refine {
+  settings: CoreSettings
+  /** Arrival time of the latest record, clamped to non-decreasing, ms. */
+  now = 0
+  readonly ledger: Ledger = emptyLedger()
+  readonly sensors = new Map<string, Sensor>()
+  readonly due = new DueQueue()
+  readonly #scanner = new ReadingScanner()
+  readonly #fingerprint: (value: Uint8Array) => number
+  readonly #planOf: PlanOf
+  #out: Outputs
+
+  constructor(settings: CoreSettings, planOf: PlanOf, fingerprint: (value: Uint8Array) => number, out: Outputs) {
+    this.settings = settings
+    this.#planOf = planOf
+    this.#fingerprint = fingerprint
+    this.#out = out
+  }
+
+  /** Where outputs go from now on. */
+  emitTo(out: Outputs): void {
+    this.#out = out
+  }
+
+  /**
+   * Works through records [from, to) of a batch.
+   * @returns the index of the first record that was not worked on: `to`, or one whose schema id is not known yet
+   */
+  run(view: RecordBatchView, from: number, to: number): number {
+    for (let i = from; i < to; i += 1) {
+      const time = view.timestamp(i)
+      if (time > this.now) this.now = time
+      if (this.due.next <= this.now) this.#expire()
+      if (!this.#step(view, i)) return i
+    }
+    return to
+  }
+
+  /** Whether a record can be worked on is known before anything is counted. */
+  #step(view: RecordBatchView, i: number): boolean {
+    const control = readControl(view, i)
+    if (control !== null) {
+      this.ledger.consumed += 1
+      if (control === 'unknown') this.#deadLetter(view, i, 'UNKNOWN_CONTROL', 'the control record is of no known kind')
+      else this.ledger.control += 1
+      if (control !== 'unknown' && control.kind === 'settings') this.#apply(control.settings)
+      return true
+    }
+    const at = view.valueAt(i)
+    const length = view.valueLength(i)
+    if (view.keyLength(i) <= 0) return this.#refuse(view, i, 'NO_KEY', 'a reading needs the key tenant/sensor')
+    if (length < 0) return this.#refuse(view, i, 'NO_VALUE', 'a reading needs a value')
+    const { bytes } = view
+    if (length < FRAME_BYTES || bytes[at] !== 0) return this.#refuse(view, i, 'NOT_FRAMED', 'the value does not begin with byte 0 and a schema id')
+    const schemaId = ((bytes[at + 1] << 24) | (bytes[at + 2] << 16) | (bytes[at + 3] << 8) | bytes[at + 4]) >>> 0
+    const plan = this.#planOf(schemaId, view.offset(i))
+    if (plan === undefined) return false
+    this.ledger.consumed += 1
+    if (plan === null) this.#deadLetter(view, i, 'UNKNOWN_SCHEMA', `schema id ${schemaId} is not that of a Reading`)
+    else if (!this.#scanner.scan(plan, bytes, at + FRAME_BYTES, at + length)) this.#deadLetter(view, i, 'UNDECODABLE', `the value is not a Reading of schema ${schemaId}`)
+    else this.#reading(view, i)
+    return true
+  }
+
+  #reading(view: RecordBatchView, i: number): void {
+    const scanner = this.#scanner
+    if (!this.#identityFits(view, i)) return
+    const keyText = view.bytes.toString('latin1', view.keyAt(i), view.keyAt(i) + view.keyLength(i))
+    const { epoch, seq } = scanner
+    if (epoch < 0 || seq < 0) return this.#deadLetter(view, i, 'INVALID_SEQ', `epoch ${epoch} and seq ${seq} must be at least 0`)
+    let sensor = this.sensors.get(keyText)
+    if (sensor === undefined) {
+      if (this.sensors.size >= SENSORS_MAX) return this.#deadLetter(view, i, 'TOO_MANY_SENSORS', `a partition carries at most ${SENSORS_MAX} sensors`)
+      sensor = new Sensor(keyText)
+      this.sensors.set(keyText, sensor)
+    }
+    const problem = this.#problem()
+    if (epoch === UNNUMBERED) this.#unnumbered(sensor, view, i, problem)
+    else this.#numbered(sensor, view, i, problem)
+  }
+
+  /** Why the reading must not go on although it is well formed; its place in the order is taken all the same. */
+  #problem(): { reason: DeadLetterReason; detail: string } | null {
+    const { ts, invalidMetric, metrics } = this.#scanner
+    if (ts - this.now > this.settings.futureMs) {
+      return { reason: 'FUTURE_TIME', detail: `ts is ${ts - this.now} ms ahead of its arrival; the limit is ${this.settings.futureMs} ms` }
+    }
+    if (invalidMetric < 0) return null
+    const { name, min, max, unit } = METRICS[invalidMetric]
+    return { reason: 'METRIC_OUT_OF_BOUNDS', detail: `${name} is ${metrics[invalidMetric]}; it must be from ${min} to ${max} ${unit}` }
+  }
+
+  #numbered(sensor: Sensor, view: RecordBatchView, i: number, problem: { reason: DeadLetterReason; detail: string } | null): void {
+    const { epoch, seq, ts } = this.#scanner
+    const lane = sensor.lane(epoch) ?? this.#openLane(sensor, epoch)
+    const place = lane.place(seq)
+    if (place === 'duplicate') {
+      this.ledger.duplicate += 1
+      return
+    }
+    if (place === 'late') this.ledger.gapsFilledLate += 1
+    if (problem !== null) this.#deadLetter(view, i, problem.reason, problem.detail)
+    switch (place) {
+      case 'next':
+        lane.next += 1
+        if (problem === null) this.#emit(sensor, recordOf(view, i), ts)
+        if (lane.held.length > 0) {
+          const former = lane.deadline
+          this.#advance(sensor, lane)
+          this.#watch(sensor, epoch, former, lane.deadline)
+        }
+        return
+      case 'early':
+        this.#hold(sensor, lane, view, i, problem === null)
+        return
+      case 'late':
+        if (problem === null) this.#late(recordOf(view, i), 'late')
+        return
+    }
+  }
+
+  #hold(sensor: Sensor, lane: Lane, view: RecordBatchView, i: number, live: boolean): void {
+    const former = lane.deadline
+    lane.hold(this.#held(view, i, live), this.settings.gapTimeoutMs)
+    if (live) this.ledger.buffered += 1
+    while (lane.held.length > this.settings.gapBuffer || (lane.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX)) this.#giveUp(sensor, lane)
+    this.#watch(sensor, lane.epoch, former, lane.deadline)
+  }
+
+  #unnumbered(sensor: Sensor, view: RecordBatchView, i: number, problem: { reason: DeadLetterReason; detail: string } | null): void {
+    if (problem !== null) return this.#deadLetter(view, i, problem.reason, problem.detail)
+    sensor.holdBack ??= new HoldBack(this.#fingerprint)
+    const { holdBack } = sensor
+    const former = holdBack.deadline
+    const verdict = holdBack.offer(this.#held(view, i, true), sensor.lastTs, this.settings.holdBackMs)
+    switch (verdict) {
+      case 'duplicate':
+        this.ledger.duplicate += 1
+        return
+      case 'correction':
+      case 'late':
+        this.#late(recordOf(view, i), verdict)
+        return
+      case 'held':
+        this.ledger.buffered += 1
+        while (holdBack.held.length > this.settings.holdBackBuffer || (holdBack.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX)) {
+          this.#emitHeldBack(sensor, holdBack.releaseFirst(this.settings.holdBackMs))
+        }
+        this.#watch(sensor, UNNUMBERED, former, holdBack.deadline)
+    }
+  }
+
+  /** Ends every wait that is over. An entry whose deadline has moved is stale: the new deadline has its own. */
+  #expire(): void {
+    for (let due = this.due.take(this.now); due !== null; due = this.due.take(this.now)) {
+      const { deadline, key, epoch } = due
+      const sensor = this.sensors.get(key)
+      if (epoch === UNNUMBERED) {
+        const holdBack = sensor?.holdBack
+        if (sensor === undefined || holdBack?.deadline !== deadline) continue
+        this.#emitHeldBack(sensor, holdBack.release(this.now, this.settings.holdBackMs))
+        this.#watch(sensor, epoch, deadline, holdBack.deadline)
+      } else {
+        const lane = sensor?.lanes.find((candidate) => candidate.epoch === epoch)
+        if (sensor === undefined || lane?.deadline !== deadline) continue
+        while (lane.deadline <= this.now) this.#giveUp(sensor, lane)
+        this.#watch(sensor, epoch, deadline, lane.deadline)
+      }
+    }
+  }
+
+  /** Every finite deadline has its entry in the queue. */
+  #watch(sensor: Sensor, epoch: number, former: number, deadline: number): void {
+    if (deadline !== former && deadline < Infinity) this.due.add(deadline, sensor.key, epoch)
+  }
+
+  #giveUp(sensor: Sensor, lane: Lane): void {
+    this.ledger.gapsGivenUp += lane.giveUp()
+    this.#advance(sensor, lane)
+  }
+
+  /** Emits the held readings whose turn has come. */
+  #advance(sensor: Sensor, lane: Lane): void {
+    let taken = lane.takeNext()
+    if (taken === null) return
+    for (; taken !== null; taken = lane.takeNext()) this.#emitHeld(sensor, taken)
+    lane.settle(this.settings.gapTimeoutMs)
+  }
+
+  #emitHeldBack(sensor: Sensor, released: readonly Held[]): void {
+    for (const held of released) {
+      this.#emitHeld(sensor, held)
+      sensor.holdBack!.remember(held)
+    }
+  }
+
+  #emitHeld(sensor: Sensor, held: Held): void {
+    if (!held.live) return
+    this.ledger.buffered -= 1
+    const { key, value } = held
+    const schemaId = new DataView(value.buffer, value.byteOffset).getUint32(1)
+    this.#scanner.scan(this.#planOf(schemaId, -1)!, value, FRAME_BYTES, value.length)
+    this.#emit(sensor, { key, keyAt: 0, keyLength: key.length, value, valueAt: 0, valueLength: value.length }, held.ts)
+  }
+
+  /** A reading whose turn it is; the scanner holds its metrics. */
+  #emit(sensor: Sensor, record: RecordBytes, ts: number): void {
+    if (ts <= sensor.lastTs) {
+      this.#late(record, 'regressed')
+      return
+    }
+    sensor.lastTs = ts
+    this.ledger.emitted += 1
+    this.#out.clean(record, ts)
+    this.#detect(sensor, record)
+  }
+
+  #detect(sensor: Sensor, record: RecordBytes): void {
+    const { metrics } = this.#scanner
+    const { window: size, minSamples, z: threshold } = this.settings
+    for (let metric = 0; metric < metrics.length; metric += 1) {
+      const value = metrics[metric]
+      if (value !== value) continue // NaN: the reading has no such metric
+      const window = (sensor.windows[metric] ??= new MetricWindow(value))
+      const z = Math.abs(window.z(value, minSamples))
+      if (z > threshold) {
+        this.ledger.anomalies += 1
+        this.#out.anomaly(record, { metric, value, z, threshold, mean: window.center(), stddev: window.stddev(), windowCount: window.count })
+      }
+      window.push(value, size)
+    }
+  }
+
+  #late(record: RecordBytes, reason: LateReason): void {
+    this.ledger.late += 1
+    if (reason !== 'late') this.ledger[reason] += 1
+    this.#out.late(record, reason)
+  }
+
+  #openLane(sensor: Sensor, epoch: number): Lane {
+    const { lane, forgotten } = sensor.open(epoch)
+    // The forgotten lane's readings were accepted; they go out before their lane does.
+    while (forgotten !== null && forgotten.held.length > 0) this.#giveUp(sensor, forgotten)
+    return lane
+  }
+
+  #apply(settings: CoreSettings): void {
+    const resized = settings.window < this.settings.window
+    this.settings = settings
+    if (!resized) return
+    for (const sensor of this.sensors.values()) {
+      for (let i = 0; i < sensor.windows.length; i += 1) sensor.windows[i] = sensor.windows[i]?.resized(settings.window) ?? null
+    }
+  }
+
+  #refuse(view: RecordBatchView, i: number, reason: DeadLetterReason, detail: string): true {
+    this.ledger.consumed += 1
+    this.#deadLetter(view, i, reason, detail)
+    return true
+  }
+
+  #deadLetter(view: RecordBatchView, i: number, reason: DeadLetterReason, detail: string): void {
+    this.ledger.deadLettered += 1
+    this.#out.deadLetter(view, i, reason, detail)
+  }
+
+  /** The key decides the partition and the lane, so it must say the same as the value. */
+  #identityFits(view: RecordBatchView, i: number): boolean {
+    const { tenantAt, tenantLength, sensorAt, sensorLength } = this.#scanner
+    const { bytes } = view
+    if (tenantLength === 0 || sensorLength === 0 || tenantLength > ID_BYTES_MAX || sensorLength > ID_BYTES_MAX) {
+      this.#deadLetter(view, i, 'INVALID_IDENTITY', `tenant_id and sensor_id must have from 1 to ${ID_BYTES_MAX} bytes`)
+      return false
+    }
+    const keyAt = view.keyAt(i)
+    let fits = view.keyLength(i) === tenantLength + 1 + sensorLength && bytes[keyAt + tenantLength] === SLASH
+    for (let b = 0; fits && b < tenantLength; b += 1) {
+      // A slash within the tenant would let two sensors share a key.
+      fits = bytes[keyAt + b] === bytes[tenantAt + b] && bytes[keyAt + b] !== SLASH
+    }
+    for (let b = 0; fits && b < sensorLength; b += 1) fits = bytes[keyAt + tenantLength + 1 + b] === bytes[sensorAt + b]
+    if (!fits) this.#deadLetter(view, i, 'KEY_MISMATCH', 'the key must be tenant_id/sensor_id of the value, and tenant_id without a slash')
+    return fits
+  }
+
+  #held(view: RecordBatchView, i: number, live: boolean): Held {
+    const { bytes } = view
+    return {
+      seq: this.#scanner.seq,
+      ts: this.#scanner.ts,
+      arrival: this.now,
+      live,
+      key: live ? copyOf(bytes, view.keyAt(i), view.keyLength(i)) : NOTHING,
+      value: live ? copyOf(bytes, view.valueAt(i), view.valueLength(i)) : NOTHING,
+    }
+  }
+}
+
+const NOTHING = new Uint8Array(0)
+
+/** Small copies of their own: a slice would keep the whole batch in memory. */
+const copyOf = (bytes: Uint8Array, at: number, length: number): Uint8Array => new Uint8Array(bytes.subarray(at, at + length))
+
+const recordOf = (view: RecordBatchView, i: number): RecordBytes => ({
+  key: view.bytes,
+  keyAt: view.keyAt(i),
+  keyLength: view.keyLength(i),
+  value: view.bytes,
+  valueAt: view.valueAt(i),
+  valueLength: view.valueLength(i),
+})

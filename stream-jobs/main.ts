@@ -1,0 +1,50 @@
+// The stream jobs as a process: refine for its share of the raw partitions. Any number of these processes share them.
+import { systemClock } from '../platform/clock.ts'
+import { loadConfig } from '../platform/config.ts'
+import { Health } from '../platform/health.ts'
+import { createApp, listen } from '../platform/http.ts'
+import { connectKafka } from '../platform/kafka/kafkajs.ts'
+import { runMain } from '../platform/lifecycle.ts'
+import { createLog } from '../platform/log.ts'
+import { createMetrics } from '../platform/metrics.ts'
+import { fetchSchema, registerSchemas } from '../schemas/register.ts'
+import { observeRefine } from './runtime/observe.ts'
+import { runRefine } from './runtime/service.ts'
+import type { Tasks } from './runtime/tasks.ts'
+
+runMain(async (signal) => {
+  const config = loadConfig(process.env)
+  const log = createLog('stream-jobs', config.LOG_LEVEL)
+  const metrics = createMetrics('stream-jobs')
+  const health = new Health()
+  const observer = observeRefine(metrics)
+  let tasks: Tasks | null = null
+  health.add('partitions', () => {
+    if (tasks === null) return { ready: false, detail: 'starting' }
+    const acquiring = tasks.acquiring()
+    if (acquiring.length > 0) return { ready: false, detail: `acquiring partitions ${acquiring.join(', ')}` }
+    return { ready: true, detail: `${tasks.running().length} partitions run` }
+  })
+  health.add('progress', () => observer.watch.check(systemClock.mono()))
+  const app = createApp({ health, metrics, log, token: config.API_TOKEN })
+  const server = await listen(app, config.LISTEN_HOST, config.STREAM_JOBS_PORT, log)
+  log.info({ port: server.port }, 'stream jobs listen')
+  const schemaIds = await registerSchemas(config.REGISTRY_URL, config.API_TOKEN)
+  await runRefine(
+    {
+      config,
+      kafka: connectKafka(config, log),
+      clock: systemClock,
+      random: Math.random,
+      log,
+      observer,
+      fetchSchema: (id) => fetchSchema(config.REGISTRY_URL, id, config.API_TOKEN),
+      schemaIds,
+    },
+    signal,
+    (running) => {
+      tasks = running
+    },
+  )
+  await server.close()
+})

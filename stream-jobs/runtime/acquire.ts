@@ -1,0 +1,149 @@
+// How a process becomes the owner of a raw partition, and gets its state back:
+//   1. a new transactional producer runs an empty transaction: the former owner's is aborted, and it is fenced
+//   2. only then is the committed offset read, with the metadata that names the latest snapshot
+//   3. the snapshot is loaded and the core re-run from the snapshot's input offset to the committed one, outputs
+//      discarded; it must arrive at the ledger that was committed
+// What contradicts itself here is fatal: going on would lose or double data without anybody noticing.
+import { crc32, crc32c } from '@node-rs/crc32'
+import { KafkaError } from '../../platform/errors.ts'
+import { FRAME_BYTES } from '../../platform/codec/reading.ts'
+import type { ScanPlan } from '../../platform/codec/reading-scanner.ts'
+import type { Admin, Kafka, OffsetRange, RangeReader, TransactionalProducer } from '../../platform/kafka/port.ts'
+import { RAW, SNAPSHOTS } from '../../schemas/topics.ts'
+import { discard } from '../core/outputs.ts'
+import { Refine } from '../core/refine.ts'
+import type { CoreSettings } from '../core/settings.ts'
+import { restoreSnapshot, schemaIdsOf, type SnapshotChunk, snapshotType } from '../core/snapshot.ts'
+import { BatchOutputs } from './batch-outputs.ts'
+import { type CommitMetadata, decodeMetadata, ledgerNumbers } from './commit-metadata.ts'
+import { Refusals, type SchemaPlans } from './plans.ts'
+import { firstAtOrAfter, Task, type TaskDeps } from './task.ts'
+
+export interface AcquireDeps extends TaskDeps {
+  readonly kafka: Kafka
+  readonly admin: Admin
+  readonly reader: RangeReader
+  readonly coreSettings: CoreSettings
+  readonly transactionTimeoutMs: number
+  readonly anomalySchemaId: number
+}
+
+/** An error after which the process must stop and say why; trying again cannot help. */
+export class FatalRestoreError extends KafkaError {}
+
+/** 52 bits of two checksums: enough to tell payloads of one sensor and event time apart. */
+export const fingerprint = (value: Uint8Array): number => crc32c(value) * 2 ** 20 + (crc32(value) & 0xfffff)
+
+/**
+ * Acquires a partition.
+ * @returns the task, restored; its first transaction has not run yet (see Task.begin)
+ * @throws FatalRestoreError when log, offset and snapshot contradict each other; KafkaError when it may be tried again
+ */
+export async function acquire(deps: AcquireDeps, partition: number): Promise<Task> {
+  const { kafka, settings, transactionTimeoutMs } = deps
+  const producer = await kafka.transactionalProducer({ transactionalId: `${settings.group}-${partition}`, transactionTimeoutMs })
+  try {
+    await producer.fence()
+    return await restore(deps, partition, producer)
+  } catch (error) {
+    await producer.close().catch(() => undefined)
+    throw error
+  }
+}
+
+async function restore(deps: AcquireDeps, partition: number, producer: TransactionalProducer): Promise<Task> {
+  const { admin, settings, plans, coreSettings } = deps
+  const committed = (await admin.committedOffsets(settings.group, RAW))[partition] ?? null
+  const raw = (await admin.offsetRanges(RAW))[partition]
+  let live = false
+  const metadata = committed === null ? null : decodeMetadata(committed.metadata, partition, committed.offset)
+  const refusals = Refusals.fromEntries(metadata?.refusals ?? [])
+  const planOf = (id: number, offset: number): ScanPlan | null | undefined => {
+    // An offset of -1 asks for a reading that was accepted before and waits.
+    if (!live && offset >= 0 && refusals.wasRefused(id, offset)) return null
+    const known = plans.get(id)
+    if (known === undefined) return undefined
+    return live && offset >= 0 ? refusals.decide(id, offset, known) : (known?.plan ?? undefined)
+  }
+  const outputs = new BatchOutputs(partition, deps.anomalySchemaId, (id) => plans.get(id)!.type)
+  const core = new Refine(coreSettings, planOf, fingerprint, discard)
+  if (committed === null || metadata === null) await expectNoSnapshot(admin, partition)
+  else await rebuild(deps, core, partition, metadata, committed.offset, raw)
+  live = true
+  core.emitTo(outputs)
+  const position = committed?.offset ?? raw.start
+  return new Task(deps, partition, { producer, core, outputs, refusals, snapshot: metadata?.snapshot ?? null, position, endOffset: raw.end })
+}
+
+async function expectNoSnapshot(admin: Admin, partition: number): Promise<void> {
+  const { start, end } = (await admin.offsetRanges(SNAPSHOTS))[partition]
+  if (start === end) return
+  throw new FatalRestoreError(
+    'SNAPSHOT_WITHOUT_OFFSET',
+    `raw partition ${partition} has snapshots but no committed offset (an idle group's offsets expire): beginning anew would double everything; set the group's offset again, or delete refine.snapshots, clean and late to begin anew`,
+    { topic: SNAPSHOTS, partition },
+  )
+}
+
+async function rebuild(deps: AcquireDeps, core: Refine, partition: number, { snapshot, ledger }: CommitMetadata, committed: number, raw: OffsetRange): Promise<void> {
+  if (snapshot.input < raw.start) {
+    throw new FatalRestoreError('OFFSET_OUT_OF_RANGE', `raw partition ${partition} begins at ${raw.start}, behind the snapshot's offset ${snapshot.input}: retention has removed records that are still needed`, {
+      topic: RAW,
+      partition,
+      offset: snapshot.input,
+    })
+  }
+  const chunks = await readChunks(deps.reader, partition, snapshot)
+  for (const id of schemaIdsOf(chunks)) await learn(deps.plans, id)
+  restoreSnapshot(core, chunks, fingerprint)
+  await replay(deps, core, partition, snapshot.input, committed)
+  const reached = ledgerNumbers(core.ledger)
+  if (reached.some((value, i) => value !== ledger[i])) {
+    throw new FatalRestoreError('REPLAY_DIVERGED', `raw partition ${partition}: the replay from ${snapshot.input} to ${committed} gave the ledger ${reached.join(',')} instead of ${ledger.join(',')}`, {
+      topic: RAW,
+      partition,
+      offset: committed,
+    })
+  }
+}
+
+async function readChunks(reader: RangeReader, partition: number, { offset, chunks, id }: CommitMetadata['snapshot']): Promise<SnapshotChunk[]> {
+  const found = new Map<number, SnapshotChunk>()
+  await reader.read({ topic: SNAPSHOTS, partition }, offset, offset + chunks, ({ views }) => {
+    for (const view of views) {
+      for (let i = 0; i < view.count; i += 1) {
+        const value = view.value(i)
+        if (value === null || view.offset(i) >= offset + chunks) continue
+        const chunk = snapshotType.fromBuffer(value.subarray(FRAME_BYTES)) as SnapshotChunk
+        if (chunk.id === id) found.set(chunk.index, chunk)
+      }
+    }
+  })
+  const ordered = Array.from({ length: chunks }, (_, index) => found.get(index))
+  if (ordered.some((chunk) => chunk === undefined)) {
+    throw new FatalRestoreError('SNAPSHOT_INCOMPLETE', `snapshot ${id} of raw partition ${partition} has ${found.size} of ${chunks} chunks from offset ${offset} on`, { topic: SNAPSHOTS, partition, offset })
+  }
+  return ordered as SnapshotChunk[]
+}
+
+async function replay({ reader, plans }: AcquireDeps, core: Refine, partition: number, from: number, to: number): Promise<void> {
+  let position = from
+  await reader.read({ topic: RAW, partition }, from, to, async ({ views }) => {
+    for (const view of views) {
+      const end = firstAtOrAfter(view, to)
+      for (let i = firstAtOrAfter(view, position); i < end; ) {
+        i = core.run(view, i, end)
+        if (i > 0) position = view.offset(i - 1) + 1
+        if (i < end) await learn(plans, view.value(i)!.readUInt32BE(1))
+      }
+    }
+  })
+}
+
+/** In a replay every id was decided on already: one that was accepted must be known to the registry. */
+async function learn(plans: SchemaPlans, id: number): Promise<void> {
+  if (plans.get(id) === undefined) await plans.learn(id)
+  if (plans.get(id) == null) {
+    throw new FatalRestoreError('SCHEMA_GONE', `the registry no longer knows schema id ${id}, with which readings were accepted: bring the registry's _schemas topic back`)
+  }
+}

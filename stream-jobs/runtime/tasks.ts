@@ -1,0 +1,202 @@
+// The tasks of this process: which partitions it owns, acquiring and giving them up as the consumer group decides. The
+// rules that keep two owners apart: a partition is acquired by one attempt at a time; after an error it is acquired
+// again only when the broker has confirmed this member since (a zombie that wakes up must not fence its successor); a
+// task that stays with its owner over a rebalance is kept and sought to its own position.
+import { backoffMs } from '../../platform/backoff.ts'
+import { messageOf } from '../../platform/errors.ts'
+import type { BatchContext, FetchedBatch, GroupConsumer, Producer, TopicPartition } from '../../platform/kafka/port.ts'
+import { RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
+import type { Logger } from '../../platform/log.ts'
+import { RAW } from '../../schemas/topics.ts'
+import { type Control, controlHeaders } from '../core/control.ts'
+import { settingsText } from '../core/settings.ts'
+import { acquire, type AcquireDeps, FatalRestoreError } from './acquire.ts'
+import type { Task } from './task.ts'
+
+const REACQUIRE = { baseMs: 100, capMs: 5_000 }
+/** How often idle partitions are looked at, ms: the least that a gap's time-out is late by on an idle partition. */
+const TICK_MS = 500
+const POLL_MS = 50
+
+type Slot =
+  /** Waiting for the broker to confirm this member, or for the next try. */
+  | { readonly state: 'acquiring' }
+  | { readonly state: 'running'; readonly task: Task; /** The batch in work. */ busy: Promise<void> }
+
+export interface TasksDeps extends AcquireDeps {
+  readonly consumer: GroupConsumer
+  /** For control records: raw has no transactional writer. */
+  readonly controls: Producer
+  readonly log: Logger
+  readonly random: () => number
+  /** Called when going on would be wrong; the process ends. */
+  readonly onFatal: (error: Error) => void
+}
+
+export class Tasks {
+  readonly #deps: TasksDeps
+  readonly #slots = new Map<number, Slot>()
+  /** Batches in work, so that a clean stop can wait for them. */
+  readonly #working = new Set<Promise<void>>()
+  #generation = 0
+  #confirmedAt = -Infinity
+  #stopped = false
+
+  constructor(deps: TasksDeps) {
+    this.#deps = deps
+  }
+
+  /** Partitions that run, with their positions. */
+  running(): Task[] {
+    return [...this.#slots.values()].flatMap((slot) => (slot.state === 'running' ? [slot.task] : []))
+  }
+
+  /** Partitions that are assigned here and do not run yet. */
+  acquiring(): number[] {
+    return [...this.#slots].flatMap(([partition, slot]) => (slot.state === 'acquiring' ? [partition] : []))
+  }
+
+  /** The group has settled; runs synchronously inside the join. */
+  assign(assigned: readonly TopicPartition[], generation: number): void {
+    this.#generation = generation
+    this.#confirm()
+    const partitions = new Set(assigned.map(({ partition }) => partition))
+    for (const [partition, slot] of this.#slots) {
+      if (partitions.has(partition)) continue
+      this.#slots.delete(partition)
+      if (slot.state === 'running') this.#dispose(slot.task)
+    }
+    for (const partition of partitions) {
+      const slot = this.#slots.get(partition)
+      if (slot?.state === 'running') this.#resume(slot.task)
+      else if (slot === undefined) this.#startAcquiring(partition, -Infinity)
+    }
+  }
+
+  /** The broker knows this member. */
+  confirm(): void {
+    this.#confirm()
+  }
+
+  async onBatch(batch: FetchedBatch, context: BatchContext): Promise<void> {
+    const slot = this.#slots.get(batch.partition)
+    if (slot?.state !== 'running' || context.isStale()) return
+    // A rebalance may hand out the partition's next batch while the former one is still in work.
+    slot.busy = slot.busy.then(() => this.#work(slot.task, batch, context))
+    const { busy } = slot
+    this.#working.add(busy)
+    await busy.finally(() => this.#working.delete(busy))
+  }
+
+  /** Sends control records to partitions where a wait is over and nothing arrives. Runs until stopped. */
+  async tick(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#deps
+    while (!signal.aborted) {
+      await clock.sleep(TICK_MS, signal).catch(() => undefined)
+      const idle = this.running().filter((task) => task.needsTick() && task.position >= task.endOffset)
+      if (idle.length === 0 || this.#stopped) continue
+      await this.#control(idle.map(({ partition }) => partition), { kind: 'tick' }).catch((error: unknown) => log.warn({ err: error }, 'no tick could be sent; the next one follows'))
+    }
+  }
+
+  /** Waits for the transactions in work, then lets go of everything. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await Promise.allSettled(this.#working)
+    const tasks = this.running()
+    this.#slots.clear()
+    await Promise.allSettled(tasks.map((task) => task.close()))
+  }
+
+  /** Never rejects. */
+  async #work(task: Task, batch: FetchedBatch, context: BatchContext): Promise<void> {
+    const slot = this.#slots.get(task.partition)
+    if (slot?.state !== 'running' || slot.task !== task) return
+    try {
+      await task.work(batch, context)
+    } catch (error) {
+      // The client's rebalance signal passes through heartbeats; the task's transaction is then complete or in doubt,
+      // and both are settled by acquiring anew.
+      this.#deps.log.warn({ err: error, partition: task.partition }, 'a transaction is in doubt: the task is dropped and acquired anew')
+      this.#drop(task)
+    }
+  }
+
+  #drop(task: Task): void {
+    const slot = this.#slots.get(task.partition)
+    this.#dispose(task)
+    if (slot?.state !== 'running' || slot.task !== task || this.#stopped) return
+    this.#deps.consumer.pause({ topic: RAW, partition: task.partition })
+    this.#slots.delete(task.partition)
+    this.#startAcquiring(task.partition, this.#deps.clock.mono())
+  }
+
+  #startAcquiring(partition: number, since: number): void {
+    const slot: Slot = { state: 'acquiring' }
+    this.#slots.set(partition, slot)
+    this.#acquire(partition, slot, since).catch((error: unknown) => {
+      this.#deps.onFatal(error instanceof Error ? error : new Error(messageOf(error)))
+    })
+  }
+
+  /** @param since mono time of the error that made this necessary; a confirmation must be newer */
+  async #acquire(partition: number, slot: Slot, since: number): Promise<void> {
+    const { clock, log, random } = this.#deps
+    const mine = (): boolean => this.#slots.get(partition) === slot && !this.#stopped
+    for (let attempt = 0; mine(); attempt += 1) {
+      while (mine() && this.#confirmedAt <= since) await clock.sleep(POLL_MS)
+      if (!mine()) return
+      const generation = this.#generation
+      try {
+        const task = await acquire(this.#deps, partition)
+        if (!mine() || generation !== this.#generation) {
+          // Another member may own the partition by now; if it is still this one, it tries again at once.
+          await task.close()
+          continue
+        }
+        await task.begin()
+        if (mine()) await this.#run(partition, task)
+        else await task.close()
+        return
+      } catch (error) {
+        if (error instanceof FatalRestoreError) throw error
+        since = clock.mono()
+        log.warn({ err: error, partition }, 'the partition could not be acquired; trying again')
+        await clock.sleep(backoffMs(REACQUIRE, attempt, random))
+      }
+    }
+  }
+
+  async #run(partition: number, task: Task): Promise<void> {
+    this.#slots.set(partition, { state: 'running', task, busy: Promise.resolve() })
+    this.#resume(task)
+    this.#deps.log.info({ partition, position: task.position, sensors: task.core.sensors.size }, 'the partition is owned and restored')
+    const { coreSettings } = this.#deps
+    if (settingsText(task.core.settings) !== settingsText(coreSettings)) await this.#control([partition], { kind: 'settings', settings: coreSettings })
+  }
+
+  #resume(task: Task): void {
+    const at = { topic: RAW, partition: task.partition }
+    this.#deps.consumer.seek(at, task.position)
+    this.#deps.consumer.resume(at)
+  }
+
+  #dispose(task: Task): void {
+    task.close().catch(() => undefined)
+  }
+
+  #confirm(): void {
+    this.#confirmedAt = this.#deps.clock.mono()
+  }
+
+  async #control(partitions: readonly number[], control: Control): Promise<void> {
+    const headers = controlHeaders(control)
+    await this.#deps.controls.send(
+      partitions.map((partition) => {
+        const records = new RecordBatchBuilder()
+        records.add(null, null, headers)
+        return { topic: RAW, partition, records }
+      }),
+    )
+  }
+}
