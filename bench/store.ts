@@ -72,7 +72,16 @@ function makeBatch(first: number, count: number, sensors: number, late: number):
   return {
     rows: { readings, versions, arrivals },
     anomalies: [],
-    progress: [{ topic: 'bench', partition: 0, offset: first + count, throughMs: null, eventMs: null }],
+    progress: [
+      {
+        topic: 'bench',
+        partition: 0,
+        after: first === 0 ? null : first,
+        offset: first + count,
+        throughMs: null,
+        eventMs: null,
+      },
+    ],
   }
 }
 

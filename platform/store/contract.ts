@@ -1,12 +1,11 @@
 // What every store must do, as one suite that runs over each of them (contract.test.ts). The oracle is brute force
-// over plain arrays; fast-check prints seed and path of a failure, and FC_SEED repeats it.
+// over plain arrays.
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
+import { checkAsync } from '../../test/fixtures/property.ts'
 import type { Reading } from '../codec/reading.ts'
-import type { Anomaly, Progress, ReadingRows, Store, WriteBatch } from './port.ts'
+import type { Anomaly, ProgressUpdate, ReadingRows, Store, WriteBatch } from './port.ts'
 import { NO_ROWS } from './port.ts'
-
-const SEED = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env.FC_SEED) }
 
 /** A row to write: a reading with its version. */
 export interface Row {
@@ -39,7 +38,7 @@ export function rowsOf(rows: readonly Row[]): ReadingRows {
   }
 }
 
-export const batch = (rows: readonly Row[], progress: readonly Progress[] = []): WriteBatch => ({
+export const batch = (rows: readonly Row[], progress: readonly ProgressUpdate[] = []): WriteBatch => ({
   rows: rowsOf(rows),
   anomalies: [],
   progress,
@@ -108,7 +107,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         epoch: fc.integer({ min: 0, max: 2 }),
         power: fc.option(fc.integer()),
       })
-      await fc.assert(
+      await checkAsync(
         fc.asyncProperty(
           fc.array(row, { maxLength: 80 }),
           fc.array(fc.nat(80), { maxLength: 5 }),
@@ -147,28 +146,34 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
             await opened.pop()!.close()
           },
         ),
-        { numRuns: 60, ...SEED },
+        60,
       )
     })
 
-    it('keeps progress with the rows; offsets are replaced, times never go back, null leaves them', async () => {
+    it('EM-3: keeps progress with the rows; offsets are replaced, times never go back, null leaves them', async () => {
       const store = await fresh()
       const at = { topic: 'telemetry.clean', partition: 1 }
-      await store.write(batch([clean({ ts: 1 })], [{ ...at, offset: 10, throughMs: 500, eventMs: 400 }]))
-      await store.write({
-        rows: NO_ROWS,
-        anomalies: [],
-        progress: [{ ...at, offset: 12, throughMs: null, eventMs: 300 }],
-      })
-      await store.write({
-        rows: NO_ROWS,
-        anomalies: [],
-        progress: [{ topic: 'telemetry.late', partition: 0, offset: 0, throughMs: null, eventMs: null }],
-      })
+      const other = { topic: 'telemetry.late', partition: 0, offset: 0, throughMs: null, eventMs: null }
+      await store.write(batch([clean({ ts: 1 })], [{ ...at, after: null, offset: 10, throughMs: 500, eventMs: 400 }]))
+      await store.write(batch([], [{ ...at, after: 10, offset: 12, throughMs: null, eventMs: 300 }, { ...other, after: null }])) // prettier-ignore
       expect(await store.read((view) => view.progress())).toEqual([
         { ...at, offset: 12, throughMs: 500, eventMs: 400 },
-        { topic: 'telemetry.late', partition: 0, offset: 0, throughMs: null, eventMs: null },
+        other,
       ])
+    })
+
+    it('EM-3: refuses a whole batch whose partition somebody else has moved on', async () => {
+      const store = await fresh()
+      const at = { topic: 'telemetry.clean', partition: 1, throughMs: null, eventMs: null }
+      await store.write(batch([clean({ ts: 1 })], [{ ...at, after: null, offset: 10 }]))
+      for (const after of [null, 9, 11]) {
+        const moved = store.write(batch([clean({ ts: 2 })], [{ ...at, after, offset: 20 }]))
+        await expect(moved).rejects.toMatchObject({ code: 'STORE_MOVED', retriable: false })
+      }
+      expect(await store.read((view) => view.recent(AT, 9))).toHaveLength(1)
+      expect((await store.read((view) => view.progress()))[0].offset).toBe(10)
+      await store.write(batch([clean({ ts: 2 })], [{ ...at, after: 10, offset: 20 }]))
+      expect(await store.read((view) => view.recent(AT, 9))).toHaveLength(2)
     })
 
     it('keeps identifiers and tags as they are: quotes, unicode, NUL, SQL, 200 characters', async () => {
@@ -228,7 +233,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         fc.integer({ min: 0, max: 200 }),
         fc.constantFrom(1, 7, 10, 50, 1000),
       )
-      await fc.assert(
+      await checkAsync(
         fc.asyncProperty(
           fc.uniqueArray(row, { selector: (r) => `${r.sensor}${r.ts}`, maxLength: 60 }),
           range,
@@ -259,7 +264,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
             await opened.pop()!.close()
           },
         ),
-        { numRuns: 150, ...SEED },
+        150,
       )
     })
 

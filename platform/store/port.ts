@@ -48,11 +48,21 @@ export interface Progress {
   readonly eventMs: number | null
 }
 
+/** A step of progress. */
+export interface ProgressUpdate extends Progress {
+  /**
+   * Where the store must stand before it, null where it knows nothing of the partition; otherwise somebody else has
+   * taken the partition over and the whole batch is refused with STORE_MOVED. So a sink that was frozen and wakes up
+   * cannot wind the store back.
+   */
+  readonly after: number | null
+}
+
 export interface WriteBatch {
   readonly rows: ReadingRows
   readonly anomalies: readonly Anomaly[]
   /** Replaces what is known of these partitions; a null time leaves the stored one. Times never go back. */
-  readonly progress: readonly Progress[]
+  readonly progress: readonly ProgressUpdate[]
 }
 
 export interface SensorRef {
@@ -184,7 +194,8 @@ export interface Store {
   migrate(): Promise<void>
   /**
    * Writes rows and progress. SQLite: all or nothing, in one transaction.
-   * Rejects with StoreError; `retriable` says whether trying the same batch again may help.
+   * Rejects with StoreError: STORE_UNAVAILABLE (the same batch may go in later), STORE_MOVED (see ProgressUpdate) or
+   * STORE_FAILED.
    */
   write(batch: WriteBatch): Promise<void>
   /** Runs reads on one consistent state (where the store can give one; else progress must be read first). */

@@ -4,10 +4,11 @@
 //
 // Counters per (sensor, epoch) are kept in the same transaction. What is remembered of sensors between batches is
 // dropped when a transaction fails or when another process has written to the file.
-import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { Metric } from '../../schemas/metrics.ts'
 import type { Reading } from '../codec/reading.ts'
-import type { Anomaly, Progress, ReadingRows, WriteBatch } from './port.ts'
+import { StoreError } from '../errors.ts'
+import type { Anomaly, ProgressUpdate, ReadingRows, WriteBatch } from './port.ts'
 import { metricColumn, ROW_COLUMNS } from './sqlite-migrations.ts'
 
 /** Rows per insert: more saves no further time and takes longer to bind (measured by bench/store.ts). */
@@ -251,7 +252,12 @@ export class SqliteWriter {
     )
   }
 
-  #writeProgress({ topic, partition, offset, throughMs, eventMs }: Progress): void {
+  #writeProgress({ topic, partition, offset, throughMs, eventMs, after }: ProgressUpdate): void {
+    const stored = this.#statements.findOffset.get(topic, partition)?.offset ?? null
+    if (stored !== after) {
+      const message = `the store stands at ${stored} in ${topic}/${partition}, not at ${after}: another sink has it`
+      throw new StoreError('STORE_MOVED', message, { topic, partition, offset })
+    }
     this.#statements.progress.run(topic, partition, offset, throughMs, eventMs)
   }
 }
@@ -266,29 +272,7 @@ function sameSource(sensor: SensorState, { site_id, node_id, tags }: Reading): b
   return names === Object.keys(sensor.tags).length
 }
 
-function prepare(
-  db: DatabaseSync,
-  metrics: readonly string[],
-): Record<
-  | 'insert'
-  | 'insertChunk'
-  | 'replace'
-  | 'findRow'
-  | 'count'
-  | 'supersede'
-  | 'lastTs'
-  | 'dataVersion'
-  | 'progress'
-  | 'anomaly'
-  | 'findSensor'
-  | 'addSensor'
-  | 'findSource'
-  | 'addSource'
-  | 'addSite'
-  | 'markSites',
-  StatementSync
-> {
-  // prettier-ignore
+function prepare(db: DatabaseSync, metrics: readonly string[]) {
   const columns = [...ROW_COLUMNS, ...metrics.map(metricColumn)]
   const row = `(${columns.map(() => '?').join(', ')})`
   const into = `INTO readings (${columns.join(', ')}) VALUES`
