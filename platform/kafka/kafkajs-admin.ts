@@ -1,5 +1,5 @@
 // Topics and offsets over kafkajs's admin client.
-import { type Admin as ClientAdmin, type Kafka as Client } from 'kafkajs'
+import type { Admin as ClientAdmin, Kafka as Client } from 'kafkajs'
 import { attempt } from './kafkajs-errors.ts'
 import type { Admin, CommittedOffset, OffsetRange, TopicDeclaration } from './port.ts'
 

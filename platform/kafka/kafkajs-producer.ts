@@ -8,9 +8,14 @@ import { attempt, codeOf } from './kafkajs-errors.ts'
 import { PartitionMessages, TopicMessages } from './kafkajs-wire.ts'
 import type { OutgoingBatch, Producer, TopicPartition, Transaction, TransactionalProducer, TransactionalProducerOptions } from './port.ts'
 
-/** The coordinator is done with the former transaction within milliseconds; this many tries are about 5 s. */
-const CONCURRENT_TRIES = 500
-const CONCURRENT_WAIT_MS = 10
+/**
+ * Answers of a coordinator that has written nothing, so that the same request may be repeated. Right behind a commit
+ * it may still be writing the markers; after a broker's start its partition may still be loading or just have moved.
+ */
+const NOT_YET = new Set(['CONCURRENT_TRANSACTIONS', 'NOT_COORDINATOR_FOR_GROUP', 'GROUP_LOAD_IN_PROGRESS', 'GROUP_COORDINATOR_NOT_AVAILABLE'])
+/** Markers are written within milliseconds; this many tries are about 5 s. kafkajs itself gives up or waits too long. */
+const NOT_YET_TRIES = 500
+const NOT_YET_WAIT_MS = 10
 const METADATA_BYTES_MAX = 4_096
 
 /** Never asked: every batch names its partition. */
@@ -88,7 +93,7 @@ class KafkaJsTransaction implements Transaction {
 
   async send(batches: readonly OutgoingBatch[]): Promise<number[]> {
     const topicMessages = toTopicMessages(batches)
-    const answer = await attempt('sending in a transaction', () => whileConcurrent(() => this.#transaction.sendBatch({ acks: -1, topicMessages })))
+    const answer = await attempt('sending in a transaction', () => untilReady(() => this.#transaction.sendBatch({ acks: -1, topicMessages })))
     return baseOffsets(batches, answer)
   }
 
@@ -97,7 +102,7 @@ class KafkaJsTransaction implements Transaction {
     // The client's types leave out `metadata`; its encoder sends it.
     const partitions = [{ partition, offset: String(offset), metadata }]
     await attempt('committing an offset in a transaction', () =>
-      whileConcurrent(() => this.#transaction.sendOffsets({ consumerGroupId: group, topics: [{ topic, partitions }] })),
+      untilReady(() => this.#transaction.sendOffsets({ consumerGroupId: group, topics: [{ topic, partitions }] })),
     )
   }
 
@@ -110,17 +115,13 @@ class KafkaJsTransaction implements Transaction {
   }
 }
 
-/**
- * Right behind a commit the coordinator may still be writing its markers, and refuses the next transaction's first
- * request. Nothing was written then, so repeating is safe; kafkajs itself gives up or waits much too long.
- */
-async function whileConcurrent<T>(request: () => Promise<T>): Promise<T> {
+async function untilReady<T>(request: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await request()
     } catch (error) {
-      if (codeOf(error) !== 'CONCURRENT_TRANSACTIONS' || tries >= CONCURRENT_TRIES) throw error
-      await delay(CONCURRENT_WAIT_MS)
+      if (!NOT_YET.has(codeOf(error)) || tries >= NOT_YET_TRIES) throw error
+      await delay(NOT_YET_WAIT_MS)
     }
   }
 }
