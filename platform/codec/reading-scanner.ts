@@ -75,7 +75,8 @@ export class ReadingScanner {
       const operation = operations[i]
       switch (operation) {
         case SKIP_STRING:
-          this.#at += this.length()
+          // Not `this.#at += this.length()`: that would add to the place from before the length was read.
+          this.skip(this.length())
           break
         case TENANT:
           this.tenantLength = this.length()
