@@ -65,7 +65,6 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         [0, 1],
         [1, 0],
       ]) {
-        // prettier-ignore
         const store = await fresh()
         const rows = [
           clean({ ts: 5, power_w: 1, voltage_v: 230 }),
@@ -155,7 +154,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       const at = { topic: 'telemetry.clean', partition: 1 }
       const other = { topic: 'telemetry.late', partition: 0, offset: 0, throughMs: null, eventMs: null }
       await store.write(batch([clean({ ts: 1 })], [{ ...at, after: null, offset: 10, throughMs: 500, eventMs: 400 }]))
-      await store.write(batch([], [{ ...at, after: 10, offset: 12, throughMs: null, eventMs: 300 }, { ...other, after: null }])) // prettier-ignore
+      const later = { ...at, after: 10, offset: 12, throughMs: null, eventMs: 300 }
+      await store.write(batch([], [later, { ...other, after: null }]))
       expect(await store.read((view) => view.progress())).toEqual([
         { ...at, offset: 12, throughMs: 500, eventMs: 400 },
         other,

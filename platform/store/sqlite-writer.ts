@@ -16,6 +16,18 @@ const CHUNK_ROWS = 20
 /** Sensors and sources remembered; beyond it all are forgotten and looked up again. */
 const REMEMBERED = 200_000
 
+/** Columns of anomalies and the fields that fill them. */
+const ANOMALY_COLUMNS = [
+  ['tenant', 'tenant_id'],
+  ['sensor', 'sensor_id'],
+  ['site', 'site_id'],
+  ['node', 'node_id'],
+  ...(['epoch', 'seq', 'ts', 'metric', 'value', 'detector', 'score', 'threshold', 'mean', 'stddev'] as const).map(
+    (name) => [name, name] as const,
+  ),
+  ['window_count', 'window_count'],
+] as const
+
 /** What is known of a sensor while the process runs. */
 interface SensorState {
   readonly id: number
@@ -232,24 +244,8 @@ export class SqliteWriter {
     sensor.tags = tags
   }
 
-  #writeAnomaly(a: Anomaly): void {
-    this.#statements.anomaly.run(
-      a.tenant_id,
-      a.sensor_id,
-      a.ts,
-      a.metric,
-      a.detector,
-      a.site_id,
-      a.node_id,
-      a.epoch,
-      a.seq, // prettier-ignore
-      a.value,
-      a.score,
-      a.threshold,
-      a.mean,
-      a.stddev,
-      a.window_count,
-    )
+  #writeAnomaly(anomaly: Anomaly): void {
+    this.#statements.anomaly.run(...ANOMALY_COLUMNS.map(([, field]) => anomaly[field]))
   }
 
   #writeProgress({ topic, partition, offset, throughMs, eventMs, after }: ProgressUpdate): void {
@@ -291,9 +287,10 @@ function prepare(db: DatabaseSync, metrics: readonly string[]) {
       db.prepare(`INSERT INTO progress VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "offset" = excluded."offset",
       through_ms = max(coalesce(through_ms, excluded.through_ms), coalesce(excluded.through_ms, through_ms)),
       event_ms = max(coalesce(event_ms, excluded.event_ms), coalesce(excluded.event_ms, event_ms))`),
-    anomaly:
-      db.prepare(`REPLACE INTO anomalies (tenant, sensor, ts, metric, detector, site, node, epoch, seq, value, score,
-      threshold, mean, stddev, window_count) VALUES (${Array.from({ length: 15 }, () => '?').join(', ')})`),
+    findOffset: db.prepare('SELECT "offset" FROM progress WHERE topic = ? AND partition = ?'),
+    anomaly: db.prepare(
+      `REPLACE INTO anomalies (${ANOMALY_COLUMNS.map(([column]) => column).join(', ')}) VALUES (${ANOMALY_COLUMNS.map(() => '?').join(', ')})`,
+    ),
     findSensor: db.prepare('SELECT id FROM sensors WHERE tenant = ? AND name = ?'),
     addSensor: db.prepare('INSERT INTO sensors (tenant, name) VALUES (?, ?)'),
     findSource: db.prepare('SELECT id FROM sources WHERE site = ? AND node = ? AND tags = ?'),
