@@ -16,7 +16,12 @@ export interface AvroRecord {
   readonly fields: readonly AvroField[]
 }
 
+/** The text of schemas/<name>.avsc as it stands: what the registry is given, since parsing would turn 1.0 into 1. */
+export function schemaText(name: string): string {
+  return readFileSync(new URL(`./${name}.avsc`, import.meta.url), 'utf8')
+}
+
 /** The schema in schemas/<name>.avsc. */
 export function loadSchema(name: string): AvroRecord {
-  return JSON.parse(readFileSync(new URL(`./${name}.avsc`, import.meta.url), 'utf8')) as AvroRecord
+  return JSON.parse(schemaText(name)) as AvroRecord
 }

@@ -31,6 +31,27 @@ export const DLQ = 'telemetry.dlq'
 export const SNAPSHOTS = 'refine.snapshots'
 export const NODES = 'nodes'
 
+/** The topics of one refine: where it reads and where it writes. Benchmarks run it on topics of their own. */
+export interface RefineTopics {
+  readonly raw: string
+  readonly clean: string
+  readonly late: string
+  readonly anomalies: string
+  readonly extents: string
+  readonly dlq: string
+  readonly snapshots: string
+}
+
+export const REFINE_TOPICS: RefineTopics = {
+  raw: RAW,
+  clean: CLEAN,
+  late: LATE,
+  anomalies: ANOMALIES,
+  extents: EXTENTS,
+  dlq: DLQ,
+  snapshots: SNAPSHOTS,
+}
+
 export const TOPICS: readonly TopicSpec[] = [
   { name: RAW, partitioning: 'data', schema: 'reading', configs: { ...logged(7), 'max.message.bytes': String(MAX_RECORD_BYTES) } },
   { name: CLEAN, partitioning: 'data', schema: 'reading', configs: { ...logged(7), 'max.message.bytes': OUTPUT_BATCH_BYTES } },

@@ -65,7 +65,7 @@ function addSubjects(app: Express, registry: Registry): void {
   app.get('/subjects/:subject/versions/:version/schema', (request: Request<Params>, response) => {
     const { subject, version } = request.params
     const { schema } = findVersion(state, subject, version, flag(request, 'deleted'))
-    response.set('Content-Type', CONTENT_TYPE).send(schema)
+    sendText(response, schema)
   })
   app.delete('/subjects/:subject/versions/:version', async (request: Request<Params>, response) => {
     const { subject, version } = request.params
@@ -76,8 +76,8 @@ function addSubjects(app: Express, registry: Registry): void {
 function addSchemas(app: Express, registry: Registry): void {
   const { state } = registry
   const find = (request: Request<Params>): SchemaValue => {
-    const id = /^\d{1,10}$/.test(request.params.id) ? Number(request.params.id) : -1
-    const value = state.byId(id)
+    const { id } = request.params
+    const value = /^\d{1,10}$/.test(id) ? state.byId(Number(id)) : undefined
     if (value === undefined) throw schemaNotFound(id)
     return value
   }
@@ -143,7 +143,13 @@ function foreign({ schemaType, references }: Pick<SchemaValue, 'schemaType' | 'r
 const flag = (request: { query: Request['query'] }, name: string): boolean => request.query[name] === 'true'
 
 function send(response: Response, body: unknown, status = 200): void {
-  response.status(status).set('Content-Type', CONTENT_TYPE).send(JSON.stringify(body))
+  response.status(status)
+  sendText(response, JSON.stringify(body))
+}
+
+/** As bytes: to a string Express would add a charset, which strict clients do not expect in the content type. */
+function sendText(response: Response, text: string): void {
+  response.set('Content-Type', CONTENT_TYPE).send(Buffer.from(text))
 }
 
 const errorHandler =

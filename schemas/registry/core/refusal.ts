@@ -17,7 +17,7 @@ export class Refusal extends Error {
 
 export const subjectNotFound = (subject: string) => new Refusal(40401, `Subject '${subject}' not found.`)
 export const versionNotFound = (version: string) => new Refusal(40402, `Version ${version} not found.`)
-export const schemaNotFound = (id?: number) =>
+export const schemaNotFound = (id?: string) =>
   new Refusal(40403, id === undefined ? 'Schema not found' : `Schema ${id} not found`)
 export const subjectSoftDeleted = (subject: string) =>
   new Refusal(40404, `Subject '${subject}' was soft deleted. Set permanent=true to delete permanently`)
