@@ -8,6 +8,7 @@ import { runMain } from '../platform/lifecycle.ts'
 import { createLog } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { fetchSchema, registerSchemas } from '../schemas/register.ts'
+import { REFINE_TOPICS } from '../schemas/topics.ts'
 import { observeRefine } from './runtime/observe.ts'
 import { runRefine } from './runtime/service.ts'
 import type { Tasks } from './runtime/tasks.ts'
@@ -17,7 +18,7 @@ runMain(async (signal) => {
   const log = createLog('stream-jobs', config.LOG_LEVEL)
   const metrics = createMetrics('stream-jobs')
   const health = new Health()
-  const observer = observeRefine(metrics)
+  const observer = observeRefine(metrics, REFINE_TOPICS.raw)
   let tasks: Tasks | null = null
   health.add('partitions', () => {
     if (tasks === null) return { ready: false, detail: 'starting' }
@@ -40,6 +41,7 @@ runMain(async (signal) => {
       observer,
       fetchSchema: (id) => fetchSchema(config.REGISTRY_URL, id, config.API_TOKEN),
       schemaIds,
+      topics: REFINE_TOPICS,
     },
     signal,
     (running) => {

@@ -9,7 +9,6 @@ import { KafkaError } from '../../platform/errors.ts'
 import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 import type { ScanPlan } from '../../platform/codec/reading-scanner.ts'
 import type { Admin, Kafka, OffsetRange, RangeReader, TransactionalProducer } from '../../platform/kafka/port.ts'
-import { RAW, SNAPSHOTS } from '../../schemas/topics.ts'
 import { discard } from '../core/outputs.ts'
 import { Refine } from '../core/refine.ts'
 import type { CoreSettings } from '../core/settings.ts'
@@ -53,8 +52,9 @@ export async function acquire(deps: AcquireDeps, partition: number): Promise<Tas
 
 async function restore(deps: AcquireDeps, partition: number, producer: TransactionalProducer): Promise<Task> {
   const { admin, settings, plans, coreSettings } = deps
-  const committed = (await admin.committedOffsets(settings.group, RAW))[partition] ?? null
-  const raw = (await admin.offsetRanges(RAW))[partition]
+  const { topics } = settings
+  const committed = (await admin.committedOffsets(settings.group, topics.raw))[partition] ?? null
+  const raw = (await admin.offsetRanges(topics.raw))[partition]
   let live = false
   const metadata = committed === null ? null : decodeMetadata(committed.metadata, partition, committed.offset)
   const refusals = Refusals.fromEntries(metadata?.refusals ?? [])
@@ -65,9 +65,9 @@ async function restore(deps: AcquireDeps, partition: number, producer: Transacti
     if (known === undefined) return undefined
     return live && offset >= 0 ? refusals.decide(id, offset, known) : (known?.plan ?? undefined)
   }
-  const outputs = new BatchOutputs(partition, deps.anomalySchemaId, (id) => plans.get(id)!.type)
+  const outputs = new BatchOutputs(topics, partition, deps.anomalySchemaId, (id) => plans.get(id)!.type)
   const core = new Refine(coreSettings, planOf, fingerprint, discard)
-  if (committed === null || metadata === null) await expectNoSnapshot(admin, partition)
+  if (committed === null || metadata === null) await expectNoSnapshot(admin, topics.snapshots, partition)
   else await rebuild(deps, core, partition, metadata, committed.offset, raw)
   live = true
   core.emitTo(outputs)
@@ -75,41 +75,42 @@ async function restore(deps: AcquireDeps, partition: number, producer: Transacti
   return new Task(deps, partition, { producer, core, outputs, refusals, snapshot: metadata?.snapshot ?? null, position, endOffset: raw.end })
 }
 
-async function expectNoSnapshot(admin: Admin, partition: number): Promise<void> {
-  const { start, end } = (await admin.offsetRanges(SNAPSHOTS))[partition]
+async function expectNoSnapshot(admin: Admin, topic: string, partition: number): Promise<void> {
+  const { start, end } = (await admin.offsetRanges(topic))[partition]
   if (start === end) return
   throw new FatalRestoreError(
     'SNAPSHOT_WITHOUT_OFFSET',
-    `raw partition ${partition} has snapshots but no committed offset (an idle group's offsets expire): beginning anew would double everything; set the group's offset again, or delete refine.snapshots, clean and late to begin anew`,
-    { topic: SNAPSHOTS, partition },
+    `raw partition ${partition} has snapshots but no committed offset (an idle group's offsets expire): beginning anew would double everything; set the group's offset again, or delete ${topic}, clean and late to begin anew`,
+    { topic, partition },
   )
 }
 
 async function rebuild(deps: AcquireDeps, core: Refine, partition: number, { snapshot, ledger }: CommitMetadata, committed: number, raw: OffsetRange): Promise<void> {
   if (snapshot.input < raw.start) {
     throw new FatalRestoreError('OFFSET_OUT_OF_RANGE', `raw partition ${partition} begins at ${raw.start}, behind the snapshot's offset ${snapshot.input}: retention has removed records that are still needed`, {
-      topic: RAW,
+      topic: deps.settings.topics.raw,
       partition,
       offset: snapshot.input,
     })
   }
-  const chunks = await readChunks(deps.reader, partition, snapshot)
+  const chunks = await readChunks(deps, partition, snapshot)
   for (const id of schemaIdsOf(chunks)) await learn(deps.plans, id)
   restoreSnapshot(core, chunks, fingerprint)
   await replay(deps, core, partition, snapshot.input, committed)
   const reached = ledgerNumbers(core.ledger)
   if (reached.some((value, i) => value !== ledger[i])) {
     throw new FatalRestoreError('REPLAY_DIVERGED', `raw partition ${partition}: the replay from ${snapshot.input} to ${committed} gave the ledger ${reached.join(',')} instead of ${ledger.join(',')}`, {
-      topic: RAW,
+      topic: deps.settings.topics.raw,
       partition,
       offset: committed,
     })
   }
 }
 
-async function readChunks(reader: RangeReader, partition: number, { offset, chunks, id }: CommitMetadata['snapshot']): Promise<SnapshotChunk[]> {
+async function readChunks({ reader, settings }: AcquireDeps, partition: number, { offset, chunks, id }: CommitMetadata['snapshot']): Promise<SnapshotChunk[]> {
   const found = new Map<number, SnapshotChunk>()
-  await reader.read({ topic: SNAPSHOTS, partition }, offset, offset + chunks, ({ views }) => {
+  const topic = settings.topics.snapshots
+  await reader.read({ topic, partition }, offset, offset + chunks, ({ views }) => {
     for (const view of views) {
       for (let i = 0; i < view.count; i += 1) {
         const value = view.value(i)
@@ -121,14 +122,14 @@ async function readChunks(reader: RangeReader, partition: number, { offset, chun
   })
   const ordered = Array.from({ length: chunks }, (_, index) => found.get(index))
   if (ordered.some((chunk) => chunk === undefined)) {
-    throw new FatalRestoreError('SNAPSHOT_INCOMPLETE', `snapshot ${id} of raw partition ${partition} has ${found.size} of ${chunks} chunks from offset ${offset} on`, { topic: SNAPSHOTS, partition, offset })
+    throw new FatalRestoreError('SNAPSHOT_INCOMPLETE', `snapshot ${id} of raw partition ${partition} has ${found.size} of ${chunks} chunks from offset ${offset} on`, { topic, partition, offset })
   }
   return ordered as SnapshotChunk[]
 }
 
-async function replay({ reader, plans }: AcquireDeps, core: Refine, partition: number, from: number, to: number): Promise<void> {
+async function replay({ reader, plans, settings }: AcquireDeps, core: Refine, partition: number, from: number, to: number): Promise<void> {
   let position = from
-  await reader.read({ topic: RAW, partition }, from, to, async ({ views }) => {
+  await reader.read({ topic: settings.topics.raw, partition }, from, to, async ({ views }) => {
     for (const view of views) {
       const end = firstAtOrAfter(view, to)
       for (let i = firstAtOrAfter(view, position); i < end; ) {

@@ -7,7 +7,7 @@ import { encodeHeaders, RecordBatchBuilder } from '../../platform/kafka/record-b
 import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
 import { loadSchema } from '../../schemas/load.ts'
 import { METRICS } from '../../schemas/metrics.ts'
-import { ANOMALIES, CLEAN, DLQ, LATE, RAW } from '../../schemas/topics.ts'
+import type { RefineTopics } from '../../schemas/topics.ts'
 import type { DeadLetterReason, LateReason, Outputs, RecordBytes, Score } from '../core/outputs.ts'
 
 /** A batch is closed at this size; topics of outputs take batches of twice that. */
@@ -63,11 +63,13 @@ export class BatchOutputs implements Outputs {
   readonly #late = new BatchList()
   readonly #anomalies = new BatchList()
   readonly #deadLetters = new BatchList()
+  readonly #topics: RefineTopics
   readonly #partition: number
   readonly #anomalySchemaId: number
   readonly #typeOf: (schemaId: number) => avsc.Type
 
-  constructor(partition: number, anomalySchemaId: number, typeOf: (schemaId: number) => avsc.Type) {
+  constructor(topics: RefineTopics, partition: number, anomalySchemaId: number, typeOf: (schemaId: number) => avsc.Type) {
+    this.#topics = topics
     this.#partition = partition
     this.#anomalySchemaId = anomalySchemaId
     this.#typeOf = typeOf
@@ -110,7 +112,7 @@ export class BatchOutputs implements Outputs {
 
   deadLetter(view: RecordBatchView, index: number, reason: DeadLetterReason, detail: string): void {
     const headers = encodeHeaders([
-      { key: '__connect.errors.topic', value: RAW },
+      { key: '__connect.errors.topic', value: this.#topics.raw },
       { key: '__connect.errors.partition', value: String(this.#partition) },
       { key: '__connect.errors.offset', value: String(view.offset(index)) },
       { key: '__connect.errors.stage', value: 'refine' },
@@ -127,11 +129,12 @@ export class BatchOutputs implements Outputs {
 
   /** Requests to send, in order: a request takes one batch per topic, and clean's batches stay in their order. */
   requests(): OutgoingBatch[][] {
+    const { clean, late, anomalies, dlq } = this.#topics
     const lists: [string, RecordBatchBuilder[]][] = [
-      [CLEAN, this.cleanBatches.filled()],
-      [LATE, this.#late.filled()],
-      [ANOMALIES, this.#anomalies.filled()],
-      [DLQ, this.#deadLetters.filled()],
+      [clean, this.cleanBatches.filled()],
+      [late, this.#late.filled()],
+      [anomalies, this.#anomalies.filled()],
+      [dlq, this.#deadLetters.filled()],
     ]
     const rounds = Math.max(...lists.map(([, builders]) => builders.length))
     return Array.from({ length: rounds }, (_, round) =>

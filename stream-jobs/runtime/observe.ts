@@ -1,7 +1,6 @@
 // What refine shows of itself: metrics, touched once per transaction, and readiness by progress.
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS_S, type Registry } from '../../platform/metrics.ts'
 import { ProgressWatch } from '../../platform/health.ts'
-import { RAW } from '../../schemas/topics.ts'
 import { LEDGER_NAMES } from '../core/ledger.ts'
 import type { CommitReport } from './task.ts'
 
@@ -14,7 +13,7 @@ export interface RefineObserver {
   readonly watch: ProgressWatch
 }
 
-export function observeRefine(registry: Registry): RefineObserver {
+export function observeRefine(registry: Registry, rawTopic: string): RefineObserver {
   const records = new Counter({ name: 'plumbline_refine_records_total', help: 'Records by what became of them (consumed counts all).', labelNames: ['outcome'], registers: [registry] })
   const buffered = new Gauge({ name: 'plumbline_refine_buffered_records', help: 'Readings that wait for their turn.', labelNames: ['partition'], registers: [registry] })
   const lag = new Gauge({ name: 'plumbline_refine_lag_records', help: 'Records of raw that are not worked on yet.', labelNames: ['partition'], registers: [registry] })
@@ -23,7 +22,7 @@ export function observeRefine(registry: Registry): RefineObserver {
   const snapshots = new Counter({ name: 'plumbline_refine_snapshot_bytes_total', help: 'Bytes of snapshots written.', registers: [registry] })
   const watch = new ProgressWatch()
   const known = new Set<number>()
-  const name = (partition: number): string => `${RAW}/${partition}`
+  const name = (partition: number): string => `${rawTopic}/${partition}`
   return {
     watch,
     committed({ partition, delta, buffered: waiting, latencyMs, commitMs, snapshotBytes }) {

@@ -7,7 +7,7 @@ import { KafkaError } from '../../platform/errors.ts'
 import type { Admin, Kafka, Producer, RangeReader } from '../../platform/kafka/port.ts'
 import { aborted } from '../../platform/lifecycle.ts'
 import type { Logger } from '../../platform/log.ts'
-import { ANOMALIES, EXTENTS, RAW, SNAPSHOTS } from '../../schemas/topics.ts'
+import { ANOMALIES, EXTENTS, type RefineTopics, SNAPSHOTS } from '../../schemas/topics.ts'
 import type { CoreSettings } from '../core/settings.ts'
 import type { RefineObserver } from './observe.ts'
 import { type FetchSchema, SchemaPlans } from './plans.ts'
@@ -31,7 +31,8 @@ export interface RefineDeps {
   readonly log: Logger
   readonly observer: RefineObserver
   readonly fetchSchema: FetchSchema
-  /** Schema ids by topic. */
+  readonly topics: RefineTopics
+  /** Schema ids by declared topic. */
   readonly schemaIds: ReadonlyMap<string, number>
   readonly onStep?: (step: CommitStep, partition: number) => void
 }
@@ -80,10 +81,10 @@ interface Connections {
 
 /** One life of the group member. Returns the error that ended it, or null after a clean stop; throws what is fatal. */
 async function runMember(deps: RefineDeps, connections: Connections, signal: AbortSignal, onTasks: (tasks: Tasks) => void): Promise<KafkaError | null> {
-  const { config, kafka, clock, random, log, observer, schemaIds } = deps
+  const { config, kafka, clock, random, log, observer, schemaIds, topics } = deps
   const consumer = kafka.groupConsumer({
     group: config.REFINE_GROUP,
-    topics: [RAW],
+    topics: [topics.raw],
     maxWaitMs: config.REFINE_COMMIT_MS,
     minBytes: FETCH_MIN_BYTES,
     maxBytesPerPartition: FETCH_PARTITION_BYTES,
@@ -103,6 +104,7 @@ async function runMember(deps: RefineDeps, connections: Connections, signal: Abo
     plans: new SchemaPlans(deps.fetchSchema, () => clock.mono()),
     settings: {
       group: config.REFINE_GROUP,
+      topics,
       snapshotMs: config.REFINE_SNAPSHOT_MS,
       snapshotRecords: config.REFINE_SNAPSHOT_RECORDS,
       extentSchemaId: schemaIds.get(EXTENTS)!,
@@ -143,12 +145,12 @@ async function runMember(deps: RefineDeps, connections: Connections, signal: Abo
 }
 
 /** Compares positions with the ends of the partitions, from outside of the fetch loop, which may be what hangs. */
-async function watchProgress(tasks: Tasks, admin: Admin, { clock, log, observer }: RefineDeps, signal: AbortSignal): Promise<void> {
+async function watchProgress(tasks: Tasks, admin: Admin, { clock, log, observer, topics }: RefineDeps, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await clock.sleep(PROGRESS_MS, signal).catch(() => undefined)
     if (signal.aborted) return
     try {
-      const ranges = await admin.offsetRanges(RAW)
+      const ranges = await admin.offsetRanges(topics.raw)
       const running = tasks.running()
       observer.keep(new Set(running.map(({ partition }) => partition)))
       for (const { partition, position } of running) observer.progress(partition, position, ranges[partition].end, clock.mono())

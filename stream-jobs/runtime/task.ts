@@ -13,7 +13,7 @@ import type { BatchContext, FetchedBatch, OutgoingBatch, TransactionalProducer }
 import { RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
 import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
 import { loadSchema } from '../../schemas/load.ts'
-import { CLEAN, EXTENTS, RAW, SNAPSHOTS } from '../../schemas/topics.ts'
+import type { RefineTopics } from '../../schemas/topics.ts'
 import { emptyLedger, type Ledger, LEDGER_NAMES } from '../core/ledger.ts'
 import type { Refine } from '../core/refine.ts'
 import { snapshotType, takeSnapshot } from '../core/snapshot.ts'
@@ -35,6 +35,7 @@ export type CommitStep = 'begun' | 'outputs-sent' | 'extent-sent' | 'snapshot-se
 
 export interface TaskSettings {
   readonly group: string
+  readonly topics: RefineTopics
   readonly snapshotMs: number
   readonly snapshotRecords: number
   readonly extentSchemaId: number
@@ -169,7 +170,7 @@ export class Task {
     const firsts: number[] = []
     for (const request of this.#outputs.requests()) {
       const offsets = await transaction.send(request)
-      if (request[0].topic === CLEAN) firsts.push(offsets[0])
+      if (request[0].topic === settings.topics.clean) firsts.push(offsets[0])
     }
     this.#step('outputs-sent')
     if (firsts.length > 0) {
@@ -178,7 +179,7 @@ export class Task {
     }
     const snapshotBytes = this.#snapshotDue(started) ? await this.#sendSnapshot(transaction) : 0
     const metadata = encodeMetadata({ v: 1, snapshot: this.#snapshot!, ledger: ledgerNumbers(this.core.ledger), refusals: this.#refusals.entries() })
-    await transaction.sendOffset(settings.group, { topic: RAW, partition: this.partition }, this.position, metadata)
+    await transaction.sendOffset(settings.group, { topic: settings.topics.raw, partition: this.partition }, this.position, metadata)
     this.#step('offset-sent')
     await transaction.commit()
     this.#step('committed')
@@ -211,7 +212,7 @@ export class Task {
       arrival_ms: this.core.now,
     }
     records.add(Buffer.from(String(this.partition)), encodeFramed(extentType, this.#deps.settings.extentSchemaId, extent))
-    return { topic: EXTENTS, partition: this.partition, records }
+    return { topic: this.#deps.settings.topics.extents, partition: this.partition, records }
   }
 
   #snapshotDue(mono: number): boolean {
@@ -230,7 +231,7 @@ export class Task {
     }
     let first = -1
     for (const records of batches.filled()) {
-      const [offset] = await transaction.send([{ topic: SNAPSHOTS, partition: this.partition, records }])
+      const [offset] = await transaction.send([{ topic: this.#deps.settings.topics.snapshots, partition: this.partition, records }])
       if (first < 0) first = offset
     }
     this.#step('snapshot-sent')

@@ -7,7 +7,6 @@ import { messageOf } from '../../platform/errors.ts'
 import type { BatchContext, FetchedBatch, GroupConsumer, Producer, TopicPartition } from '../../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
 import type { Logger } from '../../platform/log.ts'
-import { RAW } from '../../schemas/topics.ts'
 import { type Control, controlHeaders } from '../core/control.ts'
 import { settingsText } from '../core/settings.ts'
 import { acquire, type AcquireDeps, FatalRestoreError } from './acquire.ts'
@@ -126,7 +125,7 @@ export class Tasks {
     const slot = this.#slots.get(task.partition)
     this.#dispose(task)
     if (slot?.state !== 'running' || slot.task !== task || this.#stopped) return
-    this.#deps.consumer.pause({ topic: RAW, partition: task.partition })
+    this.#deps.consumer.pause({ topic: this.#deps.settings.topics.raw, partition: task.partition })
     this.#slots.delete(task.partition)
     this.#startAcquiring(task.partition, this.#deps.clock.mono())
   }
@@ -176,7 +175,7 @@ export class Tasks {
   }
 
   #resume(task: Task): void {
-    const at = { topic: RAW, partition: task.partition }
+    const at = { topic: this.#deps.settings.topics.raw, partition: task.partition }
     this.#deps.consumer.seek(at, task.position)
     this.#deps.consumer.resume(at)
   }
@@ -195,7 +194,7 @@ export class Tasks {
       partitions.map((partition) => {
         const records = new RecordBatchBuilder()
         records.add(null, null, headers)
-        return { topic: RAW, partition, records }
+        return { topic: this.#deps.settings.topics.raw, partition, records }
       }),
     )
   }
