@@ -1,0 +1,83 @@
+// Seeded load for benchmarks: encoded readings of many sensors, some out of order and some twice. The same seed gives
+// the same bytes. Encoding is paid here, before anything is measured.
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import { encodeFramed, readingType, sensorKey } from '../platform/codec/reading.ts'
+import { partitionOf } from '../platform/kafka/partitioner.ts'
+import { RecordBatchBuilder } from '../platform/kafka/record-batch-builder.ts'
+
+export interface LoadOptions {
+  readonly records: number
+  readonly sensors: number
+  readonly partitions: number
+  readonly seed: number
+  /** Shares of readings. */
+  readonly outOfOrder: number
+  readonly duplicates: number
+  readonly schemaId: number
+}
+
+/** How many places an out-of-order reading comes late, among the readings of its sensor. */
+const DISPLACED_BY = 2
+
+/**
+ * Makes batches of readings in the order in which they are sent.
+ * @param startTs event time of the first readings, ms
+ * @returns an iterator of rounds; a round has one builder per partition, empty ones included
+ */
+export function* rounds({ records, sensors, partitions, seed, outOfOrder, duplicates, schemaId }: LoadOptions, startTs: number): Generator<RecordBatchBuilder[]> {
+  const random = xoroshiro128plus(seed)
+  const uniform = (): number => (random.next() >>> 0) / 2 ** 32
+  const keys = Array.from({ length: sensors }, (_, i) => Buffer.from(sensorKey('bench', `sensor-${i}`)))
+  const partitionOfSensor = keys.map((key) => partitionOf(key, 0, key.length, partitions))
+  const nextSeq = new Float64Array(sensors)
+  /** Readings that were passed over and come later: sensor → seq and how many readings to wait. */
+  const delayed = new Map<number, { seq: number; wait: number }>()
+  let made = 0
+  while (made < records) {
+    const builders = Array.from({ length: partitions }, () => new RecordBatchBuilder())
+    const add = (sensor: number, seq: number): void => {
+      const value = encodeFramed(readingType, schemaId, reading(sensor, seq, startTs, uniform()))
+      const key = keys[sensor]
+      builders[partitionOfSensor[sensor]].append(key, 0, key.length, value, 0, value.length)
+      made += 1
+    }
+    // A round is one pass over the sensors, or several when they are few: some 5,000 readings.
+    const passes = Math.max(1, Math.floor(5_000 / sensors))
+    for (let pass = 0; pass < passes; pass += 1) {
+      for (let sensor = 0; sensor < sensors && made < records; sensor += 1) {
+        const seq = nextSeq[sensor]
+        nextSeq[sensor] += 1
+        const waiting = delayed.get(sensor)
+        if (waiting === undefined && uniform() < outOfOrder) {
+          delayed.set(sensor, { seq, wait: DISPLACED_BY })
+          continue
+        }
+        add(sensor, seq)
+        if (uniform() < duplicates) add(sensor, seq)
+        if (waiting === undefined) continue
+        waiting.wait -= 1
+        if (waiting.wait > 0) continue
+        delayed.delete(sensor)
+        add(sensor, waiting.seq)
+      }
+    }
+    yield builders
+  }
+}
+
+function reading(sensor: number, seq: number, startTs: number, noise: number): object {
+  return {
+    tenant_id: 'bench',
+    site_id: `site-${sensor % 10}`,
+    node_id: `node-${sensor % 20}`,
+    sensor_id: `sensor-${sensor}`,
+    epoch: 1,
+    seq,
+    ts: startTs + seq * 100,
+    mono_ms: seq * 100,
+    power_w: 1_000 + 50 * noise,
+    voltage_v: 230 + noise,
+    current_a: 4.3 + 0.2 * noise,
+    tags: { model: 'm1' },
+  }
+}

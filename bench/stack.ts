@@ -1,0 +1,58 @@
+// What a benchmark runs on: the brokers and the registry of the configuration where the user names them, else a broker
+// and a registry of its own in a temporary folder, which are gone afterwards.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startKafka } from '../deploy/local/kafka.ts'
+import { ensureTools } from '../deploy/local/tools.ts'
+import { type Config, loadConfig } from '../platform/config.ts'
+import { Health } from '../platform/health.ts'
+import { listen } from '../platform/http.ts'
+import { connectKafka } from '../platform/kafka/kafkajs.ts'
+import { createLog } from '../platform/log.ts'
+import { createMetrics } from '../platform/metrics.ts'
+import { registerSchemas } from '../schemas/register.ts'
+import { Registry } from '../schemas/registry/registry.ts'
+import { SchemaLog } from '../schemas/registry/schema-log.ts'
+import { createRegistryApp } from '../schemas/registry/server.ts'
+import { RAW } from '../schemas/topics.ts'
+import type { BenchEnvironment } from './refine.ts'
+
+/**
+ * Runs a benchmark on a stack.
+ * @param existing use the configured brokers and registry instead of starting some
+ */
+export async function withBenchStack<T>(config: Config, existing: boolean, progress: (text: string) => void, bench: (environment: BenchEnvironment) => Promise<T>): Promise<T> {
+  if (existing) return bench(await environmentOf(config, progress))
+  await ensureTools(['java', 'maven'], progress)
+  progress('starting a broker and a registry for this run')
+  const dataDir = mkdtempSync(join(tmpdir(), 'plumbline-bench-'))
+  const broker = await startKafka({ dataDir, port: 0, progress })
+  const log = createLog('bench', 'error')
+  try {
+    const own = loadConfig({ KAFKA_BROKERS: broker.brokers })
+    const schemas = await SchemaLog.open(connectKafka(own, log), log)
+    const app = createRegistryApp(new Registry(schemas), { health: new Health(), metrics: createMetrics('registry'), log, token: undefined })
+    const server = await listen(app, '127.0.0.1', 0, log)
+    try {
+      return await bench(await environmentOf({ ...own, REGISTRY_URL: `http://127.0.0.1:${server.port}` }, progress))
+    } finally {
+      await server.close()
+      await schemas.close()
+    }
+  } finally {
+    await broker.kill()
+    rmSync(dataDir, { recursive: true, force: true })
+  }
+}
+
+async function environmentOf(config: Config, progress: (text: string) => void): Promise<BenchEnvironment> {
+  const ids = await registerSchemas(config.REGISTRY_URL, config.API_TOKEN)
+  return {
+    kafka: connectKafka(config, createLog('bench', 'error')),
+    brokers: config.KAFKA_BROKERS,
+    registryUrl: config.REGISTRY_URL,
+    readingSchemaId: ids.get(RAW)!,
+    progress,
+  }
+}

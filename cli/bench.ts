@@ -1,0 +1,68 @@
+// `plumbline bench`: what the parts cost, measured on this machine. Figures are for comparing within one run.
+import { Command, InvalidArgumentError } from 'commander'
+import { benchRefine, type RefineReport } from '../bench/refine.ts'
+import { withBenchStack } from '../bench/stack.ts'
+import { loadConfig } from '../platform/config.ts'
+
+interface RefineFlags {
+  records: number
+  sensors: number
+  partitions: number
+  seed: number
+  outOfOrder: number
+  duplicates: number
+  inputTopic?: string
+  json?: true
+}
+
+/** The command `bench`. */
+export function benchCommand(): Command {
+  const bench = new Command('bench').description('measure what the parts cost on this machine')
+  bench
+    .command('refine')
+    .description('fill a fresh raw topic (or take an existing one) and run refine over the backlog')
+    .option('--records <n>', 'readings to fill in', whole(1, 1e9), 2_000_000)
+    .option('--sensors <n>', 'sensors that they come from', whole(1, 1e6), 1_000)
+    .option('--partitions <n>', 'partitions of the fresh topic', whole(1, 256), 6)
+    .option('--seed <n>', 'the same seed gives the same readings', whole(0, 2 ** 31 - 1), 1)
+    .option('--out-of-order <share>', 'share of readings that come late', share, 0.02)
+    .option('--duplicates <share>', 'share of readings that come twice', share, 0.007)
+    .option('--input-topic <topic>', 'an existing topic of readings on KAFKA_BROKERS, with its schemas in REGISTRY_URL')
+    .option('--json', 'print the report as JSON')
+    .addHelpText('after', '\nWithout KAFKA_BROKERS in the environment a broker and a registry are started for the run and removed afterwards.')
+    .action(runRefineBench)
+  return bench
+}
+
+async function runRefineBench(flags: RefineFlags): Promise<void> {
+  const config = loadConfig(process.env)
+  const existing = process.env.KAFKA_BROKERS !== undefined || flags.inputTopic !== undefined
+  const progress = (text: string): void => void process.stderr.write(`${text}\n`)
+  const report = await withBenchStack(config, existing, progress, (environment) => benchRefine(environment, { ...flags, inputTopic: flags.inputTopic }))
+  process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : describe(report))
+}
+
+function describe(report: RefineReport): string {
+  const { records, seconds, records_per_s, cpu_s_per_million, cpu_s_per_million_warm, peak_rss_mb, records_per_transaction, outcomes } = report
+  const rows: [string, string][] = [
+    ['records', `${records.toLocaleString('en')} in ${seconds} s`],
+    ['records/s', records_per_s.toLocaleString('en')],
+    ['CPU s per million', `${cpu_s_per_million} (${cpu_s_per_million_warm} without the start of the process)`],
+    ['peak memory', `${peak_rss_mb} MB`],
+    ['records/transaction', records_per_transaction.toLocaleString('en')],
+    ['outcomes', Object.entries(outcomes).map(([name, count]) => `${name} ${count.toLocaleString('en')}`).join(', ')],
+  ]
+  return `${rows.map(([name, value]) => `${name.padEnd(20)} ${value}`).join('\n')}\n`
+}
+
+const whole = (min: number, max: number) => (text: string): number => {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < min || value > max) throw new InvalidArgumentError(`it must be a whole number from ${min} to ${max}`)
+  return value
+}
+
+function share(text: string): number {
+  const value = Number(text)
+  if (!(value >= 0 && value <= 0.5)) throw new InvalidArgumentError('it must be from 0 to 0.5')
+  return value
+}
