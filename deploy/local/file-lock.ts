@@ -20,6 +20,15 @@ export async function withFileLock<T>(path: string, work: () => Promise<T>): Pro
   }
 }
 
+/** Takes the lock at `path` if it is free. Returns what releases it, or null while another process holds it. */
+export function tryFileLock(path: string): (() => void) | null {
+  mkdirSync(dirname(path), { recursive: true })
+  const lock = new DatabaseSync(path, { timeout: 0 })
+  if (tryLock(lock)) return () => lock.close()
+  lock.close()
+  return null
+}
+
 function tryLock(lock: DatabaseSync): boolean {
   try {
     lock.exec('BEGIN EXCLUSIVE')

@@ -34,6 +34,14 @@ export async function freePort(): Promise<number> {
   return (await freePorts(1))[0]
 }
 
+/** Whether somebody could listen on this port of loopback now. */
+export async function isPortFree(port: number): Promise<boolean> {
+  const server = await tryToHold(port)
+  if (server === null) return false
+  await new Promise((resolve) => server.close(resolve))
+  return true
+}
+
 function tryToHold(port: number): Promise<Server | null> {
   return new Promise((resolve) => {
     const server = createServer()

@@ -56,7 +56,8 @@ async function download(folder: string, progress: Progress): Promise<void> {
     } catch (error) {
       const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
       const said = `${stdout}${stderr}`.trim().split('\n').slice(-8).join('\n') || String(error)
-      if (attempt + 1 >= ATTEMPTS)
+      const isFinal = attempt + 1 >= ATTEMPTS || (error as NodeJS.ErrnoException).code === 'ENOENT'
+      if (isFinal)
         throw new PlumblineError('KAFKA_DOWNLOAD', `Maven could not fetch Kafka's jars:\n${said}`, { cause: error })
       progress(`fetching failed, attempt ${attempt + 2} of ${ATTEMPTS} follows`)
       await delay(backoffMs(RETRY, attempt, Math.random))

@@ -102,24 +102,21 @@ export async function startKafka({
 
 async function format(java: readonly string[], serverFile: string, logDir: string): Promise<void> {
   const clusterId = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+  const tool = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', serverFile]
   try {
-    await run('java', [
-      '-Xmx256m',
-      '-XX:TieredStopAtLevel=1',
-      ...java,
-      'kafka.tools.StorageTool',
-      'format',
-      '-t',
-      clusterId,
-      '-c',
-      serverFile,
-    ])
+    await run('java', ['-Xmx256m', '-XX:TieredStopAtLevel=1', ...java, ...tool])
   } catch (error) {
     // A half-formatted folder would be taken for a formatted one.
     rmSync(join(logDir, 'meta.properties'), { force: true })
-    throw new PlumblineError('KAFKA_START', `Kafka's storage cannot be formatted in ${logDir}: ${messageOf(error)}`, {
-      cause: error,
-    })
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+    const said = `${stdout}${stderr}`.trim() || messageOf(error)
+    throw new PlumblineError(
+      'KAFKA_START',
+      `Kafka's storage cannot be formatted in ${logDir}:\n${said.slice(0, 2_000)}`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 
