@@ -68,6 +68,8 @@ export const SETTINGS = {
   RING_CAPACITY: setting(int(16, 10_000_000), '20000', 'Readings that a node keeps in memory until they are acknowledged.'),
   FAULT_DROP_PROBABILITY: setting(num(0, 1), '0', 'Probability that a send is dropped (fault injection).'),
   FAULT_ACK_DELAY_MS: setting(int(0, 60_000), '0', 'Delay added to every acknowledgement, ms (fault injection).'),
+  FAULT_OUTAGE_AT_MS: setting(int(0, 86_400_000), '10000', 'When the injected broker outage begins, ms after the start (fault injection).'),
+  FAULT_OUTAGE_MS: setting(int(0, 86_400_000), '0', 'Length of the injected broker outage, ms; 0: none (fault injection).'),
   FAULT_CLOCK_STEP_MS: setting(int(-3_600_000, 3_600_000), '0', 'Step put into the wall clock of every node after 10 s, ms (fault injection).'),
   HTTP_BODY_BYTES: setting(int(1_024, 2 ** 28), '8388608', 'Largest body of POST /readings, bytes.'),
   // Refine

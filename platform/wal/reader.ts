@@ -1,0 +1,137 @@
+// Reads what a log accepted without taking its lock, so that an audit can look while the producer runs. The last
+// segment's header knows everything before it; only that segment is scanned. A writer may roll or delete segments
+// meanwhile: then the reading starts over.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { ACK_FILE_BYTES, decodeAck } from './ack-file.ts'
+import {
+  decodeHeader,
+  entryTs,
+  type LaneRecord,
+  type ParsedHeader,
+  scanEntries,
+  type Scan,
+  SEGMENT_PATTERN,
+  segmentName,
+  WalError,
+} from './format.ts'
+import { Lanes } from './lanes.ts'
+
+/** Kinds of logs, and the folders below DATA_DIR/wal that hold them. */
+export const WAL_KINDS = ['node', 'ingest', 'import'] as const
+export type WalKind = (typeof WAL_KINDS)[number]
+
+const ATTEMPTS = 10
+
+export interface WalSummary {
+  readonly dir: string
+  readonly nodeId: string
+  readonly epoch: number
+  /** Last seq by record key (tenant/sensor), of readings numbered by this log in its present epoch. */
+  readonly accepted: ReadonlyMap<string, number>
+  /** Readings that brought their own numbers (epoch 0: none), and those of this log's former epochs. */
+  readonly foreign: readonly LaneRecord[]
+  /** Index behind the last reading accepted; the number of readings since the log began. */
+  readonly appendedIndex: number
+  /** Index behind the last reading acknowledged by the broker. */
+  readonly acknowledgedIndex: number
+  readonly tail: Scan['tail']
+}
+
+/** Base indexes of the segments in a folder, in order. */
+export function listSegments(dir: string): number[] {
+  const bases: number[] = []
+  for (const name of readdirSync(dir)) {
+    const match = SEGMENT_PATTERN.exec(name)
+    if (match !== null) bases.push(Number(match[1]))
+  }
+  return bases.sort((a, b) => a - b)
+}
+
+/** Folders of all logs below a data folder. */
+export function listWals(dataDir: string): { kind: WalKind; name: string; dir: string }[] {
+  return WAL_KINDS.flatMap((kind) => {
+    const parent = join(dataDir, 'wal', kind)
+    const names = orElse(() => readdirSync(parent), [])
+    return names.sort().map((name) => ({ kind, name, dir: join(parent, name) }))
+  })
+}
+
+/** The acknowledged index as the file has it; 0 without one. */
+export function readAck(dir: string): number {
+  return decodeAck(orElse(() => readFileSync(join(dir, 'ack')).subarray(0, ACK_FILE_BYTES), Buffer.alloc(0)))
+}
+
+export interface LastSegment {
+  readonly file: string
+  readonly bytes: Buffer
+  readonly header: ParsedHeader
+  readonly lanes: Lanes
+  readonly scan: Scan
+  readonly lastTs: number
+}
+
+/** Reads a segment whole and counts its readings on top of its header. */
+export function loadSegment(dir: string, base: number, maxLaneBytes: number): LastSegment {
+  const file = join(dir, segmentName(base))
+  const bytes = readFileSync(file)
+  const header = decodeHeader(bytes, file)
+  const lanes = new Lanes(header.epoch, maxLaneBytes)
+  lanes.restore(header.lanes)
+  let lastTs = header.lastTs
+  const scan = scanEntries(bytes, header.end, 0, (at) => {
+    lanes.replay(bytes, at)
+    lastTs = Math.max(lastTs, entryTs(bytes, at))
+  })
+  return { file, bytes, header, lanes, scan, lastTs }
+}
+
+/**
+ * What the log in `dir` has accepted; null for a folder without a segment.
+ * @throws WalError
+ */
+export function readWalSummary(dir: string): WalSummary | null {
+  for (let attempt = 0; ; attempt += 1) {
+    const bases = listSegments(dir)
+    if (bases.length === 0) return null
+    try {
+      return summarise(dir, bases)
+    } catch (cause) {
+      if (!isMissing(cause)) throw cause
+      if (attempt >= ATTEMPTS)
+        throw new WalError('WAL_BUSY', `${dir} changed ${ATTEMPTS} times while it was read`, { cause, retriable: true })
+    }
+  }
+}
+
+function summarise(dir: string, bases: readonly number[]): WalSummary {
+  const { header, lanes, scan } = loadSegment(dir, bases[bases.length - 1], Infinity)
+  const accepted = new Map<string, number>()
+  const foreign: LaneRecord[] = []
+  for (const { key, epoch, own, count, lastSeq } of lanes.records()) {
+    if (own && epoch === header.epoch) accepted.set(key, lastSeq)
+    else foreign.push({ key, epoch, own, count, lastSeq })
+  }
+  return {
+    dir,
+    nodeId: header.nodeId,
+    epoch: header.epoch,
+    accepted,
+    foreign,
+    appendedIndex: header.baseIndex + scan.count,
+    // Only acknowledged segments are deleted: what lies before the first one is acknowledged, whatever the file says.
+    acknowledgedIndex: Math.max(readAck(dir), bases[0]),
+    tail: scan.tail,
+  }
+}
+
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT'
+
+function orElse<T>(read: () => T, fallback: T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (isMissing(error)) return fallback
+    throw error
+  }
+}

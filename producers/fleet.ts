@@ -1,0 +1,219 @@
+// The simulated nodes of a process: they come and go at run time (MI-7), share one clock tick and one way to the
+// broker, and have a write-ahead log each. Logs of nodes that are no longer simulated but still hold readings are
+// sent to the end as well: a node that a crash took away loses nothing.
+import type avsc from 'avsc'
+import type { Config } from '../platform/config.ts'
+import type { Clock } from '../platform/clock.ts'
+import { InputError, messageOf } from '../platform/errors.ts'
+import type { Logger } from '../platform/log.ts'
+import { listWals } from '../platform/wal/reader.ts'
+import { Disorder } from './core/disorder.ts'
+import type { Faults } from './core/faults.ts'
+import { Generator } from './core/generator.ts'
+import { Node } from './node.ts'
+import { Outbox } from './outbox.ts'
+import type { Heartbeat } from './heartbeats.ts'
+import type { Uplink } from './uplink.ts'
+import type { Wal } from './wal.ts'
+
+export interface FleetOptions {
+  readonly config: Config
+  readonly clock: Clock
+  readonly uplink: Uplink
+  readonly faults: Faults
+  readonly type: avsc.Type
+  readonly schemaId: number
+  readonly log: Logger
+  /** Opens the log of a node. */
+  readonly openWal: (nodeId: string) => Wal
+}
+
+/** Goes into file names and record keys. */
+const NODE_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+const MAX_NODES = 10_000
+/** A reading is overtaken for at most so long: well within the time that refine waits for a gap to be filled. */
+const HELD_MAX_MS = 500
+
+export class Fleet {
+  readonly #options: FleetOptions
+  readonly #nodes = new Map<string, Node>()
+  /** Nodes that are draining. */
+  readonly #leaving = new Map<string, Node>()
+  /** Logs of nodes that are gone, and the nodes' ids. */
+  readonly #orphans: { id: string; outbox: Outbox; flush: true }[] = []
+
+  constructor(options: FleetOptions) {
+    this.#options = options
+  }
+
+  get nodes(): IterableIterator<Node> {
+    return this.#nodes.values()
+  }
+
+  /** Everything with a log, for metrics and syncing. */
+  *outboxes(): Iterable<Outbox> {
+    for (const node of this.#nodes.values()) yield node.outbox
+    for (const node of this.#leaving.values()) yield node.outbox
+    for (const { outbox } of this.#orphans) yield outbox
+  }
+
+  /** Starts the configured nodes and picks up the logs that others left. */
+  start(): void {
+    const { FLEET_NODES, DATA_DIR } = this.#options.config
+    for (let number = 1; number <= FLEET_NODES; number += 1) this.add(nodeIdOf(number))
+    for (const { kind, name } of listWals(DATA_DIR)) {
+      if (kind === 'node' && !this.#nodes.has(name)) this.#adopt(name)
+    }
+  }
+
+  /**
+   * Adds a node.
+   * @param id the next free one of the fleet if not given
+   * @throws InputError
+   */
+  add(id = this.#freeId()): Node {
+    if (!NODE_ID.test(id)) throw new InputError('INVALID', 'id', `id must match ${NODE_ID.source}`)
+    if (this.#nodes.has(id) || this.#leaving.has(id))
+      throw new InputError('EXISTS', 'id', `there is a node ${id} already`)
+    if (this.#nodes.size >= MAX_NODES)
+      throw new InputError('TOO_MANY', 'count', `there are ${MAX_NODES} nodes already, which is the limit`)
+    this.#release(id)
+    const { config, clock } = this.#options
+    const number = numberOf(id)
+    const { count, first } = shareOf(config.FLEET_SENSORS, config.FLEET_NODES, number)
+    const seed = config.FLEET_SEED * 7919 + number
+    const outbox = new Outbox({
+      wal: this.#options.openWal(id),
+      ringCapacity: config.RING_CAPACITY,
+      disorder: new Disorder({
+        seed,
+        outOfOrder: config.FLEET_OUT_OF_ORDER,
+        duplicates: config.FLEET_DUPLICATES,
+        sensors: count,
+        maxOvertakes: Math.min(5, Math.max(1, Math.floor((config.FLEET_RATE_HZ * HELD_MAX_MS) / 1000))),
+      }),
+    })
+    const generator = new Generator({
+      seed: config.FLEET_SEED,
+      nodeId: id,
+      sensors: count,
+      firstSensor: first,
+      anomalies: config.FLEET_ANOMALIES,
+    })
+    const sampler = {
+      sensors: count,
+      rateHz: config.FLEET_RATE_HZ,
+      bursts: {
+        factor: config.FLEET_BURST_FACTOR,
+        lengthMs: config.FLEET_BURST_MS,
+        everyMs: config.FLEET_BURST_EVERY_MS,
+      },
+    }
+    const node = new Node({ ...this.#options, id, seed, generator, sampler, outbox }, clock.mono(), clock.now())
+    this.#nodes.set(id, node)
+    this.#options.uplink.add(node)
+    return node
+  }
+
+  /**
+   * Takes a node out: no more samples, what it has is sent, its log is closed.
+   * @returns its final heartbeat; null when there is no such node
+   */
+  async remove(id: string, timeoutMs: number): Promise<Heartbeat | null> {
+    const node = this.#nodes.get(id)
+    if (node === undefined) return null
+    this.#nodes.delete(id)
+    this.#leaving.set(id, node)
+    node.leave()
+    const { uplink, clock, log } = this.#options
+    const drained = await uplink.drained(node, timeoutMs)
+    uplink.remove(node)
+    const heartbeat = node.heartbeat(clock.mono(), clock.now(), true)
+    await node.outbox.wal.close()
+    this.#leaving.delete(id)
+    if (!drained)
+      log.warn(
+        { node: id, depth: node.outbox.depth },
+        'the node left before the broker took all; the log keeps the rest',
+      )
+    return heartbeat
+  }
+
+  /** Takes all nodes out at once. */
+  async stop(timeoutMs: number): Promise<Heartbeat[]> {
+    const heartbeats = await Promise.all([...this.#nodes.keys()].map((id) => this.remove(id, timeoutMs)))
+    for (const orphan of this.#orphans.splice(0)) {
+      this.#options.uplink.remove(orphan)
+      await orphan.outbox.wal.close()
+    }
+    return heartbeats.filter((heartbeat) => heartbeat !== null)
+  }
+
+  /** Lets every node take its samples. Returns how many readings were accepted. */
+  tick(): number {
+    const { clock } = this.#options
+    const mono = clock.mono()
+    const wall = clock.now()
+    let accepted = 0
+    for (const node of this.#nodes.values()) accepted += node.tick(mono, wall)
+    for (const node of this.#leaving.values()) node.tick(mono, wall)
+    return accepted
+  }
+
+  /** Closes the logs of former nodes that have been sent to the end. */
+  async closeDrainedOrphans(): Promise<void> {
+    for (const orphan of this.#orphans.filter(({ outbox }) => outbox.depth === 0)) {
+      this.#release(orphan.id)
+      await orphan.outbox.wal.close()
+    }
+  }
+
+  #adopt(id: string): void {
+    const { openWal, config, uplink, log } = this.#options
+    try {
+      const wal = openWal(id)
+      const orphan = { id, outbox: new Outbox({ wal, ringCapacity: config.RING_CAPACITY }), flush: true as const }
+      this.#orphans.push(orphan)
+      uplink.add(orphan)
+    } catch (error) {
+      log.warn({ node: id, reason: messageOf(error) }, 'the log of a former node cannot be opened')
+    }
+  }
+
+  /** Forgets the orphan of a node. */
+  #release(id: string): void {
+    const place = this.#orphans.findIndex((orphan) => orphan.id === id)
+    if (place < 0) return
+    const [orphan] = this.#orphans.splice(place, 1)
+    this.#options.uplink.remove(orphan)
+  }
+
+  #freeId(): string {
+    for (let number = 1; ; number += 1) {
+      const id = nodeIdOf(number)
+      if (!this.#nodes.has(id) && !this.#leaving.has(id)) return id
+    }
+  }
+}
+
+const nodeIdOf = (number: number): string => `node-${String(number).padStart(4, '0')}`
+
+/** Nodes with names of their own get numbers far from the fleet's, so that their sensors do not meet. */
+function numberOf(id: string): number {
+  const match = /^node-(\d{4,6})$/.exec(id)
+  if (match !== null && Number(match[1]) > 0) return Number(match[1])
+  let hash = 0
+  for (let i = 0; i < id.length; i += 1) hash = (Math.imul(hash, 31) + id.charCodeAt(i)) >>> 0
+  return 1_000_000 + (hash % 1_000_000)
+}
+
+/** The sensors of node `number` (from 1): an even share, the remainder going to the first nodes. */
+export function shareOf(sensors: number, nodes: number, number: number): { count: number; first: number } {
+  const all = Math.max(1, nodes)
+  const each = Math.floor(sensors / all)
+  const extra = sensors % all
+  const i = number - 1
+  if (i < all) return { count: each + (i < extra ? 1 : 0), first: i * each + Math.min(i, extra) }
+  const later = Math.max(1, each)
+  return { count: later, first: sensors + (i - all) * later }
+}
