@@ -50,6 +50,11 @@ describe('registering', () => {
     expect(state.usesOf(1, false).map(({ subject }) => subject)).toEqual(['s', 't'])
   })
 
+  it('counts ids on from the highest, also after an older one was used again', () => {
+    expect([register('s', A), register('s', B), register('t', A)]).toEqual([1, 2, 1])
+    expect(register('u', INCOMPATIBLE)).toBe(3)
+  })
+
   it('writes nothing for what is known', () => {
     register('s', A)
     expect(decide.register(state, decide.candidateOf('s', { schema: A })).records).toEqual([])
