@@ -1,10 +1,16 @@
 // Topics and offsets over kafkajs's admin client.
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Admin as ClientAdmin, Kafka as Client } from 'kafkajs'
+import { KafkaError } from '../errors.ts'
 import { attempt } from './kafkajs-errors.ts'
 import type { Admin, CommittedOffset, OffsetRange, TopicDeclaration } from './port.ts'
 
 /** Kafka's number for a topic in DescribeConfigs and AlterConfigs. */
 const TOPIC_RESOURCE = 2
+
+/** About 10 s: as long as leaders take to serve after a topic's creation or a broker's restart. */
+const TRIES = 100
+const RETRY_MS = 100
 
 export class KafkaJsAdmin implements Admin {
   readonly #admin: ClientAdmin
@@ -35,6 +41,8 @@ export class KafkaJsAdmin implements Admin {
             configEntries: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
           })),
         })
+        // A leader is known before it serves; what is sent in between is refused in part and would come twice.
+        for (const { name } of missing) await this.offsetRanges(name)
       }
       await this.#alignConfigs(topics.filter(({ name }) => existing.has(name)))
     })
@@ -50,7 +58,7 @@ export class KafkaJsAdmin implements Admin {
   }
 
   async offsetRanges(topic: string): Promise<OffsetRange[]> {
-    const offsets = await attempt(`reading the offsets of ${topic}`, () => this.#admin.fetchTopicOffsets(topic))
+    const offsets = await patiently(`reading the offsets of ${topic}`, () => this.#admin.fetchTopicOffsets(topic))
     const ranges: OffsetRange[] = []
     for (const { partition, low, high } of offsets) ranges[partition] = { start: Number(low), end: Number(high) }
     return ranges
@@ -85,5 +93,17 @@ export class KafkaJsAdmin implements Admin {
       return [{ type: TOPIC_RESOURCE, name, configEntries: entries.map(([key, value]) => ({ name: key, value })) }]
     })
     if (changed.length > 0) await this.#admin.alterConfigs({ validateOnly: false, resources: changed })
+  }
+}
+
+/** Repeats a read while its error says that it may help; kafkajs gives up on some of these at once. */
+async function patiently<T>(doing: string, request: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await attempt(doing, request)
+    } catch (error) {
+      if (!(error instanceof KafkaError && error.retriable) || tries >= TRIES) throw error
+      await delay(RETRY_MS)
+    }
   }
 }
