@@ -35,6 +35,8 @@ export interface TasksDeps extends AcquireDeps {
 export class Tasks {
   readonly #deps: TasksDeps
   readonly #slots = new Map<number, Slot>()
+  /** The attempt that runs or ran last, by partition: the next one waits for it. */
+  readonly #attempts = new Map<number, Promise<void>>()
   /** Batches in work, so that a clean stop can wait for them. */
   readonly #working = new Set<Promise<void>>()
   #generation = 0
@@ -104,6 +106,7 @@ export class Tasks {
     await Promise.allSettled(this.#working)
     const tasks = this.running()
     this.#slots.clear()
+    await Promise.allSettled(this.#attempts.values())
     await Promise.allSettled(tasks.map((task) => task.close()))
   }
 
@@ -133,9 +136,11 @@ export class Tasks {
   #startAcquiring(partition: number, since: number): void {
     const slot: Slot = { state: 'acquiring' }
     this.#slots.set(partition, slot)
-    this.#acquire(partition, slot, since).catch((error: unknown) => {
-      this.#deps.onFatal(error instanceof Error ? error : new Error(messageOf(error)))
-    })
+    const former = this.#attempts.get(partition) ?? Promise.resolve()
+    const attempt = former
+      .then(() => this.#acquire(partition, slot, since))
+      .catch((error: unknown) => this.#deps.onFatal(error instanceof Error ? error : new Error(messageOf(error))))
+    this.#attempts.set(partition, attempt)
   }
 
   /** @param since mono time of the error that made this necessary; a confirmation must be newer */
@@ -158,6 +163,7 @@ export class Tasks {
         else await task.close()
         return
       } catch (error) {
+        if (!mine()) return
         if (error instanceof FatalRestoreError) throw error
         since = clock.mono()
         log.warn({ err: error, partition }, 'the partition could not be acquired; trying again')
