@@ -42,6 +42,11 @@ export class RecordBatchView {
    * @throws KafkaError CORRUPT_BATCH when the checksum or the structure is wrong
    */
   constructor(batch: Buffer, firstOffset = 0) {
+    if (batch.length < HEADER_BYTES)
+      throw new KafkaError(
+        'CORRUPT_BATCH',
+        `record batch of ${batch.length} bytes: its header alone has ${HEADER_BYTES}`,
+      )
     this.crc = batch.readUInt32BE(17)
     if (crc32c(batch.subarray(21)) !== this.crc) throw corrupt(batch, 'its checksum is wrong')
     const attributes = batch.readInt16BE(21)
@@ -130,8 +135,10 @@ export class RecordBatchView {
     const { bytes } = this
     const columns = this.#columns
     const times = this.#times
+    const greatestDelta = this.lastOffset - this.baseOffset
     let at = 0
     let kept = 0
+    let lastDelta = -1
     for (let i = 0; i < declared; i += 1) {
       const length = readVarint(bytes, at)
       at = varintEnd(bytes, at)
@@ -148,7 +155,12 @@ export class RecordBatchView {
       const valueLength = readVarint(bytes, at)
       const valueAt = varintEnd(bytes, at)
       at = valueAt + Math.max(0, valueLength)
-      if (at >= end) throw corrupt(batch, `record ${i} reaches beyond its end`)
+      if (at >= end || (bytes[at] === 0 ? at + 1 : headersEnd(bytes, at, end)) !== end)
+        throw corrupt(batch, `record ${i} does not end where it says`)
+      // Compaction leaves gaps, but who reads a batch again from an offset must get the same records as before.
+      if (offsetDelta <= lastDelta || offsetDelta > greatestDelta)
+        throw corrupt(batch, `record ${i} has offset delta ${offsetDelta}`)
+      lastDelta = offsetDelta
       if (offsetDelta >= firstDelta) {
         const column = kept * STRIDE
         columns[column] = offsetDelta
@@ -162,8 +174,26 @@ export class RecordBatchView {
       }
       at = end
     }
+    if (at !== bytes.length) throw corrupt(batch, `${bytes.length - at} bytes follow its ${declared} records`)
     return kept
   }
+}
+
+/** The place behind the headers that begin at `at`; -1 when they are not within `end`. Every header takes 2 bytes or more. */
+function headersEnd(bytes: Buffer, at: number, end: number): number {
+  const count = readVarint(bytes, at)
+  at = varintEnd(bytes, at)
+  if (count < 0 || count * 2 > end - at) return -1
+  for (let h = 0; h < count; h += 1) {
+    const keyLength = readVarint(bytes, at)
+    if (keyLength < 0) return -1
+    at = varintEnd(bytes, at) + keyLength
+    if (at >= end) return -1
+    const valueLength = readVarint(bytes, at)
+    at = varintEnd(bytes, at) + Math.max(0, valueLength)
+    if (at > end) return -1
+  }
+  return at
 }
 
 const corrupt = (batch: Buffer, what: string): KafkaError =>

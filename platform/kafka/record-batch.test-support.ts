@@ -21,7 +21,17 @@ export interface StampOptions {
 }
 
 /** Offsets of fields within a batch; see org.apache.kafka.common.record.DefaultRecordBatch. */
-export const AT = { baseOffset: 0, size: 8, magic: 16, crc: 17, attributes: 21, lastOffsetDelta: 23, maxTimestamp: 35, producerId: 43, count: 57 } as const
+export const AT = {
+  baseOffset: 0,
+  size: 8,
+  magic: 16,
+  crc: 17,
+  attributes: 21,
+  lastOffsetDelta: 23,
+  maxTimestamp: 35,
+  producerId: 43,
+  count: 57,
+} as const
 
 export const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd', 'snappy-xerial'] as const
 export type Codec = (typeof CODECS)[number]
