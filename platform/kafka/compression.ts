@@ -16,9 +16,7 @@ const XERIAL_HEADER_BYTES = 16
  */
 export function decompress(codec: number, bytes: Buffer): Buffer {
   try {
-    const unpacked = unpack(codec, bytes)
-    if (unpacked.length > MAX_UNPACKED_BYTES) throw new RangeError(`unpacks to ${unpacked.length} bytes`)
-    return unpacked
+    return unpack(codec, bytes)
   } catch (cause) {
     throw new KafkaError('CORRUPT_BATCH', `compressed batch (codec ${codec}) cannot be unpacked`, { cause })
   }
@@ -31,6 +29,7 @@ function unpack(codec: number, bytes: Buffer): Buffer {
     case 2:
       return unpackSnappy(bytes)
     case 3:
+      expectBounded(lz4UnpackedMax(bytes))
       return decompressFrameSync(bytes)
     case 4:
       return zstdDecompressSync(bytes, { maxOutputLength: MAX_UNPACKED_BYTES })
@@ -39,14 +38,63 @@ function unpack(codec: number, bytes: Buffer): Buffer {
   }
 }
 
+/** The libraries of snappy and lz4 take no limit, so theirs is found out before they allocate anything. */
+function expectBounded(unpackedBytes: number): void {
+  if (unpackedBytes > MAX_UNPACKED_BYTES)
+    throw new RangeError(`would unpack to ${unpackedBytes} bytes; the limit is ${MAX_UNPACKED_BYTES}`)
+}
+
 /** Java producers wrap snappy blocks in xerial's stream format; librdkafka sends one raw block. */
 function unpackSnappy(bytes: Buffer): Buffer {
-  if (!bytes.subarray(0, XERIAL_MAGIC.length).equals(XERIAL_MAGIC)) return uncompressSync(bytes) as Buffer
+  const blocks = bytes.subarray(0, XERIAL_MAGIC.length).equals(XERIAL_MAGIC) ? xerialBlocks(bytes) : [bytes]
+  expectBounded(blocks.reduce((sum, block) => sum + snappyUnpacked(block), 0))
+  const unpacked = blocks.map((block) => uncompressSync(block) as Buffer)
+  return unpacked.length === 1 ? unpacked[0] : Buffer.concat(unpacked)
+}
+
+function xerialBlocks(bytes: Buffer): Buffer[] {
   const blocks: Buffer[] = []
-  for (let at = XERIAL_HEADER_BYTES; at < bytes.length; ) {
+  for (let at = XERIAL_HEADER_BYTES; at < bytes.length;) {
     const length = bytes.readInt32BE(at)
-    blocks.push(uncompressSync(bytes.subarray(at + 4, at + 4 + length)) as Buffer)
+    if (length <= 0 || length > bytes.length - at - 4) throw new RangeError(`block of ${length} bytes`)
+    blocks.push(bytes.subarray(at + 4, at + 4 + length))
     at += 4 + length
   }
-  return Buffer.concat(blocks)
+  return blocks
+}
+
+/** A snappy block begins with its unpacked length as an unsigned varint of at most 32 bits. */
+function snappyUnpacked(block: Buffer): number {
+  let length = 0
+  for (let i = 0; i < 5 && i < block.length; i += 1) {
+    length += (block[i] & 0x7f) * 128 ** i
+    if (block[i] < 0x80) return length
+  }
+  throw new RangeError('a snappy block without a length')
+}
+
+const LZ4_MAGIC = 0x184d2204
+const LZ4_RAW_BLOCK = 0x80000000
+/** A byte of a match's length stands for at most 255 bytes: LZ4 cannot pack closer. */
+const LZ4_RATIO_MAX = 255
+
+/**
+ * What an LZ4 frame can unpack to at most. Its content size may be absent and may lie; but its blocks say how long they
+ * are, and none unpacks to more than the frame's block size. Kafka's writers fill every block but the last, so for
+ * them the bound is near the truth. Source: LZ4 Frame Format Description 1.6.
+ */
+function lz4UnpackedMax(frame: Buffer): number {
+  if (frame.readUInt32LE(0) !== LZ4_MAGIC) throw new RangeError('not an LZ4 frame')
+  const flags = frame[4]
+  const blockBytesMax = 4 ** ((frame.readUInt8(5) >> 4) & 0x07) * 256 // 4: 64 KiB … 7: 4 MiB
+  const checksumBytes = (flags & 0x10) === 0 ? 0 : 4
+  let at = 7 + ((flags & 0x08) === 0 ? 0 : 8) + ((flags & 0x01) === 0 ? 0 : 4)
+  let sum = 0
+  for (;;) {
+    const size = frame.readUInt32LE(at)
+    if (size === 0) return sum
+    const bytes = size % LZ4_RAW_BLOCK
+    sum += size >= LZ4_RAW_BLOCK ? bytes : Math.min(blockBytesMax, bytes * LZ4_RATIO_MAX)
+    at += 4 + bytes + checksumBytes
+  }
 }
