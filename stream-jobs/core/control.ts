@@ -1,10 +1,9 @@
 // Control records: what must change the core's behaviour at one point of its input. They are records of the raw
 // partition with a header and no value; repeating one is harmless.
 import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
+import { CONTROL_HEADER } from '../../schemas/refine.ts'
 import { type CoreSettings, parseSettings, settingsText } from './settings.ts'
 
-/** Header that marks a control record in telemetry.raw; its value says what it is. */
-export const CONTROL_HEADER = 'plumbline.control'
 const SETTINGS_HEADER = 'plumbline.settings'
 
 export type Control =

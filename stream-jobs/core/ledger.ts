@@ -1,8 +1,9 @@
 // The counters of one partition. At every moment
 //   consumed = emitted + duplicate + late + deadLettered + control + buffered
 // holds exactly: a record is counted once as consumed and once as what became of it.
+import { LEDGER_NAMES, type LedgerCounts } from '../../schemas/refine.ts'
 
-export interface Ledger {
+export interface Ledger extends LedgerCounts {
   consumed: number
   emitted: number
   duplicate: number
@@ -22,20 +23,7 @@ export interface Ledger {
   anomalies: number
 }
 
-export const LEDGER_NAMES = [
-  'consumed',
-  'emitted',
-  'duplicate',
-  'late',
-  'deadLettered',
-  'control',
-  'buffered',
-  'correction',
-  'regressed',
-  'gapsGivenUp',
-  'gapsFilledLate',
-  'anomalies',
-] as const satisfies readonly (keyof Ledger)[]
+export { LEDGER_NAMES }
 
 export function emptyLedger(): Ledger {
   return Object.fromEntries(LEDGER_NAMES.map((name) => [name, 0])) as unknown as Ledger

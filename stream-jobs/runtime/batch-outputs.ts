@@ -7,13 +7,13 @@ import { encodeHeaders, RecordBatchBuilder } from '../../platform/kafka/record-b
 import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
 import { loadSchema } from '../../schemas/load.ts'
 import { METRICS } from '../../schemas/metrics.ts'
+import { LATE_REASON_HEADER } from '../../schemas/refine.ts'
 import type { RefineTopics } from '../../schemas/topics.ts'
 import type { DeadLetterReason, LateReason, Outputs, RecordBytes, Score } from '../core/outputs.ts'
 
 /** A batch is closed at this size; topics of outputs take batches of twice that. */
 const BATCH_BYTES = 4 * 1024 * 1024
 
-export const LATE_REASON_HEADER = 'plumbline.reason'
 const LATE_HEADERS: Readonly<Record<LateReason, Buffer>> = {
   late: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'late' }]),
   correction: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'correction' }]),

@@ -1,20 +1,11 @@
 // What stands beside a refine task's committed offset. It is written in the transaction that commits the offset, so it
 // is always true of that offset: which snapshot to begin from, the ledger (a replay must arrive at the same one), and
 // which schema ids were refused since that snapshot.
-import { z } from 'zod'
 import { KafkaError } from '../../platform/errors.ts'
+import { type CommitMetadata, commitMetadata } from '../../schemas/refine.ts'
 import { LEDGER_NAMES, type Ledger } from '../core/ledger.ts'
 
-const shape = z.object({
-  v: z.literal(1),
-  /** First offset of the snapshot in refine.snapshots, its chunks, its id and the raw offset it has reached. */
-  snapshot: z.object({ offset: z.number(), chunks: z.number().int().positive(), id: z.string(), input: z.number() }),
-  /** In the order of LEDGER_NAMES. */
-  ledger: z.array(z.number()),
-  refusals: z.array(z.tuple([z.number(), z.number()])),
-})
-
-export type CommitMetadata = z.infer<typeof shape>
+export type { CommitMetadata }
 
 export const ledgerNumbers = (ledger: Ledger): number[] => LEDGER_NAMES.map((name) => ledger[name])
 
@@ -25,7 +16,7 @@ export const encodeMetadata = (metadata: CommitMetadata): string => JSON.stringi
  */
 export function decodeMetadata(text: string, partition: number, offset: number): CommitMetadata {
   try {
-    return shape.parse(JSON.parse(text))
+    return commitMetadata.parse(JSON.parse(text))
   } catch (cause) {
     throw new KafkaError(
       'FOREIGN_OFFSET',
