@@ -1,0 +1,39 @@
+// Refine that kills itself by SIGKILL at one step of the commit protocol: the scripted crash points of the fault tests.
+// All else is as in stream-jobs/main.ts. CRASH_STEP names the step, CRASH_AFTER how often it is passed before.
+import { systemClock } from '../../platform/clock.ts'
+import { loadConfig } from '../../platform/config.ts'
+import { connectKafka } from '../../platform/kafka/kafkajs.ts'
+import { runMain } from '../../platform/lifecycle.ts'
+import { createLog } from '../../platform/log.ts'
+import { createMetrics } from '../../platform/metrics.ts'
+import { fetchSchema, registerSchemas } from '../../schemas/register.ts'
+import { REFINE_TOPICS } from '../../schemas/topics.ts'
+import { observeRefine } from '../../stream-jobs/runtime/observe.ts'
+import { runRefine } from '../../stream-jobs/runtime/service.ts'
+
+runMain(async (signal) => {
+  const { CRASH_STEP, CRASH_AFTER, ...env } = process.env
+  const config = loadConfig(env)
+  const log = createLog('refine-entry', config.LOG_LEVEL)
+  let left = Number(CRASH_AFTER)
+  await runRefine(
+    {
+      config,
+      kafka: connectKafka(config, log),
+      clock: systemClock,
+      random: Math.random,
+      log,
+      observer: observeRefine(createMetrics('refine-entry'), REFINE_TOPICS.raw),
+      fetchSchema: (id) => fetchSchema(config.REGISTRY_URL, id),
+      schemaIds: await registerSchemas(config.REGISTRY_URL),
+      topics: REFINE_TOPICS,
+      onStep: (step) => {
+        if (step !== CRASH_STEP) return
+        if (left > 0) left -= 1
+        else process.kill(process.pid, 'SIGKILL')
+      },
+    },
+    signal,
+    () => undefined,
+  )
+})
