@@ -1,6 +1,7 @@
 // `plumbline bench`: what the parts cost, measured on this machine. Figures are for comparing within one run.
 import { Command, InvalidArgumentError } from 'commander'
 import { benchRefine, type RefineReport } from '../bench/refine.ts'
+import { benchStages, type StagesReport } from '../bench/stages.ts'
 import { withBenchStack } from '../bench/stack.ts'
 import { loadConfig } from '../platform/config.ts'
 
@@ -31,13 +32,20 @@ export function benchCommand(): Command {
     .option('--json', 'print the report as JSON')
     .addHelpText('after', '\nWithout KAFKA_BROKERS in the environment a broker and a registry are started for the run and removed afterwards.')
     .action(runRefineBench)
+  bench
+    .command('stages')
+    .description('what each stage costs by itself, and how refine’s cost grows with the number of sensors')
+    .option('--records <n>', 'readings per stage', whole(1_000, 1e7), 300_000)
+    .option('--json', 'print the report as JSON')
+    .action(runStagesBench)
   return bench
 }
+
+const progress = (text: string): void => void process.stderr.write(`${text}\n`)
 
 async function runRefineBench(flags: RefineFlags): Promise<void> {
   const config = loadConfig(process.env)
   const existing = process.env.KAFKA_BROKERS !== undefined || flags.inputTopic !== undefined
-  const progress = (text: string): void => void process.stderr.write(`${text}\n`)
   const report = await withBenchStack(config, existing, progress, (environment) => benchRefine(environment, { ...flags, inputTopic: flags.inputTopic }))
   process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : describe(report))
 }
@@ -53,6 +61,19 @@ function describe(report: RefineReport): string {
     ['outcomes', Object.entries(outcomes).map(([name, count]) => `${name} ${count.toLocaleString('en')}`).join(', ')],
   ]
   return `${rows.map(([name, value]) => `${name.padEnd(20)} ${value}`).join('\n')}\n`
+}
+
+async function runStagesBench(flags: { records: number; json?: true }): Promise<void> {
+  const report = await benchStages(flags.records, progress)
+  process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : describeStages(report))
+}
+
+function describeStages({ stages, by_sensors }: StagesReport): string {
+  const costs = stages.map(({ stage, unit, cpu_us, per_s }) => `${stage.padEnd(44)} ${cpu_us.toFixed(3).padStart(9)} µs per ${unit.padEnd(7)} ${per_s.toLocaleString('en').padStart(12)}/s`)
+  const growth = by_sensors.map(
+    ({ sensors, core_cpu_us, snapshot_bytes }) => `${`core with ${sensors.toLocaleString('en')} sensors`.padEnd(44)} ${core_cpu_us.toFixed(3).padStart(9)} µs per record; a snapshot is ${(snapshot_bytes / 1_048_576).toFixed(1)} MB`,
+  )
+  return `${[...costs, ...growth].join('\n')}\n`
 }
 
 const whole = (min: number, max: number) => (text: string): number => {
