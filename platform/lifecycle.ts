@@ -19,9 +19,15 @@ export function runMain(main: (signal: AbortSignal) => Promise<void>): void {
   process.on('SIGINT', stop)
   process.on('SIGTERM', stop)
   main(controller.signal).then(
-    () => process.exit(0),
+    // 0, unless main has set process.exitCode.
+    () => process.exit(),
     (error: unknown) => {
-      const text = error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : messageOf(error)
+      const text =
+        error instanceof ConfigError
+          ? error.message
+          : error instanceof Error
+            ? (error.stack ?? error.message)
+            : messageOf(error)
       process.stderr.write(`${text}\n`)
       process.exit(error instanceof ConfigError ? EXIT_CONFIG : 1)
     },

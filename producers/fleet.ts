@@ -77,7 +77,8 @@ export class Fleet {
       throw new InputError('EXISTS', 'id', `there is a node ${id} already`)
     if (this.#nodes.size >= MAX_NODES)
       throw new InputError('TOO_MANY', 'count', `there are ${MAX_NODES} nodes already, which is the limit`)
-    this.#release(id)
+    if (this.#isOrphan(id))
+      throw new InputError('BUSY', 'id', `what a former node ${id} left is still being sent; try again`)
     const { config, clock } = this.#options
     const number = numberOf(id)
     const { count, first } = shareOf(config.FLEET_SENSORS, config.FLEET_NODES, number)
@@ -163,7 +164,8 @@ export class Fleet {
   /** Closes the logs of former nodes that have been sent to the end. */
   async closeDrainedOrphans(): Promise<void> {
     for (const orphan of this.#orphans.filter(({ outbox }) => outbox.depth === 0)) {
-      this.#release(orphan.id)
+      this.#orphans.splice(this.#orphans.indexOf(orphan), 1)
+      this.#options.uplink.remove(orphan)
       await orphan.outbox.wal.close()
     }
   }
@@ -180,18 +182,14 @@ export class Fleet {
     }
   }
 
-  /** Forgets the orphan of a node. */
-  #release(id: string): void {
-    const place = this.#orphans.findIndex((orphan) => orphan.id === id)
-    if (place < 0) return
-    const [orphan] = this.#orphans.splice(place, 1)
-    this.#options.uplink.remove(orphan)
+  #isOrphan(id: string): boolean {
+    return this.#orphans.some((orphan) => orphan.id === id)
   }
 
   #freeId(): string {
     for (let number = 1; ; number += 1) {
       const id = nodeIdOf(number)
-      if (!this.#nodes.has(id) && !this.#leaving.has(id)) return id
+      if (!this.#nodes.has(id) && !this.#leaving.has(id) && !this.#isOrphan(id)) return id
     }
   }
 }

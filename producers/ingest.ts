@@ -37,8 +37,6 @@ export interface Rejection {
 const NDJSON = 'application/x-ndjson'
 /** The answer must not grow with the body: further rejections are counted only. */
 const REJECTIONS_MAX = 1_000
-/** One write to the log takes at most so much. */
-const BATCH_BYTES = 1_048_576
 const RETRY_AFTER_S = 1
 /** A long body must not keep the nodes from sampling: about 20 ms of work. */
 const LINES_PER_TURN = 2_000
@@ -106,7 +104,7 @@ class Intake {
         this.#reject({ line, field: 'sensor_id', code: error.code, message: error.message })
       else throw error
     }
-    if (this.#batch.byteLength >= BATCH_BYTES) this.write()
+    if (this.#batch.byteLength >= this.#options.outbox.wal.batchBytes) this.write()
   }
 
   write(): void {

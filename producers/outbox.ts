@@ -69,9 +69,11 @@ export class Outbox {
     return this.wal.appended - this.wal.acknowledged
   }
 
-  /** Readings that were sent twice on purpose. */
-  get duplicates(): number {
-    return this.#duplicates
+  /** Readings that were sent twice on purpose since this was last asked. */
+  takeDuplicates(): number {
+    const duplicates = this.#duplicates
+    this.#duplicates = 0
+    return duplicates
   }
 
   /**

@@ -29,14 +29,22 @@ export interface Sender {
   onDropped?(): void
 }
 
+export interface Delivery {
+  /** Readings newly acknowledged. */
+  readonly acknowledged: number
+  /** Sent twice on purpose. */
+  readonly duplicates: number
+  readonly ms: number
+}
+
 export interface UplinkOptions {
   readonly kafka: Kafka
   readonly clock: Clock
   readonly log: Logger
   readonly random: () => number
   readonly faults?: Faults
-  /** After every send that ended well: how many readings were newly acknowledged, and how long it took. */
-  readonly onDelivered?: (readings: number, ms: number) => void
+  /** After every send that ended well. */
+  readonly onDelivered?: (delivery: Delivery) => void
   readonly onFailed?: () => void
 }
 
@@ -146,9 +154,13 @@ export class Uplink {
     if (this.#isOut()) throw new Error('the broker is out of reach (fault injection)')
     await producer.send(batcher.batches())
     if (faults !== undefined && faults.ackDelayMs > 0) await clock.sleep(faults.ackDelayMs)
-    let readings = 0
-    for (const { outbox } of this.#filled) readings += outbox.delivered()
-    onDelivered?.(readings, clock.mono() - begun)
+    let acknowledged = 0
+    let duplicates = 0
+    for (const { outbox } of this.#filled) {
+      acknowledged += outbox.delivered()
+      duplicates += outbox.takeDuplicates()
+    }
+    onDelivered?.({ acknowledged, duplicates, ms: clock.mono() - begun })
   }
 
   /** Lets every sender fill the batches, beginning with another one each time so that none is left behind. */

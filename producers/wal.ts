@@ -148,6 +148,11 @@ export class Wal {
     return this.#bytes
   }
 
+  /** Writers of many readings make batches of about this size: small against the bound, long enough for a write. */
+  get batchBytes(): number {
+    return Math.min(READ_BYTES, this.#options.maxBytes / 8)
+  }
+
   /** Share of the bound that is taken, 0 to 1. */
   get fill(): number {
     return this.#bytes / this.#options.maxBytes

@@ -1,0 +1,82 @@
+// The producers' process: `main.ts` runs the simulated fleet and POST /readings, `main.ts import FILE` brings a file in.
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { type Config, loadConfig } from '../platform/config.ts'
+import { InputError } from '../platform/errors.ts'
+import { connectKafka } from '../platform/kafka/kafkajs.ts'
+import { runMain } from '../platform/lifecycle.ts'
+import { createLog } from '../platform/log.ts'
+import { registerSchemas } from '../schemas/register.ts'
+import { RAW } from '../schemas/topics.ts'
+import { type ImportArguments, importFile } from './import/command.ts'
+import { PRESETS } from './import/presets.ts'
+import { runProducers } from './service.ts'
+
+const positive = (text: string): number => {
+  const value = Number(text)
+  if (!(value > 0)) throw new InvalidArgumentError('a number above 0 is needed')
+  return value
+}
+const count = (text: string): number => {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('a whole number from 0 is needed')
+  return value
+}
+const list = (text: string): string[] => text.split(',')
+const collect = (text: string, former: string[] | undefined): string[] => [...(former ?? []), text]
+
+const program = new Command('producers')
+program.action(() => runMain(serve))
+program
+  .command('import <file>')
+  .description('bring a CSV or JSON-lines file in; run again after a crash, it goes on where it stopped')
+  .addOption(new Option('--preset <name>', 'mapping of a well-known file').choices(Object.keys(PRESETS)))
+  .addOption(new Option('--format <format>', 'by the file’s name if not given').choices(['csv', 'jsonl']))
+  .option('--delimiter <text>', 'between the columns of a CSV (default: ,)')
+  .option(
+    '--map <metric=column*factor>',
+    'which column is which metric, and the factor to its unit; several times',
+    collect,
+  )
+  .option('--ts-columns <names>', 'columns of the time, comma separated (default: ts)', list)
+  .option('--ts-format <format>', 'iso, ms, s or a pattern such as "dd/mm/yyyy HH:MM:SS" (default: ms)')
+  .option('--sensor <id>', 'the sensor of all rows')
+  .option('--sensor-column <name>', 'column that names the sensor')
+  .option('--tenant <id>', 'the tenant of all rows')
+  .option('--site <id>', 'the site of all rows')
+  .option('--missing <text>', 'stands for a missing value, beside an empty cell')
+  .addOption(new Option('--start <when>', 'now: shift all times so that the last row is now').choices(['now']))
+  .option('--rate <readings per second>', 'as fast as possible if not given', positive)
+  .option('--max-errors <count>', 'import nothing when more rows than this are rejected', count, 100)
+  .action((file: string, given: ImportArguments) => runMain((signal) => importOnce(file, given, signal)))
+program.parse()
+
+function prepare() {
+  const config: Config = loadConfig(process.env)
+  const log = createLog('producers', config.LOG_LEVEL)
+  return { config, log, kafka: connectKafka(config, log) }
+}
+
+async function serve(signal: AbortSignal): Promise<void> {
+  const prepared = prepare()
+  const schemaIds = await registerSchemas(prepared.config.REGISTRY_URL, prepared.config.API_TOKEN)
+  await runProducers({ ...prepared, schemaIds, signal })
+}
+
+async function importOnce(file: string, given: ImportArguments, signal: AbortSignal): Promise<void> {
+  const prepared = prepare()
+  const schemaId = (await registerSchemas(prepared.config.REGISTRY_URL, prepared.config.API_TOKEN)).get(RAW)
+  if (schemaId === undefined) throw new Error(`the registry gave no id for the schema of ${RAW}`)
+  const print = (line: string): void => void process.stdout.write(`${line}\n`)
+  const progress = (text: string, done: boolean): void => {
+    process.stderr.write(process.stderr.isTTY ? `\r${text}\u001b[K${done ? '\n' : ''}` : `${text}\n`)
+  }
+  try {
+    const complete = await importFile(file, given, { ...prepared, schemaId, signal, print, progress })
+    if (!complete) process.exitCode = 1
+  } catch (error) {
+    // The operator's to mend: a message, not a stack.
+    if (!(error instanceof InputError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    process.exitCode = 1
+  }
+}
