@@ -3,6 +3,7 @@
 // OFFSET_OUT_OF_RANGE remain. What depends on the client's internals stays in this file; package.json pins the version.
 import { createRequire } from 'node:module'
 import type { RecordBatchBuilder } from './record-batch-builder.ts'
+import { HEADER_BYTES } from './record-batch-view.ts'
 
 const require = createRequire(import.meta.url)
 const SOURCE = 'kafkajs/src/'
@@ -57,15 +58,20 @@ const CONTROL_MASK = 0x20
 const MAGIC_AT = 16
 const SIZE_AT = 8
 const SIZE_END = 12
+/** Size of a batch without records, as its size field counts. */
+const SIZE_MIN = HEADER_BYTES - SIZE_END
 
 /** Cuts a record set into its batches and leaves an incomplete last one for the next fetch. */
-async function decodeRecordSet(decoder: Decoder): Promise<WireBatch[]> {
+export async function decodeRecordSet(decoder: Decoder): Promise<WireBatch[]> {
   const size = decoder.readInt32()
   if (size <= 0 || !decoder.canReadBytes(size)) return []
   const bytes = decoder.readBytes(size)
   const batches: WireBatch[] = []
   for (let at = 0; at + MAGIC_AT < bytes.length; ) {
-    const end = at + SIZE_END + bytes.readInt32BE(at + SIZE_AT)
+    const batchSize = bytes.readInt32BE(at + SIZE_AT)
+    // A size below the header's would let the loop stand still or go back.
+    if (batchSize < SIZE_MIN) throw new TypeError(`record batch of ${batchSize} bytes: its header alone has ${SIZE_MIN}`)
+    const end = at + SIZE_END + batchSize
     if (end > bytes.length) break
     if (bytes[at + MAGIC_AT] !== 2) throw new TypeError(`record batch of format ${bytes[at + MAGIC_AT]}: brokers since 4.0 have only format 2`)
     const batch = bytes.subarray(at, end)

@@ -82,7 +82,7 @@ export function compressed(batch: Buffer, codec: Codec): Buffer {
 /** Snappy as Java producers send it: a header, then blocks with their length in front. */
 function xerial(records: Buffer, blockBytes = 1024): Buffer {
   const header = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00, 0, 0, 0, 1, 0, 0, 0, 1])
-  const parts = [header]
+  const parts: Buffer[] = [header]
   for (let at = 0; at < records.length; at += blockBytes) {
     const block = compressSync(records.subarray(at, at + blockBytes)) as Buffer
     const length = Buffer.alloc(4)
