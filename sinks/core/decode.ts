@@ -1,0 +1,132 @@
+// From fetched bytes to rows. A record that cannot be read never stops the batch: it is listed with its reason, for
+// the dead-letter topic. Each record is scanned before avsc decodes it, since avsc trusts the counts and lengths that
+// it reads: arbitrary bytes could lead it beyond the record or keep it busy for ever.
+import avsc from 'avsc'
+import { planScan, ReadingScanner, type WriterSchema } from '../../platform/codec/reading-scanner.ts'
+import { FRAME_BYTES, readingType, type Reading } from '../../platform/codec/reading.ts'
+import type { FetchedBatch } from '../../platform/kafka/port.ts'
+import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
+import type { Anomaly } from '../../platform/store/port.ts'
+import { type AvroRecord, loadSchema } from '../../schemas/load.ts'
+import { LATE } from '../../schemas/topics.ts'
+
+/** Decodes the body in [at, end) of `bytes`; throws when it is not one record of the schema, no more and no less. */
+export type Decode<T> = (bytes: Buffer, at: number, end: number) => T
+
+/** What a schema id stands for: a decoder, or why records with it cannot be read. */
+export type Codec<T> = { readonly decode: Decode<T> } | { readonly refused: string }
+
+export interface Reject {
+  readonly view: RecordBatchView
+  /** Index in the view. */
+  readonly index: number
+  readonly reason: string
+}
+
+export interface Decoded<T> {
+  readonly values: readonly T[]
+  /** By index of `values`: the store's version of the row, see platform/store/port.ts. */
+  readonly versions: Float64Array
+  /** By index of `values`: arrival in the topic, ms. */
+  readonly arrivals: Float64Array
+  readonly rejects: readonly Reject[]
+}
+
+export const anomalyType = avsc.Type.forSchema(loadSchema('anomaly') as unknown as avsc.Schema)
+
+/** @param text the writer's schema as the registry has it; null: it has none of that id */
+export function readingCodec(text: string | null): Codec<Reading> {
+  return codecFor(text, (schema) => {
+    const plan = planScan(schema as unknown as WriterSchema)
+    const resolver = resolverFrom(readingType, schema)
+    const scanner = new ReadingScanner()
+    return (bytes, at, end) => {
+      if (!scanner.scan(plan, bytes, at, end)) throw new Error('the bytes are not a Reading of their schema')
+      return readingType.decode(bytes, at, resolver).value as Reading
+    }
+  })
+}
+
+/** @param text as for `readingCodec` */
+export function anomalyCodec(text: string | null): Codec<Anomaly> {
+  return codecFor(text, (schema) => {
+    const resolver = resolverFrom(anomalyType, schema)
+    return (bytes, at, end) => {
+      const { value, offset } = anomalyType.decode(bytes, at, resolver)
+      if (offset !== end) throw new Error('the bytes are not an Anomaly of their schema')
+      return value as Anomaly
+    }
+  })
+}
+
+function codecFor<T>(text: string | null, make: (schema: AvroRecord) => Decode<T>): Codec<T> {
+  if (text === null) return { refused: 'the schema registry does not know the schema id' }
+  try {
+    return { decode: make(JSON.parse(text) as AvroRecord) }
+  } catch (error) {
+    return { refused: `the schema cannot be read as ours: ${(error as Error).message}` }
+  }
+}
+
+/** Undefined where the writer's schema is ours: decoding without a resolver is faster. */
+function resolverFrom(reader: avsc.Type, schema: AvroRecord): avsc.Resolver | undefined {
+  const writer = avsc.Type.forSchema(schema as unknown as avsc.Schema, { logicalTypes: {} })
+  return writer.fingerprint().equals(reader.fingerprint()) ? undefined : reader.createResolver(writer)
+}
+
+/** The schema ids of the batch's records at or behind `position`. */
+export function collectSchemaIds(batch: FetchedBatch, position: number): Set<number> {
+  const ids = new Set<number>()
+  for (const view of batch.views) {
+    for (let i = 0; i < view.count; i += 1) if (view.offset(i) >= position) ids.add(schemaId(view, i))
+  }
+  ids.delete(UNFRAMED)
+  return ids
+}
+
+const UNFRAMED = -1
+
+function schemaId(view: RecordBatchView, i: number): number {
+  const at = view.valueAt(i)
+  return view.valueLength(i) < FRAME_BYTES || view.bytes[at] !== 0 ? UNFRAMED : view.bytes.readInt32BE(at + 1)
+}
+
+/**
+ * Decodes the batch's records at or behind `position`.
+ * @param codecs holds every id that `collectSchemaIds` found
+ */
+export function decodeBatch<T>(
+  batch: FetchedBatch,
+  position: number,
+  codecs: ReadonlyMap<number, Codec<T>>,
+): Decoded<T> {
+  const count = batch.views.reduce((sum, view) => sum + view.count, 0)
+  const values: T[] = []
+  const versions = new Float64Array(count)
+  const arrivals = new Float64Array(count)
+  const rejects: Reject[] = []
+  const isLate = batch.topic === LATE
+  for (const view of batch.views) {
+    for (let i = 0; i < view.count; i += 1) {
+      if (view.offset(i) < position) continue
+      try {
+        const value = decodeRecord(view, i, codecs)
+        versions[values.length] = isLate ? 1 + view.offset(i) : 0
+        arrivals[values.length] = view.timestamp(i)
+        values.push(value)
+      } catch (error) {
+        rejects.push({ view, index: i, reason: (error as Error).message })
+      }
+    }
+  }
+  return { values, versions, arrivals, rejects }
+}
+
+function decodeRecord<T>(view: RecordBatchView, i: number, codecs: ReadonlyMap<number, Codec<T>>): T {
+  const id = schemaId(view, i)
+  if (id === UNFRAMED) throw new Error('the value is not in Confluent’s framing')
+  const codec = codecs.get(id)!
+  if ('refused' in codec) throw new Error(`schema id ${id}: ${codec.refused}`)
+  const at = view.valueAt(i)
+  return codec.decode(view.bytes, at + FRAME_BYTES, at + view.valueLength(i))
+}

@@ -1,0 +1,253 @@
+// The sink's protocol: consume clean, late and anomalies; the store's own offsets decide where reading begins.
+//
+//   assigned  → lanes for the partitions (all paused) → offsets from the store → refuse loudly if the log no longer
+//               has them → seek → resume
+//   batch     → decode (what cannot be read goes to the dead-letter topic first) → rows and offset into the store in
+//               one transaction → the consumer may go on. A partition has one batch under way, so memory is bounded.
+//   taken     → the lane turns inactive; a unit of it that still waits is dropped and read again by the next owner.
+//   crash     → a new consumer, a bounded number of times, then the process ends for its supervisor.
+//
+// Two sinks never both count: the store refuses a step that does not begin where it stands.
+import { setTimeout as delay } from 'node:timers/promises'
+import { backoffMs } from '../platform/backoff.ts'
+import { KafkaError, messageOf } from '../platform/errors.ts'
+import type { Admin, BatchContext, FetchedBatch, GroupConsumer, Kafka, TopicPartition } from '../platform/kafka/port.ts'
+import type { Logger } from '../platform/log.ts'
+import type { Store } from '../platform/store/port.ts'
+import type { FetchSchema } from '../schemas/register.ts'
+import { ANOMALIES, CLEAN, LATE } from '../schemas/topics.ts'
+import type { Lane } from './core/batch.ts'
+import { DeadLetters } from './dead-letters.ts'
+import { patiently, settlesWithin } from './patience.ts'
+import type { SinkMetrics } from './sink-metrics.ts'
+import { Tails } from './tails.ts'
+import { Tracker } from './tracker.ts'
+import { UnitMaker } from './units.ts'
+import { StoreWriter } from './writer.ts'
+
+const TOPICS = [CLEAN, LATE, ANOMALIES]
+const LOOK_EVERY_MS = 250
+const RETRY = { baseMs: 100, capMs: 2_000 }
+/** While a batch waits for the store or the broker, membership is confirmed this often. */
+const HEARTBEAT_MS = 1_000
+const SESSION_MS = 10_000
+/** The broker answers a fetch at once when it has something; else after this long. */
+const FETCH_WAIT_MS = 100
+/** One fetch of one partition: some ten thousand readings. */
+const FETCH_BYTES = 1_048_576
+/** Crashes within the period after which the process ends. */
+const CRASHES_MAX = 5
+const CRASH_PERIOD_MS = 300_000
+
+export interface SinkOptions {
+  readonly kafka: Kafka
+  readonly store: Store
+  readonly fetchSchema: FetchSchema
+  readonly metrics: SinkMetrics
+  readonly log: Logger
+  readonly group: string
+  readonly refineGroup: string
+  readonly lingerMs: number
+}
+
+export class Sink {
+  readonly #options: SinkOptions
+  readonly #admin: Admin & { close(): Promise<void> }
+  readonly #deadLetters: DeadLetters
+  readonly #closeReader: () => Promise<void>
+  readonly writer: StoreWriter
+  readonly tracker: Tracker
+  #consumer: GroupConsumer | null = null
+  #lanes = new Map<string, Lane>()
+  #crashes: number[] = []
+  #stopping = false
+  #looking: Promise<void> = Promise.resolve()
+  readonly #units: UnitMaker
+  #fail: (error: unknown) => void = () => {}
+  /** Rejects when the sink cannot go on. */
+  readonly failed: Promise<never>
+
+  private constructor(
+    options: SinkOptions,
+    admin: Admin & { close(): Promise<void> },
+    tails: Tails,
+    closeReader: () => Promise<void>,
+  ) {
+    const { store, lingerMs, log, metrics, kafka, refineGroup, fetchSchema } = options
+    this.#options = options
+    this.#admin = admin
+    this.#closeReader = closeReader
+    this.#deadLetters = new DeadLetters(kafka)
+    this.#units = new UnitMaker(fetchSchema, this.#deadLetters, metrics)
+    this.writer = new StoreWriter({ store, lingerMs, log, metrics, onMoved: (lane) => this.#reload(lane) })
+    this.tracker = new Tracker({ admin, tails, writer: this.writer, metrics, refineGroup })
+    this.failed = new Promise((_resolve, reject) => (this.#fail = reject))
+    this.failed.catch(() => undefined) // main.ts may not be listening yet; it will be told all the same
+  }
+
+  /** Connects, joins the group and begins. The topics must exist. */
+  static async start(options: SinkOptions): Promise<Sink> {
+    const [admin, reader] = await Promise.all([options.kafka.admin(), options.kafka.rangeReader()])
+    const sink = new Sink(options, admin, new Tails(reader), () => reader.close())
+    await sink.#consume()
+    sink.#looking = sink.#lookRepeatedly()
+    return sink
+  }
+
+  /** Writes what is under way, leaves the group, closes the connections; the store stays open. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    const written = this.writer.stop()
+    await this.#looking
+    await this.#consumer?.close()
+    await written
+    await Promise.all([this.#admin.close(), this.#deadLetters.close(), this.#closeReader()])
+  }
+
+  async #consume(): Promise<void> {
+    const consumer = this.#options.kafka.groupConsumer({
+      group: this.#options.group,
+      topics: TOPICS,
+      maxWaitMs: FETCH_WAIT_MS,
+      minBytes: 1,
+      maxBytesPerPartition: FETCH_BYTES,
+      sessionTimeoutMs: SESSION_MS,
+    })
+    this.#consumer = consumer
+    await consumer.run({
+      onAssigned: (partitions) => this.#assign(partitions),
+      onBatch: (batch, context) => this.#work(batch, context),
+      onCrash: (error) => void this.#recover(consumer, error).catch(this.#fail),
+    })
+  }
+
+  async #recover(crashed: GroupConsumer, error: Error): Promise<void> {
+    const now = performance.now()
+    this.#crashes = [...this.#crashes.filter((at) => now - at < CRASH_PERIOD_MS), now]
+    this.#options.log.error({ err: error, crashes: this.#crashes.length }, 'the consumer has ended; making a new one')
+    this.#assign([])
+    await crashed.close().catch(() => undefined)
+    if (this.#crashes.length > CRASHES_MAX) throw error
+    await delay(backoffMs(RETRY, this.#crashes.length, Math.random))
+    if (!this.#stopping) await this.#consume()
+  }
+
+  /** Runs synchronously when the group has settled: from here on nothing of the old lanes is written. */
+  #assign(partitions: readonly TopicPartition[]): void {
+    const before = [...this.#lanes.values()]
+    for (const lane of before) lane.active = false
+    this.tracker.reset(before)
+    const lanes = partitions.map(newLane)
+    this.#lanes = new Map(lanes.map((lane) => [keyOf(lane), lane]))
+    this.#options.log.info({ partitions: partitions.length }, 'partitions assigned')
+    this.#begin(lanes)
+  }
+
+  #reload(lane: Lane): void {
+    if (this.#lanes.get(keyOf(lane)) !== lane) return
+    const fresh = newLane(lane)
+    this.#lanes.set(keyOf(fresh), fresh)
+    this.#consumer?.pause(fresh)
+    this.#begin([fresh])
+  }
+
+  #begin(lanes: readonly Lane[]): void {
+    const isWanted = (): boolean => !this.#stopping && lanes.some((lane) => lane.active)
+    const patience = { log: this.#options.log, isWanted }
+    patiently('reading where the store stands', patience, () => this.#seek(lanes)).catch(this.#fail)
+  }
+
+  async #seek(lanes: readonly Lane[]): Promise<void> {
+    const progress = await this.#options.store.read((view) => view.progress())
+    for (const topic of new Set(lanes.map((lane) => lane.topic))) {
+      const ranges = await this.#admin.offsetRanges(topic)
+      for (const lane of lanes.filter((member) => member.topic === topic && member.active)) {
+        const saved = progress.find((row) => row.topic === topic && row.partition === lane.partition)
+        const { start, end } = ranges[lane.partition]
+        if (saved !== undefined) refuseGap(lane, saved.offset, start, end)
+        else if (start > 0)
+          this.#options.log.warn(
+            { topic, partition: lane.partition, start },
+            'a new store begins behind records that retention has removed',
+          )
+        lane.stored = saved?.offset ?? null
+        lane.position = saved?.offset ?? start
+        lane.throughMs = saved?.throughMs ?? null
+        lane.started = true
+        this.#consumer?.seek(lane, lane.position)
+        this.#consumer?.resume(lane)
+        // A new store learns at once which partitions there are, so that a silent one is not overlooked.
+        if (saved === undefined) this.writer.touch(lane)
+      }
+    }
+  }
+
+  async #work(batch: FetchedBatch, context: BatchContext): Promise<void> {
+    const lane = this.#lanes.get(keyOf(batch))
+    if (lane === undefined || !lane.started || context.isStale() || batch.nextOffset <= lane.position) return
+    const isWanted = (): boolean => lane.active && !context.isStale() && !this.#stopping
+    const unit = await this.#units.make(batch, lane, { log: this.#options.log, isWanted, heartbeat: context.heartbeat })
+    // Meanwhile the tail that this batch ends in may have been passed, see tracker.ts.
+    if (unit === null || !isWanted() || unit.nextOffset <= lane.position) return
+    const outcome = this.writer.submit(unit)
+    try {
+      while (!(await settlesWithin(outcome, HEARTBEAT_MS))) await context.heartbeat()
+    } catch (error) {
+      // The group is being rearranged and the store still refuses: the next owner reads the batch again.
+      lane.active = false
+      await outcome
+      throw error
+    }
+  }
+
+  async #lookRepeatedly(): Promise<void> {
+    while (!this.#stopping) {
+      const consumer = this.#consumer
+      const lanes = [...this.#lanes.values()]
+      try {
+        await this.tracker.look(lanes, Date.now())
+        if (consumer !== null) await this.tracker.commit(consumer, lanes, Date.now())
+      } catch (error) {
+        // Freshness stands still meanwhile, and the answers of the query API say so.
+        this.#options.log.warn({ reason: messageOf(error) }, 'looking at the log failed; trying again')
+      }
+      await delay(LOOK_EVERY_MS)
+    }
+  }
+}
+
+/** The store's offset must lie within the log: else records are missing between the two, and nobody would notice. */
+function refuseGap({ topic, partition }: Lane, offset: number, start: number, end: number): void {
+  const at = { topic, partition, offset }
+  if (offset < start) {
+    const lost = `${topic}/${partition}: the store stands at offset ${offset} and the log begins at ${start}`
+    throw new KafkaError(
+      'OFFSET_OUT_OF_RANGE',
+      `${lost}: ${start - offset} offsets were removed by retention before they were stored`,
+      at,
+    )
+  }
+  if (offset > end) {
+    const ahead = `${topic}/${partition}: the store stands at offset ${offset} and the log ends at ${end}`
+    throw new KafkaError(
+      'OFFSET_OUT_OF_RANGE',
+      `${ahead}: the topic was made anew; use a new store file or the old topic`,
+      at,
+    )
+  }
+}
+
+const newLane = ({ topic, partition }: TopicPartition): Lane => ({
+  topic,
+  partition,
+  stored: null,
+  position: 0,
+  throughMs: null,
+  marks: [],
+  active: true,
+  started: false,
+  busy: false,
+  savedMs: -Infinity,
+})
+
+const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`

@@ -1,0 +1,42 @@
+// A partition may end in offsets that hold no record: transaction markers, aborted records. A consumer is never handed
+// such a tail, so its position stands below the end for ever although nothing is left to read. When a position has not
+// moved between two looks, the rest is read without a group; if no record is in it, the position may pass.
+import type { RangeReader, TopicPartition } from '../platform/kafka/port.ts'
+
+/** A longer rest is not looked into: it is almost certainly lag, and an aborted transaction of ours is smaller. */
+const TAIL_OFFSETS_MAX = 50_000
+
+interface Seen {
+  readonly from: number
+  /** Everything in [from, emptyTo) is known to hold no record. */
+  emptyTo: number
+  /** A record was found: not worth another read until `from` moves. */
+  hasRecords: boolean
+}
+
+export class Tails {
+  readonly #reader: RangeReader
+  readonly #seen = new Map<string, Seen>()
+
+  constructor(reader: RangeReader) {
+    this.#reader = reader
+  }
+
+  /** The offset up to which nothing is left to read from `from` on: `to`, or less, at least `from`. */
+  async passable(at: TopicPartition, from: number, to: number): Promise<number> {
+    const key = `${at.topic}/${at.partition}`
+    const seen = this.#seen.get(key)
+    if (seen?.from !== from) {
+      this.#seen.set(key, { from, emptyTo: from, hasRecords: false })
+      return from
+    }
+    if (seen.hasRecords || to <= seen.emptyTo || to - seen.emptyTo > TAIL_OFFSETS_MAX) return Math.min(to, seen.emptyTo)
+    let records = 0
+    await this.#reader.read(at, seen.emptyTo, to, ({ views }) => {
+      for (const view of views) for (let i = 0; i < view.count; i += 1) if (view.offset(i) < to) records += 1
+    })
+    if (records > 0) seen.hasRecords = true
+    else seen.emptyTo = to
+    return seen.emptyTo
+  }
+}

@@ -1,0 +1,60 @@
+// From what a fetch brought to a unit for the writer. Schemas are asked for where they are new, and what cannot be
+// read is in the dead-letter topic before the unit exists, so progress never passes a record that is nowhere.
+import type { Reading } from '../platform/codec/reading.ts'
+import type { FetchedBatch } from '../platform/kafka/port.ts'
+import type { Anomaly } from '../platform/store/port.ts'
+import type { FetchSchema } from '../schemas/register.ts'
+import { ANOMALIES } from '../schemas/topics.ts'
+import { Codecs } from './codecs.ts'
+import type { Lane, Unit } from './core/batch.ts'
+import { anomalyCodec, collectSchemaIds, decodeBatch, type Decoded, readingCodec } from './core/decode.ts'
+import type { DeadLetters } from './dead-letters.ts'
+import { type Patience, patiently } from './patience.ts'
+import type { SinkMetrics } from './sink-metrics.ts'
+
+export class UnitMaker {
+  readonly #deadLetters: DeadLetters
+  readonly #metrics: SinkMetrics
+  readonly #readings: Codecs<Reading>
+  readonly #anomalies: Codecs<Anomaly>
+
+  constructor(fetchSchema: FetchSchema, deadLetters: DeadLetters, metrics: SinkMetrics) {
+    this.#deadLetters = deadLetters
+    this.#metrics = metrics
+    this.#readings = new Codecs(fetchSchema, readingCodec)
+    this.#anomalies = new Codecs(fetchSchema, anomalyCodec)
+  }
+
+  /** Null when the batch is no longer wanted. */
+  async make(batch: FetchedBatch, lane: Lane, patience: Patience): Promise<Unit | null> {
+    const { nextOffset } = batch
+    if (batch.topic === ANOMALIES) {
+      const decoded = await this.#decode(batch, lane, this.#anomalies, patience)
+      return decoded && { lane, nextOffset, readings: [], anomalies: decoded.values, versions: NONE, arrivals: NONE }
+    }
+    const decoded = await this.#decode(batch, lane, this.#readings, patience)
+    if (decoded === null) return null
+    const { values, versions, arrivals } = decoded
+    return { lane, nextOffset, readings: values, anomalies: [], versions, arrivals }
+  }
+
+  async #decode<T>(batch: FetchedBatch, lane: Lane, codecs: Codecs<T>, patience: Patience): Promise<Decoded<T> | null> {
+    const ids = collectSchemaIds(batch, lane.position)
+    const known = await patiently('asking the schema registry', patience, () => codecs.learn(ids))
+    if (known === null) return null
+    const decoded = decodeBatch(batch, lane.position, known)
+    if (decoded.rejects.length === 0) return decoded
+    const { topic, partition } = batch
+    const { length: records, 0: first } = decoded.rejects
+    patience.log.warn({ topic, partition, records, reason: first.reason }, 'records go to the dead-letter topic')
+    const send = async (): Promise<true> => {
+      await this.#deadLetters.send(batch, decoded.rejects)
+      return true
+    }
+    if ((await patiently('sending dead letters', patience, send)) === null) return null
+    this.#metrics.deadLetters.inc({ topic }, records)
+    return decoded
+  }
+}
+
+const NONE = new Float64Array(0)
