@@ -10,6 +10,7 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['**/*.real.test.ts'],
+          globalSetup: ['test/fixtures/prepare.ts'],
           exclude: ['node_modules/**', '.plumbline/**'],
           testTimeout: 180_000,
           hookTimeout: 120_000,

@@ -1,5 +1,7 @@
 // One write at a time: each decision sees all that was written before it, so two requests can't get different ids for
 // one schema, nor one id for two schemas. Reads are answered from memory.
+import { setTimeout as delay } from 'node:timers/promises'
+import { backoffMs } from '../../platform/backoff.ts'
 import { messageOf } from '../../platform/errors.ts'
 import type { Decision } from './core/decide.ts'
 import { Refusal, storeFailed } from './core/refusal.ts'
@@ -8,8 +10,12 @@ import type { SchemaLog } from './schema-log.ts'
 
 /** Writes that may wait. Each takes milliseconds; a longer queue means that the broker is away. */
 const QUEUE_MAX = 500
-/** A decision is made anew when somebody else's record came first; more often than this it is not bad luck. */
-const ATTEMPTS = 5
+/**
+ * A decision is made anew when somebody else's record came first. Two writers in step each lose about half of their
+ * tries, so they part by random waits; so many losses in a row are not bad luck any more.
+ */
+const ATTEMPTS = 20
+const RETRY = { baseMs: 5, capMs: 100 }
 
 export type Decide<T> = (state: RegistryState) => Decision<T>
 
@@ -49,6 +55,7 @@ export class Registry {
       await this.#log.catchUp()
       const { records, answer } = decide(this.state)
       if (records.length === 0 || (await this.#log.append(records))) return answer
+      await delay(backoffMs(RETRY, attempt, Math.random))
     }
     throw storeFailed('other writers came first each time')
   }
