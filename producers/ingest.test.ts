@@ -1,0 +1,132 @@
+import pino from 'pino'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../platform/clock.ts'
+import { readingType } from '../platform/codec/reading.ts'
+import { Health } from '../platform/health.ts'
+import { createApp, listen } from '../platform/http.ts'
+import { createMetrics } from '../platform/metrics.ts'
+import { readWalSummary } from '../platform/wal/reader.ts'
+import { addIngestRoutes } from './ingest.ts'
+import { Outbox } from './outbox.ts'
+import { openWal, SCHEMA_ID, tempDir } from './wal.test-support.ts'
+
+const NOW = Date.now()
+const log = pino({ level: 'silent' })
+
+describe('POST /readings (X-1)', () => {
+  let url: string
+  let close: () => Promise<void>
+  let outbox: Outbox
+
+  async function start(maxBytes = 1_048_576, fsyncMs = 100): Promise<void> {
+    const app = createApp({ health: new Health(), metrics: createMetrics('test'), log, token: undefined })
+    outbox = new Outbox({ wal: openWal(tempDir(), { maxBytes, fsyncMs }), ringCapacity: 1_000 })
+    addIngestRoutes(app, {
+      outbox,
+      nodeId: 'ingest',
+      bodyBytes: 8_192,
+      clock: systemClock,
+      type: readingType,
+      schemaId: SCHEMA_ID,
+      onAccepted: () => undefined,
+    })
+    const http = await listen(app, '127.0.0.1', 0, log)
+    url = `http://127.0.0.1:${http.port}/readings`
+    close = async () => {
+      await http.close()
+      await outbox.wal.close()
+    }
+  }
+
+  beforeEach(() => start())
+  afterEach(() => close())
+
+  async function post(body: string, type = 'application/json') {
+    const response = await fetch(url, { method: 'POST', body, headers: { 'content-type': type } })
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (await response.json()) as Record<string, never>,
+    }
+  }
+
+  const reading = (overrides: object = {}) => ({ sensor_id: 'a', ts: NOW, power_w: 1.5, ...overrides })
+
+  test('one reading is in the log when it answers 202', async () => {
+    const answer = await post(JSON.stringify(reading()))
+    expect(answer).toMatchObject({ status: 202, body: { accepted: 1, rejected: [] } })
+    expect(readWalSummary(outbox.wal.dir)).toMatchObject({ appendedIndex: 1, accepted: new Map([['default/a', 0]]) })
+  })
+
+  test('an array and NDJSON take what is sound and name the rest by line', async () => {
+    const list = await post(JSON.stringify([reading(), reading({ power_w: 'x' }), reading({ sensor_id: 'b' })]))
+    expect(list).toMatchObject({
+      status: 202,
+      body: { accepted: 2, rejected_count: 1, rejected: [{ line: 2, field: 'power_w', code: 'WRONG_TYPE' }] },
+    })
+    const lines = [JSON.stringify(reading()), '', '{broken', JSON.stringify(reading())].join('\n')
+    const ndjson = await post(lines, 'application/x-ndjson')
+    expect(ndjson).toMatchObject({ status: 202, body: { accepted: 2, rejected: [{ line: 3, code: 'NOT_JSON' }] } })
+  })
+
+  test.each<[string, object, string, RegExp]>([
+    ['a metric out of bounds', { humidity_pct: 101 }, 'humidity_pct', /100/],
+    ['a metric below its bound', { temperature_c: -300 }, 'temperature_c', /-273.15/],
+    ['an unknown metric', { powr_w: 1 }, 'powr_w', /power_w/],
+    ['a time in the future', { ts: NOW + 400_000 }, 'ts', /300000/],
+    ['a time with a fraction', { ts: 1.5 }, 'ts', /int/],
+    ['a sensor with a slash', { sensor_id: 'a/b' }, 'sensor_id', /"\/"/],
+    ['a sensor with a control character', { sensor_id: 'a\u0000' }, 'sensor_id', /control/],
+    ['a sensor that is too long', { sensor_id: 'x'.repeat(129) }, 'sensor_id', /128/],
+    ['too many tags', { tags: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, 'v'])) }, 'tags', /64/],
+    ['a seq without its epoch', { seq: 4 }, 'epoch', /epoch/],
+    ['no metric at all', { power_w: null }, 'metrics', /power_w/],
+  ])('%s gets 422 that names field and limit', async (_name, overrides, field, limit) => {
+    const { status, headers, body } = await post(JSON.stringify(reading(overrides)))
+    expect(status).toBe(422)
+    expect(headers.get('content-type')).toContain('application/problem+json')
+    expect(body.rejected).toEqual([{ line: 1, field, code: expect.any(String), message: expect.stringMatching(limit) }])
+    expect(outbox.wal.appended).toBe(0)
+  })
+
+  test('NaN is no JSON and is refused by its line', async () => {
+    expect(await post('{"sensor_id":"a","ts":1,"power_w":NaN}', 'application/x-ndjson')).toMatchObject({
+      status: 422,
+      body: { rejected: [{ line: 1, code: 'NOT_JSON' }] },
+    })
+    expect((await post('{"power_w":NaN}')).status).toBe(400)
+  })
+
+  test('readings with numbers of their own keep them, but cannot take those of this log', async () => {
+    expect((await post(JSON.stringify(reading({ epoch: 5, seq: 9 })))).status).toBe(202)
+    expect(readWalSummary(outbox.wal.dir)?.foreign).toEqual([
+      { key: 'default/a', epoch: 5, own: false, count: 1, lastSeq: 9 },
+    ])
+    const stolen = await post(JSON.stringify(reading({ epoch: outbox.wal.epoch, seq: 0 })))
+    expect(stolen).toMatchObject({ status: 422, body: { rejected: [{ field: 'epoch', code: 'EPOCH_IN_USE' }] } })
+  })
+
+  test('a body beyond the limit gets 413, another type 415', async () => {
+    expect((await post(JSON.stringify(reading({ tags: { a: 'x'.repeat(9_000) } })))).status).toBe(413)
+    expect((await post('a,b', 'text/csv')).status).toBe(415)
+  })
+
+  test('with a full log it answers 503 with Retry-After, and takes readings again after an acknowledgement', async () => {
+    await close()
+    await start(65_536)
+    const body = Array.from({ length: 100 }, () => JSON.stringify(reading())).join('\n')
+    let answer = await post(body, 'application/x-ndjson')
+    while (answer.status === 202) answer = await post(body, 'application/x-ndjson')
+    expect(answer.status).toBe(503)
+    expect(answer.headers.get('retry-after')).toBe('1')
+    outbox.wal.acknowledge(outbox.wal.appended)
+    expect((await post(body, 'application/x-ndjson')).status).toBe(202)
+  })
+
+  test('with WAL_FSYNC_MS=0 what is answered 202 has been forced to disk', async () => {
+    await close()
+    await start(1_048_576, 0)
+    expect((await post(JSON.stringify(reading()))).status).toBe(202)
+    expect(outbox.wal.accepted).toBe(1)
+  })
+})
