@@ -1,0 +1,70 @@
+// A record as a person wants to see it: the Avro value by the schema that wrote it, headers and key as text, and bytes
+// that are neither in hexadecimal. Nothing here trusts the bytes: whatever cannot be decoded is shown as it is.
+import type avsc from 'avsc'
+
+export interface ShownRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  /** ISO 8601, UTC. */
+  readonly time: string
+  readonly key: string | null
+  readonly headers: Readonly<Record<string, string>>
+  /** Decoded, or text, or { hex } of what is neither. */
+  readonly value: unknown
+  /** Why the value was not decoded. */
+  readonly note?: string
+}
+
+const FRAME_BYTES = 5
+const HEX_BYTES_MAX = 64
+
+/** Schema id of a value in Confluent's framing; null: it has none. */
+export function schemaIdOf(value: Uint8Array | null): number | null {
+  if (value === null || value.length < FRAME_BYTES || value[0] !== 0) return null
+  return new DataView(value.buffer, value.byteOffset).getInt32(1)
+}
+
+/** @param type the schema that the value names; null: unknown or not an Avro value */
+export function decodeValue(value: Buffer | null, type: avsc.Type | null): { value: unknown; note?: string } {
+  if (value === null) return { value: null, note: 'no value (a tombstone)' }
+  if (type === null) return { value: textOf(value), note: 'not Avro in Confluent’s framing' }
+  try {
+    return { value: plain(type.fromBuffer(value.subarray(FRAME_BYTES))) }
+  } catch (error) {
+    return {
+      value: textOf(value),
+      note: `not what its schema says: ${error instanceof Error ? error.message : String(error)}`,
+    }
+  }
+}
+
+const PRINTABLE = /^[\P{Cc}\t\r\n]*$/u
+
+/** Text where the bytes are text, else { hex } with an ellipsis where they are many. */
+export function textOf(bytes: Buffer): string | { readonly hex: string; readonly bytes: number } {
+  const text = bytes.toString('utf8')
+  if (PRINTABLE.test(text) && !text.includes('\uFFFD')) return text
+  const cut = bytes.subarray(0, HEX_BYTES_MAX).toString('hex')
+  return { hex: bytes.length > HEX_BYTES_MAX ? `${cut}…` : cut, bytes: bytes.length }
+}
+
+/** avsc's records have types of their own, and bytes are Buffers: plain data prints better. Null metrics are left out. */
+function plain(value: unknown): unknown {
+  if (Buffer.isBuffer(value)) return textOf(value)
+  if (Array.isArray(value)) return value.map(plain)
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, member]) => member !== null)
+      .map(([name, member]) => [name, plain(member)]),
+  )
+}
+
+/** One record on a few lines for people. */
+export function renderRecord({ topic, partition, offset, time, key, headers, value, note }: ShownRecord): string {
+  const lines = [`${topic}/${partition} @${offset}  ${time}  key ${key ?? '(none)'}`]
+  for (const [name, text] of Object.entries(headers)) lines.push(`  ${name}: ${text}`)
+  lines.push(`  ${typeof value === 'string' ? value : JSON.stringify(value)}${note === undefined ? '' : `  (${note})`}`)
+  return lines.join('\n')
+}

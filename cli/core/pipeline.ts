@@ -1,0 +1,183 @@
+// What the rooms' metrics say of the pipeline as a whole: rates per stage, lag, latencies and what became of records.
+// Two readings of /metrics, some seconds apart, make one view. The names of the rooms' metrics are known here only.
+import {
+  type Buckets,
+  bucketIncrease,
+  type Exposition,
+  increase,
+  type Labels,
+  mergeBuckets,
+  quantile,
+  sum,
+} from './exposition.ts'
+
+/** One answer of /metrics of every process, by process name; several processes may serve one room. */
+export interface Frame {
+  /** Monotonic time, ms. */
+  readonly atMs: number
+  readonly processes: ReadonlyMap<string, ProcessMetrics>
+}
+
+export interface ProcessMetrics {
+  readonly room: string
+  readonly metrics: Exposition
+}
+
+export interface Stage {
+  readonly name: string
+  readonly inPerS: number
+  readonly outPerS: number
+  /** Records that wait in front of the stage. */
+  readonly lag: number
+  /** Records out since the processes started. */
+  readonly total: number
+  /** CPU cores in use. */
+  readonly cpu: number
+  readonly rssBytes: number
+}
+
+export interface Latency {
+  readonly name: string
+  /** Seconds; null: nothing observed; Infinity: above the last bucket. */
+  readonly p50: number | null
+  readonly p99: number | null
+}
+
+export interface PipelineView {
+  readonly stages: readonly Stage[]
+  readonly latencies: readonly Latency[]
+  /** Since the processes started. */
+  readonly counts: {
+    readonly consumed: number
+    readonly emitted: number
+    readonly duplicates: number
+    readonly late: number
+    readonly deadLetters: number
+    readonly anomalies: number
+    readonly gaps: number
+    readonly held: number
+  }
+  readonly nodes: { readonly count: number; readonly degraded: number; readonly paused: number }
+}
+
+interface StageNames {
+  readonly name: string
+  readonly room: string
+  readonly in: Named
+  readonly out: Named
+  readonly lag: Named
+}
+
+interface Named {
+  readonly metric: string
+  readonly labels?: Labels
+}
+
+const REFINED = 'plumbline_refine_records_total'
+const STAGES: readonly StageNames[] = [
+  {
+    name: 'producers',
+    room: 'producers',
+    in: { metric: 'plumbline_producer_accepted_total' },
+    out: { metric: 'plumbline_producer_acknowledged_total' },
+    lag: { metric: 'plumbline_producer_unacknowledged_readings' },
+  },
+  {
+    name: 'refine',
+    room: 'stream-jobs',
+    in: { metric: REFINED, labels: { outcome: 'consumed' } },
+    out: { metric: REFINED, labels: { outcome: 'emitted' } },
+    lag: { metric: 'plumbline_refine_lag_records' },
+  },
+  {
+    name: 'sinks',
+    room: 'sinks',
+    in: { metric: 'plumbline_sink_rows_total' },
+    out: { metric: 'plumbline_sink_rows_total' },
+    lag: { metric: 'plumbline_sink_lag_records' },
+  },
+]
+
+const LATENCIES = [
+  { name: 'raw to clean', room: 'stream-jobs', metric: 'plumbline_refine_latency_seconds', labels: {} },
+  {
+    name: 'sample to store',
+    room: 'sinks',
+    metric: 'plumbline_sink_latency_seconds',
+    labels: { topic: 'telemetry.clean' },
+  },
+] as const
+
+/** @param before an older frame; null: rates and latencies are not known yet */
+export function viewOf(before: Frame | null, after: Frame): PipelineView {
+  const seconds = before === null ? 0 : Math.max(0.001, (after.atMs - before.atMs) / 1_000)
+  const total = ({ metric, labels }: Named, room: string): number =>
+    overRoom(after, room).reduce((all, [, metrics]) => all + sum(metrics, metric, labels), 0)
+  const perS = ({ metric, labels }: Named, room: string): number => {
+    if (before === null) return 0
+    return (
+      overRoom(after, room).reduce(
+        (all, [name, metrics]) => all + increase(former(before, name), metrics, metric, labels),
+        0,
+      ) / seconds
+    )
+  }
+  const refined = (outcome: string): number => total({ metric: REFINED, labels: { outcome } }, 'stream-jobs')
+  return {
+    stages: STAGES.map((stage) => ({
+      name: stage.name,
+      inPerS: perS(stage.in, stage.room),
+      outPerS: perS(stage.out, stage.room),
+      lag: total(stage.lag, stage.room),
+      total: total(stage.out, stage.room),
+      cpu: perS({ metric: 'process_cpu_seconds_total' }, stage.room),
+      rssBytes: total({ metric: 'process_resident_memory_bytes' }, stage.room),
+    })),
+    latencies: LATENCIES.map(({ name, room, metric, labels }) => {
+      const grown = overRoom(after, room).map(([process, metrics]): Buckets =>
+        bucketIncrease(before === null ? undefined : former(before, process), metrics, metric, labels),
+      )
+      const buckets = mergeBuckets(grown)
+      return { name, p50: quantile(buckets, 0.5), p99: quantile(buckets, 0.99) }
+    }),
+    counts: {
+      consumed: refined('consumed') - refined('control'),
+      emitted: refined('emitted'),
+      duplicates: refined('duplicate'),
+      late: refined('late'),
+      deadLetters: refined('deadLettered') + total({ metric: 'plumbline_sink_dead_letters_total' }, 'sinks'),
+      anomalies: refined('anomalies'),
+      gaps: refined('gapsGivenUp'),
+      held: total({ metric: 'plumbline_refine_buffered_records' }, 'stream-jobs'),
+    },
+    nodes: {
+      count: total({ metric: 'plumbline_producer_nodes' }, 'producers'),
+      degraded: total({ metric: 'plumbline_producer_degraded_nodes' }, 'producers'),
+      paused: total({ metric: 'plumbline_producer_paused_nodes' }, 'producers'),
+    },
+  }
+}
+
+const overRoom = (frame: Frame, room: string): (readonly [string, Exposition])[] =>
+  [...frame.processes]
+    .filter(([, process]) => process.room === room)
+    .map(([name, { metrics }]) => [name, metrics] as const)
+
+const former = (frame: Frame, process: string): Exposition | undefined => frame.processes.get(process)?.metrics
+
+/** The last frames, so that rates are taken over some seconds: short enough to follow, long enough not to flicker. */
+export class FrameWindow {
+  readonly #spanMs: number
+  readonly #frames: Frame[] = []
+
+  constructor(spanMs: number) {
+    this.#spanMs = spanMs
+  }
+
+  /** Adds a frame and compares it with the oldest one of the span. */
+  add(frame: Frame): PipelineView {
+    this.#frames.push(frame)
+    while (this.#frames.length > 2 && frame.atMs - this.#frames[1].atMs >= this.#spanMs) this.#frames.shift()
+    return viewOf(this.#frames.length > 1 ? this.#frames[0] : null, frame)
+  }
+}

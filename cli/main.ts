@@ -1,0 +1,51 @@
+// The command line of Plumbline: one file per command. Errors that an operator can do something about are one line
+// on standard error that says what to do; anything else is a mistake of ours and shows its stack. Exit code 1 then.
+import { Command } from 'commander'
+import { PlumblineError } from '../platform/errors.ts'
+import { completeEnvironment } from './environment.ts'
+import { importCommand } from './import.ts'
+import { produceCommand } from './produce.ts'
+import { settingsCommand } from './settings.ts'
+import { statusCommand } from './status.ts'
+import { topicsCommand } from './topics.ts'
+import { upCommand } from './up.ts'
+
+const EXAMPLES = `
+Begin with:
+  plumbline up                 everything on this machine, with a live panel
+  plumbline demo               the same for a minute, with real data and an audit at the end
+  plumbline <command> --help   options and examples of a command`
+
+const env = completeEnvironment(process.env)
+// Commands that read the environment themselves see the same completed one.
+Object.assign(process.env, env)
+
+const program = new Command('plumbline')
+  .description('Sensor telemetry on Kafka in which every record is accounted for.')
+  .helpCommand(false)
+  .showHelpAfterError('("plumbline --help" lists the commands, "plumbline <command> --help" their options)')
+  .addHelpText('after', EXAMPLES)
+
+const commands = [
+  upCommand(env),
+  statusCommand(env),
+  topicsCommand(env),
+  produceCommand(env),
+  importCommand(env),
+  settingsCommand(),
+]
+for (const command of commands) program.addCommand(command)
+
+try {
+  await program.parseAsync()
+  process.exit()
+} catch (error) {
+  const text =
+    error instanceof PlumblineError
+      ? error.message
+      : error instanceof Error
+        ? (error.stack ?? error.message)
+        : String(error)
+  process.stderr.write(`plumbline: ${text}\n`)
+  process.exit(1)
+}

@@ -1,0 +1,97 @@
+// Progress of the steps of a start or a stop: on a terminal a line that moves and then stays with its duration,
+// elsewhere plain lines. The clock only feeds the display.
+import { styleText } from 'node:util'
+import { createLogUpdate } from 'log-update'
+import { aborted } from '../../platform/lifecycle.ts'
+
+const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
+const FRAME_MS = 80
+
+export type Progress = (line: string) => void
+
+/** The operator wants the end: no further step is begun, and the one under way is no longer waited for. */
+export class StoppedError extends Error {}
+
+interface Display {
+  readonly progress: Progress
+  end(mark: string, rest: string): void
+}
+
+export class Steps {
+  readonly #out: NodeJS.WriteStream
+  readonly #signal: AbortSignal | undefined
+
+  /** @param signal when it fires, `run` rejects with StoppedError */
+  constructor(out: NodeJS.WriteStream, signal?: AbortSignal) {
+    this.#out = out
+    this.#signal = signal
+  }
+
+  /**
+   * Runs one step and shows how it goes.
+   * @param work may say what it is doing; returns what is to be shown beside the step's name
+   */
+  async run(name: string, work: (progress: Progress) => Promise<string | void>): Promise<void> {
+    if (this.#signal?.aborted) throw new StoppedError()
+    const startedAt = performance.now()
+    const display = this.#out.isTTY ? this.#live(name, startedAt) : this.#plain(name)
+    const took = (): string => this.#paint('dim', since(startedAt))
+    try {
+      const detail = await this.#unlessStopped(work(display.progress))
+      display.end(this.#paint('green', '✓'), `${detail ? ` ${detail}` : ''} ${took()}`)
+    } catch (error) {
+      const isStopped = error instanceof StoppedError
+      display.end(
+        isStopped ? this.#paint('yellow', '–') : this.#paint('red', '✗'),
+        `${isStopped ? ' interrupted' : ''} ${took()}`,
+      )
+      throw error
+    }
+  }
+
+  async #unlessStopped<T>(work: Promise<T>): Promise<T> {
+    const signal = this.#signal
+    if (signal === undefined) return work
+    const stopped = aborted(signal).then(() => {
+      throw new StoppedError()
+    })
+    return Promise.race([work, stopped])
+  }
+
+  #live(name: string, startedAt: number): Display {
+    const update = createLogUpdate(this.#out)
+    let doing = ''
+    let frame = 0
+    const timer = setInterval(() => {
+      frame += 1
+      const mark = this.#paint('cyan', FRAMES[frame % FRAMES.length])
+      update(`${mark} ${name}${doing ? `: ${doing}` : ''} ${this.#paint('dim', since(startedAt))}`)
+    }, FRAME_MS)
+    return {
+      progress: (line) => void (doing = line),
+      end: (mark, rest) => {
+        clearInterval(timer)
+        update(`${mark} ${name}${rest}`)
+        update.done()
+      },
+    }
+  }
+
+  /** What takes long says so when it begins; a step of a blink says only that it is done. */
+  #plain(name: string): Display {
+    let said = ''
+    return {
+      progress: (line) => {
+        if (line !== said) this.#out.write(`… ${name}: ${line}\n`)
+        said = line
+      },
+      end: (mark, rest) => void this.#out.write(`${mark} ${name}${rest}\n`),
+    }
+  }
+
+  #paint(style: 'green' | 'red' | 'yellow' | 'cyan' | 'dim', text: string): string {
+    return styleText(style, text, { stream: this.#out })
+  }
+}
+
+const since = (startedAt: number): string => `${((performance.now() - startedAt) / 1_000).toFixed(1)} s`

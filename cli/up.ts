@@ -1,0 +1,65 @@
+// `plumbline up`: the whole pipeline on this machine, from one command.
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { parseDuration } from './core/duration.ts'
+import { runSession } from './stack/session.ts'
+import { watchStack } from './stack/watch.ts'
+
+interface UpOptions {
+  readonly fleet: boolean
+  readonly nodes?: string
+  readonly sensors?: string
+  readonly rate?: string
+  readonly streamJobs: number
+  readonly for?: string
+}
+
+const EXAMPLES = `
+Examples:
+  plumbline up                                the default fleet: 20 nodes, 200 sensors, 10 readings/s each
+  plumbline up --nodes 5 --sensors 50         a small fleet
+  plumbline up --no-fleet                     no simulated nodes: feed it by "produce", "import" or HTTP
+  plumbline up --stream-jobs 2 --for 5m       two processes share the work of refine; stop after five minutes
+  QUERY_API_PORT=9080 plumbline up            any setting of the README's table goes by the environment
+
+Data stay in DATA_DIR (.plumbline by default): the next "up" goes on with them, "make clean" removes them.`
+
+export function upCommand(env: Readonly<Record<string, string>>): Command {
+  return new Command('up')
+    .description('start Kafka, registry, Redis, producers, stream jobs, sinks and query API here; Ctrl-C stops them')
+    .option('--no-fleet', 'start no simulated nodes')
+    .option('--nodes <n>', 'simulated nodes (FLEET_NODES)')
+    .option('--sensors <n>', 'simulated sensors, shared among the nodes (FLEET_SENSORS)')
+    .option('--rate <hz>', 'readings per sensor and second (FLEET_RATE_HZ)')
+    .addOption(
+      new Option('--stream-jobs <n>', 'processes that share the work of refine').default(1).argParser(processes),
+    )
+    .option('--for <duration>', 'stop cleanly after this time: 60s, 5m, 1h')
+    .addHelpText('after', EXAMPLES)
+    .action((options: UpOptions) => up(env, options))
+}
+
+async function up(env: Readonly<Record<string, string>>, options: UpOptions): Promise<void> {
+  const limitMs = options.for === undefined ? null : parseDuration(options.for, '--for')
+  const stack = { env: { ...env, ...fleetSettings(options) }, dataDir: env.DATA_DIR, streamJobs: options.streamJobs }
+  await runSession(stack, async ({ stack: running, signal }) => {
+    const end = limitMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(limitMs)])
+    process.stdout.write('\n')
+    await watchStack(running, 'Ctrl-C stops everything', end)
+    process.stdout.write('\n')
+  })
+}
+
+/** The options as the settings that they stand for; loadConfig checks them. */
+function fleetSettings({ fleet, nodes, sensors, rate }: UpOptions): Record<string, string> {
+  const given = { FLEET_NODES: fleet ? nodes : '0', FLEET_SENSORS: sensors, FLEET_RATE_HZ: rate }
+  return Object.fromEntries(Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined))
+}
+
+/** More processes than this are no use on one machine: each has at least one partition to itself. */
+const PROCESSES_MAX = 64
+
+function processes(text: string): number {
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= 1 && value <= PROCESSES_MAX) return value
+  throw new InvalidArgumentError(`expected a whole number from 1 to ${PROCESSES_MAX}`)
+}
