@@ -108,7 +108,7 @@ export class ReadingScanner {
     }
   }
 
-  /** Reads a long; exact up to 2^53, beyond it the scan fails. */
+  /** Reads a long; exact below 2^52 (its zigzag form is below 2^53), beyond it the scan fails. */
   long(): number {
     const bytes = this.#bytes
     let at = this.#at

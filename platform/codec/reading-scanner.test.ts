@@ -1,0 +1,350 @@
+import avsc from 'avsc'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { loadSchema } from '../../schemas/load.ts'
+import { METRICS } from '../../schemas/metrics.ts'
+import { check } from '../../test/fixtures/property.ts'
+import { type Reading, readingType } from './reading.ts'
+import { planScan, ReadingScanner, UnsupportedSchema, type WriterSchema } from './reading-scanner.ts'
+
+const schema = loadSchema('reading')
+const plan = planScan(schema)
+const scanner = new ReadingScanner()
+
+const text = fc.oneof(
+  fc.string({ maxLength: 20 }),
+  fc.string({ unit: 'grapheme', maxLength: 20 }),
+  fc.string({ minLength: 100, maxLength: 200 }),
+)
+/** Zigzag doubles a long, and a double is exact up to 2^53. */
+const long = fc.oneof(
+  fc.integer(),
+  fc.integer({ min: -300, max: 300 }),
+  fc.maxSafeInteger().map((value) => Math.floor(value / 2)),
+  fc.constantFrom(2 ** 52 - 1, -(2 ** 52) + 1, 2 ** 31, -(2 ** 31), 2 ** 27 - 1, 2 ** 27, 2 ** 28),
+)
+const metric = (min: number, max: number): fc.Arbitrary<number | null> =>
+  fc.oneof(
+    fc.constant(null),
+    fc.double({ min, max, noNaN: true }),
+    fc.double(),
+    fc.constantFrom(min, max, 0, -0, NaN, Infinity, -Infinity, min - 1, max * 1.1),
+  )
+const tags = fc.oneof(
+  fc.dictionary(text, text, { maxKeys: 5 }),
+  fc
+    .integer({ min: 100, max: 300 })
+    .map((n) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`tag-${i}`, `value-${i}`]))),
+)
+const reading: fc.Arbitrary<Reading> = fc.record({
+  tenant_id: text,
+  site_id: text,
+  node_id: text,
+  sensor_id: text,
+  epoch: long,
+  seq: long,
+  ts: long,
+  mono_ms: fc.double(),
+  ...Object.fromEntries(METRICS.map(({ name, min, max }) => [name, metric(min, max)])),
+  tags,
+}) as fc.Arbitrary<Reading>
+
+/** Scans the bytes with others around them. */
+function scan(bytes: Uint8Array, at = 0, by = plan): Record<string, unknown> | null {
+  const around = Buffer.concat([Buffer.alloc(at, 0x80), bytes, Buffer.alloc(7, 0x02)])
+  if (!scanner.scan(by, around, at, at + bytes.length)) return null
+  const { tenantAt, tenantLength, sensorAt, sensorLength, epoch, seq, ts, metrics } = scanner
+  return {
+    tenant_id: around.toString('utf8', tenantAt, tenantAt + tenantLength),
+    sensor_id: around.toString('utf8', sensorAt, sensorAt + sensorLength),
+    epoch,
+    seq,
+    ts,
+    metrics: [...metrics],
+  }
+}
+
+const expected = (value: Partial<Reading>): Record<string, unknown> => ({
+  tenant_id: Buffer.from(value.tenant_id!).toString(),
+  sensor_id: Buffer.from(value.sensor_id!).toString(),
+  epoch: value.epoch ?? 0,
+  seq: value.seq ?? 0,
+  ts: value.ts,
+  metrics: METRICS.map(({ name }) => value[name] ?? NaN),
+})
+
+const isInvalid = (value: Partial<Reading>): boolean =>
+  METRICS.some(
+    ({ name, min, max }) => value[name] != null && !((value[name] as number) >= min && (value[name] as number) <= max),
+  )
+
+describe('the scanner', () => {
+  test('reads what avsc wrote, and says whether a metric is out of bounds', () => {
+    check(
+      fc.property(reading, fc.nat(4), (value, at) => {
+        expect(scan(readingType.toBuffer(value), at)).toEqual(expected(value))
+        expect(scanner.invalidMetric >= 0).toBe(isInvalid(value))
+        if (scanner.invalidMetric >= 0)
+          expect(isInvalid({ [METRICS[scanner.invalidMetric].name]: value[METRICS[scanner.invalidMetric].name] })).toBe(
+            true,
+          )
+      }),
+      500,
+    )
+  })
+
+  test('keeps nothing of the reading before', () => {
+    check(
+      fc.property(reading, reading, (first, second) => {
+        scan(readingType.toBuffer(first))
+        expect(scan(readingType.toBuffer(second))).toEqual(expected(second))
+      }),
+      100,
+    )
+  })
+
+  test('takes the longs that are exact and refuses those beyond', () => {
+    const zero = readingType.toBuffer({ ...blank, ts: 0 })
+    // ts 0 is the byte behind the seq; put other varints there.
+    const at = 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 // four strings of lengths 1, 0, 0, 1, then epoch and seq
+    const withTs = (varint: readonly number[]): Buffer =>
+      Buffer.concat([zero.subarray(0, at), Buffer.from(varint), zero.subarray(at + 1)])
+    expect(scan(withTs([0]))).toMatchObject({ ts: 0 })
+    expect(scan(withTs([0x80, 0x00]))).toMatchObject({ ts: 0 })
+    expect(scan(withTs([0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]))).toMatchObject({ ts: 2 ** 52 - 1 })
+    expect(scan(withTs([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]))).toMatchObject({ ts: -(2 ** 52) })
+    expect(scan(withTs([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10]))).toBeNull()
+    expect(scan(withTs([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]))).toBeNull()
+    expect(scan(withTs([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00]))).toBeNull()
+  })
+})
+
+const blank: Reading = readingType.fromBuffer(
+  readingType.toBuffer({
+    tenant_id: 't',
+    site_id: '',
+    node_id: '',
+    sensor_id: 's',
+    epoch: 0,
+    seq: 0,
+    ts: 0,
+    mono_ms: 0,
+    ...Object.fromEntries(METRICS.map(({ name }) => [name, null])),
+    tags: {},
+  }),
+) as Reading
+
+/** What avsc makes of exactly these bytes; null when it refuses them or leaves some over. */
+function byAvsc(type: avsc.Type, bytes: Buffer): Record<string, unknown> | null {
+  try {
+    const { value, offset } = type.decode(bytes) as { value: Partial<Reading>; offset: number }
+    return offset === bytes.length ? expected(value) : null
+  } catch {
+    return null
+  }
+}
+
+/** Whatever the scanner accepts, avsc accepts as the same reading. */
+function expectNoMoreThanAvsc(bytes: Buffer): boolean {
+  const scanned = scan(bytes)
+  if (scanned !== null) expect(byAvsc(readingType, bytes)).toEqual(scanned)
+  return scanned !== null
+}
+
+describe('on bytes that nobody vouches for, the scanner', () => {
+  test('accepts nothing that avsc refuses, on changed encodings', () => {
+    let accepted = 0
+    const change = fc.tuple(
+      fc.nat(),
+      fc.nat(255),
+      fc.constantFrom('set' as const, 'cut' as const, 'insert' as const, 'flip' as const),
+    )
+    check(
+      fc.property(reading, fc.array(change, { minLength: 1, maxLength: 3 }), (value, changes) => {
+        let bytes = readingType.toBuffer(value)
+        for (const [place, byte, how] of changes) {
+          const at = place % (bytes.length + 1)
+          if (how === 'set') bytes[at] = byte
+          else if (how === 'flip') bytes[at] ^= 1 << (byte & 7)
+          else if (how === 'cut') bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1 + (byte & 3))])
+          else bytes = Buffer.concat([bytes.subarray(0, at), Buffer.from([byte]), bytes.subarray(at)])
+        }
+        // avsc would be kept busy by a forged count of tags; those are the next test's.
+        if (scan(bytes) !== null && expectNoMoreThanAvsc(bytes)) accepted += 1
+      }),
+      1_500,
+    )
+    expect(accepted).toBeGreaterThan(0)
+  })
+
+  test('accepts nothing that avsc refuses, on arbitrary bytes', () => {
+    const prefix = fc.constantFrom(
+      Buffer.alloc(0),
+      readingType.toBuffer(blank).subarray(0, 17),
+      readingType.toBuffer(blank).subarray(0, -1),
+    )
+    check(
+      fc.property(
+        prefix,
+        fc.uint8Array({ maxLength: 60 }),
+        (lead, bytes) => void expectNoMoreThanAvsc(Buffer.concat([lead, bytes])),
+      ),
+      3_000,
+    )
+  })
+
+  test('refuses every prefix of a reading, and a reading with bytes behind it', () => {
+    const bytes = readingType.toBuffer({ ...blank, power_w: 3, tags: { room: 'kitchen', floor: '2' } })
+    expect(scan(bytes)).not.toBeNull()
+    for (let length = 0; length < bytes.length; length += 1)
+      expect(scan(bytes.subarray(0, length)), `${length} bytes`).toBeNull()
+    expect(scan(Buffer.concat([bytes, Buffer.from([0])]))).toBeNull()
+  })
+
+  test('is not kept busy by a forged count of tags', () => {
+    const lead = readingType.toBuffer(blank).subarray(0, -1)
+    const counts = [
+      [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f], // 2^52 − 1 entries
+      [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x02], // −2^52 entries in a block of 1 byte
+      [0xc8, 0x01], // 100 entries
+      [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+    ]
+    for (const count of counts) {
+      for (const rest of [[], [0], [0, 0, 0], new Array<number>(64).fill(0x80), new Array<number>(64).fill(0x01)]) {
+        expect(
+          scan(Buffer.concat([lead, Buffer.from(count), Buffer.from(rest)])),
+          `${count} + ${rest.length}`,
+        ).toBeNull()
+      }
+    }
+  })
+
+  test('reads tags in several blocks, sized ones too', () => {
+    const lead = readingType.toBuffer(blank).subarray(0, -1)
+    const entry = [2, 97, 2, 98] // a: b
+    expect(scan(Buffer.concat([lead, Buffer.from([2, ...entry, 4, ...entry, ...entry, 0])]))).toEqual(expected(blank))
+    expect(scan(Buffer.concat([lead, Buffer.from([1, 8, ...entry, 0])]))).toEqual(expected(blank))
+  })
+})
+
+type Field = { name: string; type: unknown; default?: unknown }
+
+/** Schemas that a Reading has had or will have: another order, other number types, fields more or fewer. */
+const evolved: fc.Arbitrary<WriterSchema> = fc
+  .tuple(
+    fc.shuffledSubarray([...METRICS.map((_, i) => i)]),
+    fc.infiniteStream(fc.nat()),
+    fc.shuffledSubarray(['site_id', 'node_id', 'epoch', 'seq', 'mono_ms', 'tags']),
+  )
+  .map(([metrics, random, others]) => {
+    const draw = (): number => random.next().value as number
+    const kinds = [
+      'double',
+      'float',
+      'int',
+      'long',
+      ['null', 'double'],
+      ['null', 'float'],
+      ['double', 'null'],
+      ['null', 'int', 'double'],
+      ['null', { type: 'long' }],
+    ]
+    const fields: Field[] = ['tenant_id', 'sensor_id', 'ts', ...others].map((name) => ({
+      name,
+      type: schema.fields.find((field) => field.name === name)!.type,
+    }))
+    for (const index of metrics) fields.push({ name: METRICS[index].name, type: kinds[draw() % kinds.length] })
+    const added = [
+      'boolean',
+      'bytes',
+      'string',
+      'null',
+      'int',
+      'float',
+      ['null', 'string'],
+      { type: 'map', values: 'long' },
+      { type: 'map', values: ['null', 'string'] },
+      { type: 'map', values: 'null' },
+    ]
+    for (let i = draw() % 4; i > 0; i -= 1) fields.push({ name: `added_${i}`, type: added[draw() % added.length] })
+    const ranks = new Map(fields.map((field) => [field, draw()]))
+    return { type: 'record', name: 'Reading', fields: fields.sort((a, b) => ranks.get(a)! - ranks.get(b)!) }
+  })
+
+/** A value for any type that occurs in these schemas. */
+function valueFor(type: unknown, draw: () => number): unknown {
+  if (Array.isArray(type)) return wrap(type[draw() % type.length], draw)
+  if (typeof type === 'object') {
+    const { type: name, values } = type as { type: string; values?: unknown }
+    if (name !== 'map') return valueFor(name, draw)
+    return Object.fromEntries(Array.from({ length: draw() % 4 }, (_, i) => [`k${i}`, valueFor(values, draw)]))
+  }
+  switch (type) {
+    case 'null':
+      return null
+    case 'boolean':
+      return draw() % 2 === 0
+    case 'string':
+      return 'ä'.repeat(draw() % 80)
+    case 'bytes':
+      return Buffer.alloc(draw() % 80, draw() & 255)
+    case 'int':
+      return (draw() % 2 ** 30) - 2 ** 29
+    case 'long':
+      return (draw() - 2 ** 30) * (draw() % 2 ** 20)
+    case 'float':
+      return Math.fround((draw() - 2 ** 30) / 1024)
+    default:
+      return (draw() - 2 ** 30) / 7
+  }
+}
+
+/** avsc wraps values of unions that it cannot tell apart; these are forced to be wrapped throughout. */
+const wrap = (branch: unknown, draw: () => number): unknown => {
+  const name = typeof branch === 'object' ? (branch as { type: string }).type : (branch as string)
+  return name === 'null' ? null : { [name]: valueFor(branch, draw) }
+}
+
+const unwrap = (value: unknown): unknown =>
+  value !== null && typeof value === 'object' ? Object.values(value)[0] : value
+
+describe('with another writer’s schema, the scanner', () => {
+  test('reads what avsc reads: order, added and missing fields, other number types', () => {
+    check(
+      fc.property(evolved, fc.infiniteStream(fc.nat()), (writer, random) => {
+        const type = avsc.Type.forSchema(writer as unknown as avsc.Schema, { wrapUnions: 'always', logicalTypes: {} })
+        const draw = (): number => random.next().value as number
+        const value = Object.fromEntries(writer.fields.map((field) => [field.name, valueFor(field.type, draw)]))
+        const bytes = type.toBuffer(value)
+        const flat = Object.fromEntries(
+          writer.fields.map(({ name, type: t }) => [name, Array.isArray(t) ? unwrap(value[name]) : value[name]]),
+        )
+        expect(scan(bytes, 0, planScan(writer))).toEqual(expected(flat as unknown as Reading))
+        expect(scan(bytes.subarray(0, -1), 0, planScan(writer))).toBeNull()
+      }),
+      500,
+    )
+  })
+
+  test.each([
+    ['another type of sensor_id', 'sensor_id', 'bytes'],
+    ['another type of ts', 'ts', 'double'],
+    ['another type of seq', 'seq', ['null', 'long']],
+    ['a metric that is text', 'power_w', ['null', 'string']],
+    ['an array', 'added', { type: 'array', items: 'int' }],
+    ['a fixed', 'added', { type: 'fixed', name: 'F', size: 4 }],
+    ['a type of its own', 'added', 'Reading'],
+  ])('refuses %s as a whole', (_what, name, type) => {
+    const fields = [...schema.fields.filter((field) => field.name !== name), { name, type }]
+    expect(() => planScan({ ...schema, fields })).toThrow(UnsupportedSchema)
+  })
+
+  test('refuses a record that is not a Reading', () => {
+    for (const missing of ['tenant_id', 'sensor_id', 'ts']) {
+      expect(() => planScan({ ...schema, fields: schema.fields.filter(({ name }) => name !== missing) })).toThrow(
+        `it has no ${missing}`,
+      )
+    }
+    expect(() => planScan(loadSchema('extent'))).toThrow(UnsupportedSchema)
+  })
+})
