@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { type Reading, readingType } from '../platform/codec/reading.ts'
-import { EntryBatch } from '../platform/wal/entry-batch.ts'
+import { makeBatch, makeReading, SCHEMA_ID } from './wal-readings.test-support.ts'
 import { Wal, type WalOptions } from './wal.ts'
 
 export function tempDir(): string {
@@ -28,27 +27,7 @@ export function openWal(dir: string, options: Partial<WalOptions> = {}): Wal {
   })
 }
 
-export const SCHEMA_ID = 7
-
-export function makeReading(sensor: string, ts: number, overrides: Partial<Reading> = {}): Reading {
-  return {
-    tenant_id: 't',
-    site_id: 's',
-    node_id: 'n',
-    sensor_id: sensor,
-    epoch: 0,
-    seq: 0,
-    ts,
-    mono_ms: 0,
-    tags: {},
-    power_w: 1,
-    ...overrides,
-  }
-}
-
-export function makeBatch(): EntryBatch {
-  return new EntryBatch(readingType, SCHEMA_ID)
-}
+export { makeBatch, makeReading, SCHEMA_ID }
 
 /** Appends `count` readings of a sensor; returns whether the log took them. */
 export function appendReadings(wal: Wal, sensor: string, count: number, ts = 1): boolean {
