@@ -291,7 +291,7 @@ function valueFor(type: unknown, draw: () => number): unknown {
     case 'int':
       return (draw() % 2 ** 30) - 2 ** 29
     case 'long':
-      return (draw() - 2 ** 30) * (draw() % 2 ** 20)
+      return (draw() - 2 ** 30) * (draw() % 2 ** 20) + 0 // a long has no -0
     case 'float':
       return Math.fround((draw() - 2 ** 30) / 1024)
     default:

@@ -114,26 +114,32 @@ export class ReadingScanner {
     let at = this.#at
     let byte = bytes[at]
     let low = byte & 0x7f
-    let shift = 7
-    while (byte >= 0x80 && shift < 28) {
+    for (let shift = 7; byte >= 0x80 && shift < 28; shift += 7) {
       at += 1
       byte = bytes[at]
       low |= (byte & 0x7f) << shift
-      shift += 7
     }
-    let raw = low
-    if (byte >= 0x80) {
-      let scale = 268_435_456 // 2^28
-      for (let more = 0; byte >= 0x80 && more < 6; more += 1) {
-        at += 1
-        byte = bytes[at]
-        raw += (byte & 0x7f) * scale
-        scale *= 128
-      }
+    this.#at = at + 1
+    if (byte >= 0x80) return this.#longFrom(low)
+    if (this.#at > this.#end) this.#failed = true
+    return (low >>> 1) ^ -(low & 1)
+  }
+
+  /** The rest of a long of more than 28 bits, in doubles. */
+  #longFrom(low: number): number {
+    const bytes = this.#bytes
+    let at = this.#at
+    let byte = bytes[at]
+    let raw = low + (byte & 0x7f) * 268_435_456 // 2^28
+    for (let scale = 34_359_738_368; byte >= 0x80 && at < this.#at + 5; scale *= 128) {
+      at += 1
+      byte = bytes[at]
+      raw += (byte & 0x7f) * scale
     }
     this.#at = at + 1
     if (this.#at > this.#end || byte >= 0x80 || raw > Number.MAX_SAFE_INTEGER) this.#failed = true
-    return raw % 2 === 0 ? raw / 2 : -(raw + 1) / 2
+    const half = Math.floor(raw / 2)
+    return half * 2 === raw ? half : -half - 1
   }
 
   /** Reads a length or an index: a long that may not exceed what is left. */

@@ -109,9 +109,11 @@ export class RecordBatchBuilder {
 
 const EMPTY = new Uint8Array(0)
 
-/** Short runs are copied byte by byte: cheaper than a call into the runtime for keys and small values. */
+/** Up to this many bytes a loop is cheaper than a call into the runtime, which makes an object for the slice. */
+const LOOP_BYTES = 192
+
 function copy(from: Uint8Array, fromAt: number, length: number, to: Buffer, at: number): number {
-  if (length <= 48) {
+  if (length <= LOOP_BYTES) {
     for (let i = 0; i < length; i += 1) to[at + i] = from[fromAt + i]
   } else {
     to.set(from.subarray(fromAt, fromAt + length), at)
