@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Admin as ClientAdmin, Kafka as Client } from 'kafkajs'
 import { KafkaError } from '../errors.ts'
-import { attempt } from './kafkajs-errors.ts'
+import { attempt, untilReady } from './kafkajs-errors.ts'
 import type { Admin, CommittedOffset, OffsetRange, TopicDeclaration } from './port.ts'
 
 /** Kafka's number for a topic in DescribeConfigs and AlterConfigs. */
@@ -65,7 +65,10 @@ export class KafkaJsAdmin implements Admin {
   }
 
   async committedOffsets(group: string, topic: string): Promise<(CommittedOffset | null)[]> {
-    const [{ partitions }] = await attempt(`reading the committed offsets of ${group}`, () => this.#admin.fetchOffsets({ groupId: group, topics: [topic] }))
+    const [{ partitions }] = await attempt(`reading the committed offsets of ${group}`, () =>
+      // The client asks once: right behind a start the group's coordinator may still be loading.
+      untilReady(() => this.#admin.fetchOffsets({ groupId: group, topics: [topic] })),
+    )
     const committed: (CommittedOffset | null)[] = []
     for (const { partition, offset, metadata } of partitions) {
       committed[partition] = Number(offset) < 0 ? null : { offset: Number(offset), metadata: metadata ?? '' }

@@ -1,4 +1,5 @@
 // The client's errors in our words: a stable code, whether trying again may help, and the place where there is one.
+import { setTimeout as delay } from 'node:timers/promises'
 import { KafkaError } from '../errors.ts'
 
 interface ClientError extends Error {
@@ -37,5 +38,26 @@ export async function attempt<T>(doing: string, request: () => Promise<T>): Prom
     return await request()
   } catch (error) {
     throw toKafkaError(error, doing)
+  }
+}
+
+/**
+ * Answers of a coordinator that has written nothing, so that the same request may be repeated. Right behind a commit
+ * it may still be writing the markers; after a broker's start its partition may still be loading or just have moved.
+ */
+const NOT_YET = new Set(['CONCURRENT_TRANSACTIONS', 'NOT_COORDINATOR_FOR_GROUP', 'GROUP_LOAD_IN_PROGRESS', 'GROUP_COORDINATOR_NOT_AVAILABLE'])
+/** Markers are written within milliseconds; this many tries are about 5 s. kafkajs itself gives up or waits too long. */
+const NOT_YET_TRIES = 500
+const NOT_YET_WAIT_MS = 10
+
+/** Repeats a request to a coordinator until it is ready. */
+export async function untilReady<T>(request: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await request()
+    } catch (error) {
+      if (!NOT_YET.has(codeOf(error)) || tries >= NOT_YET_TRIES) throw error
+      await delay(NOT_YET_WAIT_MS)
+    }
   }
 }

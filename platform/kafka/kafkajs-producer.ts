@@ -1,21 +1,12 @@
 // Producers over kafkajs. Batches reach the wire as they were built (see kafkajs-wire.ts). The transactional one
 // fences by an empty transaction, since connecting alone fences nobody, and must be thrown away after any error: a
 // reused producer was seen to commit a delayed old batch in place of a new one, with success reported.
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Kafka as Client, ICustomPartitioner, Producer as ClientProducer, RecordMetadata, TopicMessages as ClientTopicMessages, Transaction as ClientTransaction } from 'kafkajs'
 import { KafkaError } from '../errors.ts'
-import { attempt, codeOf } from './kafkajs-errors.ts'
+import { attempt, untilReady } from './kafkajs-errors.ts'
 import { PartitionMessages, TopicMessages } from './kafkajs-wire.ts'
 import type { OutgoingBatch, Producer, TopicPartition, Transaction, TransactionalProducer, TransactionalProducerOptions } from './port.ts'
 
-/**
- * Answers of a coordinator that has written nothing, so that the same request may be repeated. Right behind a commit
- * it may still be writing the markers; after a broker's start its partition may still be loading or just have moved.
- */
-const NOT_YET = new Set(['CONCURRENT_TRANSACTIONS', 'NOT_COORDINATOR_FOR_GROUP', 'GROUP_LOAD_IN_PROGRESS', 'GROUP_COORDINATOR_NOT_AVAILABLE'])
-/** Markers are written within milliseconds; this many tries are about 5 s. kafkajs itself gives up or waits too long. */
-const NOT_YET_TRIES = 500
-const NOT_YET_WAIT_MS = 10
 const METADATA_BYTES_MAX = 4_096
 
 /** Never asked: every batch names its partition. */
@@ -112,17 +103,6 @@ class KafkaJsTransaction implements Transaction {
 
   async abort(): Promise<void> {
     await attempt('aborting a transaction', () => this.#transaction.abort())
-  }
-}
-
-async function untilReady<T>(request: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await request()
-    } catch (error) {
-      if (!NOT_YET.has(codeOf(error)) || tries >= NOT_YET_TRIES) throw error
-      await delay(NOT_YET_WAIT_MS)
-    }
   }
 }
 
