@@ -85,6 +85,19 @@ describe('the outbox (MI-2)', () => {
     await outbox.wal.close()
   })
 
+  test('the ring serves again even when more is accepted during every send', async () => {
+    const outbox = new Outbox({ wal: openWal(tempDir()), ringCapacity: 10 })
+    accept(outbox, 1, 8)
+    accept(outbox, 1, 8)
+    for (let send = 0; send < 3; send += 1) {
+      outbox.fill(new Batcher('telemetry.raw', 3), 0)
+      accept(outbox, 1, 4)
+      outbox.delivered()
+    }
+    expect(outbox.behindRing).toBe(false)
+    await outbox.wal.close()
+  })
+
   test('a reading that is held back goes out behind later ones of its sensor, and nothing is acknowledged beyond it', async () => {
     const outbox = new Outbox({
       wal: openWal(tempDir()),
