@@ -1,0 +1,53 @@
+// The query API process: reads the store, says how fresh it is.
+import { setTimeout as delay } from 'node:timers/promises'
+import { loadConfig } from '../platform/config.ts'
+import { messageOf } from '../platform/errors.ts'
+import { Health, type CheckResult } from '../platform/health.ts'
+import { listen } from '../platform/http.ts'
+import { runMain } from '../platform/lifecycle.ts'
+import { createLog } from '../platform/log.ts'
+import { createMetrics } from '../platform/metrics.ts'
+import { openStore } from '../platform/store/open.ts'
+import type { Store } from '../platform/store/port.ts'
+import { createQueryApp } from './app.ts'
+import { dataThrough } from './core/freshness.ts'
+import { QueryMetrics } from './query-metrics.ts'
+import { READING_TOPICS } from './routes/sensors.ts'
+
+const PROBE_EVERY_MS = 1_000
+
+runMain(async (signal) => {
+  const config = loadConfig(process.env)
+  const log = createLog('query-api', config.LOG_LEVEL)
+  const registry = createMetrics('query-api')
+  const metrics = new QueryMetrics(registry)
+  const store = openStore(config, 'read')
+  const health = new Health()
+  let probed: CheckResult = { ready: false, detail: 'the store has not been read yet' }
+  health.add('store', () => probed)
+  const app = createQueryApp(
+    { health, metrics: registry, log, token: config.API_TOKEN },
+    { store, metrics, boundMs: config.QUERY_STALENESS_MS, now: Date.now },
+  )
+  const { port, close } = await listen(app, config.LISTEN_HOST, config.QUERY_API_PORT, log)
+  log.info({ port }, 'query API ready')
+  while (!signal.aborted) {
+    probed = await probe(store, metrics)
+    await delay(PROBE_EVERY_MS, undefined, { signal }).catch(() => undefined)
+  }
+  await close()
+  await store.close()
+})
+
+/** Ready means that the store can be read. A stale store is no reason to be taken out: a client may accept it. */
+async function probe(store: Store, metrics: QueryMetrics): Promise<CheckResult> {
+  try {
+    const through = dataThrough(await store.read((view) => view.progress()), READING_TOPICS)
+    const stalenessMs = through === null ? null : Math.max(0, Date.now() - through)
+    metrics.staleness(stalenessMs)
+    return { ready: true, detail: stalenessMs === null ? 'staleness not known yet' : `${stalenessMs} ms stale` }
+  } catch (error) {
+    metrics.staleness(null)
+    return { ready: false, detail: messageOf(error) }
+  }
+}
