@@ -1,0 +1,74 @@
+// `plumbline audit`: proves that every record is accounted for, or names what is missing. Exit code 1 then.
+import { Command, InvalidArgumentError } from 'commander'
+import { loadConfig } from '../platform/config.ts'
+import { connectKafka } from '../platform/kafka/kafkajs.ts'
+import { createLog } from '../platform/log.ts'
+import { audit } from './audit/audit.ts'
+import { untilSettled } from './audit/settle.ts'
+import { type AuditReport, reportText } from './core/audit-report.ts'
+
+const UNITS_MS = { ms: 1, s: 1_000, m: 60_000 } as const
+const WAIT_MAX_MS = 3_600_000
+/** Whoever waits longer than this wants to see that something moves. */
+const QUIET_MS = 2_000
+const PROGRESS_EVERY_MS = 1_000
+
+/** The command `audit`. @param env the environment, read by the command line's main */
+export function auditCommand(env: Readonly<Record<string, string | undefined>> = process.env): Command {
+  return new Command('audit')
+    .description('prove that every record is accounted for, or name what is missing (exit code 1)')
+    .option('--wait <duration>', 'wait until nothing is in flight, at most this long: 500ms, 30s, 2m', duration)
+    .option('--json', 'print the report as JSON: balanced, table, gaps, problems, notes')
+    .addHelpText(
+      'after',
+      `
+Compares what write-ahead logs under DATA_DIR accepted, telemetry.raw, telemetry.clean, telemetry.late, the dead letters
+and the store. Seqs that a source never sent are named as gaps and are no problem by themselves.
+
+Examples:
+  plumbline audit
+  plumbline audit --wait 30s --json`,
+    )
+    .action(async ({ wait, json }: { wait?: number; json?: true }) => {
+      const report = await run(env, wait)
+      process.stdout.write(json === true ? `${JSON.stringify(report)}\n` : reportText(report))
+      if (!report.balanced) process.exitCode = 1
+    })
+}
+
+async function run(
+  env: Readonly<Record<string, string | undefined>>,
+  waitMs: number | undefined,
+): Promise<AuditReport> {
+  const config = loadConfig(env)
+  const kafka = connectKafka(config, createLog('audit', 'error'))
+  const display = new Progress()
+  const moving = waitMs === undefined ? null : await untilSettled(config, kafka, waitMs)
+  const report = await audit(config, kafka, (count) => display.add(count))
+  return moving === null ? report : { ...report, notes: [...report.notes, `still in flight after the wait: ${moving}`] }
+}
+
+/** Records read so far, on standard error, once the audit takes long enough to make somebody wonder. */
+class Progress {
+  readonly #started = performance.now()
+  #shownAt = this.#started + QUIET_MS - PROGRESS_EVERY_MS
+  #records = 0
+
+  add(records: number): void {
+    this.#records += records
+    const now = performance.now()
+    if (now - this.#shownAt < PROGRESS_EVERY_MS) return
+    this.#shownAt = now
+    const perSecond = Math.round((this.#records / (now - this.#started)) * 1_000)
+    process.stderr.write(
+      `audit: ${this.#records.toLocaleString('en')} records read, ${perSecond.toLocaleString('en')} a second\n`,
+    )
+  }
+}
+
+function duration(text: string): number {
+  const match = /^(\d{1,6})(ms|s|m)$/.exec(text)
+  const ms = match === null ? NaN : Number(match[1]) * UNITS_MS[match[2] as keyof typeof UNITS_MS]
+  if (!(ms <= WAIT_MAX_MS)) throw new InvalidArgumentError('expected a duration of at most 60m, as 500ms, 30s or 2m')
+  return ms
+}
