@@ -1,5 +1,6 @@
 // `plumbline bench`: what the parts cost, measured on this machine. Figures are for comparing within one run.
 import { Command, InvalidArgumentError } from 'commander'
+import { benchPipeline, type PipelineReport } from '../bench/pipeline.ts'
 import { benchRefine, type RefineReport } from '../bench/refine.ts'
 import { benchStages, type StagesReport } from '../bench/stages.ts'
 import { withBenchStack } from '../bench/stack.ts'
@@ -38,6 +39,13 @@ export function benchCommand(): Command {
     .option('--records <n>', 'readings per stage', whole(1_000, 1e7), 300_000)
     .option('--json', 'print the report as JSON')
     .action(runStagesBench)
+  bench
+    .command('pipeline')
+    .description('the whole pipeline under a steady load: is it sustained, how old is a stored reading, where does the CPU go')
+    .option('--rate <n>', 'readings per second', whole(10, 1e6), 40_000)
+    .option('--seconds <n>', 'length of the measurement, after 20 s of warming up', whole(5, 3_600), 60)
+    .option('--json', 'print the report as JSON')
+    .action(runPipelineBench)
   return bench
 }
 
@@ -74,6 +82,25 @@ function describeStages({ stages, by_sensors }: StagesReport): string {
     ({ sensors, core_cpu_us, snapshot_bytes }) => `${`core with ${sensors.toLocaleString('en')} sensors`.padEnd(44)} ${core_cpu_us.toFixed(3).padStart(9)} µs per record; a snapshot is ${(snapshot_bytes / 1_048_576).toFixed(1)} MB`,
   )
   return `${[...costs, ...growth].join('\n')}\n`
+}
+
+async function runPipelineBench(flags: { rate: number; seconds: number; json?: true }): Promise<void> {
+  const report = await benchPipeline(flags.rate, flags.seconds, progress)
+  process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : describePipeline(report))
+}
+
+function describePipeline(report: PipelineReport): string {
+  const parts = (values: Readonly<Record<string, number>>): string => Object.entries(values).map(([name, value]) => `${name} ${value}`).join(', ')
+  const rows: [string, string][] = [
+    ['offered', `${report.offered_per_s.toLocaleString('en')} readings/s`],
+    ['accepted, stored', `${report.accepted_per_s.toLocaleString('en')}/s, ${report.stored_per_s.toLocaleString('en')}/s`],
+    ['sustained', `${report.sustained ? 'yes' : 'no'}: ${report.waiting_first.toLocaleString('en')} records waited at first, ${report.waiting_last.toLocaleString('en')} at last`],
+    ['sample to store', `p50 ${report.latency_p50_ms} ms, p99 ${report.latency_p99_ms} ms`],
+    ['CPU µs per reading', parts(report.cpu_us)],
+    ['cores used', String(report.cores_used)],
+    ['peak memory, MB', parts(report.peak_rss_mb)],
+  ]
+  return `${rows.map(([name, value]) => `${name.padEnd(20)} ${value}`).join('\n')}\n`
 }
 
 const whole = (min: number, max: number) => (text: string): number => {

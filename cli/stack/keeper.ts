@@ -7,6 +7,7 @@ const RESTART = { baseMs: 500, capMs: 15_000 }
 
 export interface Server {
   readonly port: number
+  readonly pid: number
   readonly exited: Promise<number>
   stop(): Promise<void>
   kill(): Promise<void>
@@ -22,6 +23,11 @@ export class Keeper {
   /** @param start starts the server on a port; 0 takes a free one */
   constructor(start: (port: number) => Promise<Server>) {
     this.#start = start
+  }
+
+  /** Of the server that runs; 0 before the start. */
+  get pid(): number {
+    return this.#server?.pid ?? 0
   }
 
   /** Rejects when the first start fails; later ones are repeated. Resolves with the port. */

@@ -5,7 +5,7 @@ import { FrameWindow } from '../core/pipeline.ts'
 import { parseExposition } from '../core/exposition.ts'
 
 const PROBE_TIMEOUT_MS = 2_000
-/** Rates and latencies are taken over so long. */
+/** For the eye: short enough to follow, long enough not to flicker. */
 const SPAN_MS = 10_000
 
 export interface Watched {
@@ -22,10 +22,12 @@ export interface Observation {
 
 export class Monitor {
   readonly #token: string | undefined
-  readonly #window = new FrameWindow(SPAN_MS)
+  readonly #window: FrameWindow
 
-  constructor(token: string | undefined) {
+  /** @param spanMs what rates and latencies are taken over, ms */
+  constructor(token: string | undefined, spanMs = SPAN_MS) {
     this.#token = token
+    this.#window = new FrameWindow(spanMs)
   }
 
   async observe(watched: readonly Watched[]): Promise<Observation> {

@@ -51,6 +51,10 @@ export class Stack {
     return this.#plan
   }
 
+  get kafkaPid(): number {
+    return this.#kafka.pid
+  }
+
   get startedMs(): number {
     return this.#startedMs
   }
@@ -130,11 +134,8 @@ export class Stack {
   }
 
   async #createTopics(): Promise<string> {
-    const { config, addresses } = this.plan
-    const admin = await connectKafka(
-      { ...config, KAFKA_BROKERS: addresses.KAFKA_BROKERS },
-      createLog('up', 'error'),
-    ).admin()
+    const { config } = this.plan
+    const admin = await connectKafka(config, createLog('up', 'error')).admin()
     try {
       const partitions = { data: config.TOPIC_PARTITIONS, one: 1 }
       await admin.ensureTopics(
