@@ -2,6 +2,10 @@
 // on standard error that says what to do; anything else is a mistake of ours and shows its stack. Exit code 1 then.
 import { Command } from 'commander'
 import { PlumblineError } from '../platform/errors.ts'
+import { auditCommand } from './audit.ts'
+import { benchCommand } from './bench.ts'
+import { cleanCommand } from './clean.ts'
+import { demoCommand } from './demo.ts'
 import { completeEnvironment } from './environment.ts'
 import { importCommand } from './import.ts'
 import { produceCommand } from './produce.ts'
@@ -17,8 +21,6 @@ Begin with:
   plumbline <command> --help   options and examples of a command`
 
 const env = completeEnvironment(process.env)
-// Commands that read the environment themselves see the same completed one.
-Object.assign(process.env, env)
 
 const program = new Command('plumbline')
   .description('Sensor telemetry on Kafka in which every record is accounted for.')
@@ -28,11 +30,15 @@ const program = new Command('plumbline')
 
 const commands = [
   upCommand(env),
+  demoCommand(env),
   statusCommand(env),
   topicsCommand(env),
   produceCommand(env),
   importCommand(env),
+  auditCommand(env),
+  benchCommand(),
   settingsCommand(),
+  cleanCommand(env),
 ]
 for (const command of commands) program.addCommand(command)
 

@@ -90,22 +90,29 @@ export function mergeBuckets(all: readonly Buckets[]): Buckets {
 }
 
 /**
- * A quantile, interpolated evenly within its bucket as by Prometheus' `histogram_quantile`.
- * @returns null without observations; Infinity when it lies above the last finite bound
+ * A quantile of the observations up to the last finite bound, interpolated evenly within its bucket as by Prometheus'
+ * `histogram_quantile`. What lies above is left out, see `shareBeyond`.
+ * @returns null without observations
  */
 export function quantile(buckets: Buckets, q: number): number | null {
-  const total = buckets.at(-1)?.[1] ?? 0
+  const finite = buckets.filter(([bound]) => bound !== Infinity)
+  const total = finite.at(-1)?.[1] ?? 0
   if (total <= 0) return null
   const rank = q * total
   let lower = 0
   let below = 0
-  for (const [bound, count] of buckets) {
-    if (count >= rank)
-      return bound === Infinity ? Infinity : lower + ((bound - lower) * (rank - below)) / Math.max(1e-9, count - below)
+  for (const [bound, count] of finite) {
+    if (count >= rank) return count === below ? bound : lower + ((bound - lower) * (rank - below)) / (count - below)
     lower = bound
     below = count
   }
-  return Infinity
+  return lower
+}
+
+/** Share of the observations above the last finite bound, 0 to 1. */
+export function shareBeyond(buckets: Buckets): number {
+  const total = buckets.at(-1)?.[1] ?? 0
+  return total <= 0 ? 0 : (total - (buckets.at(-2)?.[1] ?? 0)) / total
 }
 
 const matches = ({ labels: has }: Sample, wanted: Labels): boolean =>

@@ -68,12 +68,13 @@ export function renderLine({ view, uptimeMs, restarts, troubles }: PanelState): 
   ].join(' | ')
 }
 
-const latencyText = ({ name, p50, p99 }: Latency): string =>
-  `${name.padEnd(17)}p50 ${seconds(p50).padStart(7)}   p99 ${seconds(p99).padStart(7)}`
+function latencyText({ name, p50, p99, beyond }: Latency): string {
+  const older = beyond > 0 ? `   ${(beyond * 100).toFixed(1)} % older than 30 s` : ''
+  return `${name.padEnd(17)}p50 ${seconds(p50).padStart(7)}   p99 ${seconds(p99).padStart(7)}${older}`
+}
 
 function seconds(value: number | null): string {
   if (value === null) return '–'
-  if (value === Infinity) return '> 30 s'
   return value < 1 ? `${(value * 1_000).toFixed(0)} ms` : `${value.toFixed(1)} s`
 }
 

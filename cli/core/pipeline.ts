@@ -8,6 +8,7 @@ import {
   type Labels,
   mergeBuckets,
   quantile,
+  shareBeyond,
   sum,
 } from './exposition.ts'
 
@@ -38,9 +39,11 @@ export interface Stage {
 
 export interface Latency {
   readonly name: string
-  /** Seconds; null: nothing observed; Infinity: above the last bucket. */
+  /** Seconds, of what took up to 30 s; null: nothing observed. */
   readonly p50: number | null
   readonly p99: number | null
+  /** Share of what took longer: history that is brought in, or a pipeline that is behind. */
+  readonly beyond: number
 }
 
 export interface PipelineView {
@@ -138,7 +141,7 @@ export function viewOf(before: Frame | null, after: Frame): PipelineView {
         bucketIncrease(before === null ? undefined : former(before, process), metrics, metric, labels),
       )
       const buckets = mergeBuckets(grown)
-      return { name, p50: quantile(buckets, 0.5), p99: quantile(buckets, 0.99) }
+      return { name, p50: quantile(buckets, 0.5), p99: quantile(buckets, 0.99), beyond: shareBeyond(buckets) }
     }),
     counts: {
       consumed: refined('consumed') - refined('control'),

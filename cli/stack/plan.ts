@@ -62,7 +62,7 @@ export async function makePlan(env: Readonly<Record<string, string>>, streamJobs
   const shared = one('stream-jobs')
   for (let i = 2; i <= streamJobs; i += 1) shared.push(spec('stream-jobs', `stream-jobs-${i}`, await freePort()))
   return {
-    config,
+    config: loadConfig({ ...env, ...addresses }),
     kafkaPort,
     addresses,
     rooms: {

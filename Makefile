@@ -1,0 +1,59 @@
+# Everything one does with a checkout. Needs make, git, curl, node 20 or later and npm; the Node that runs Plumbline
+# comes as a package, and Java, Maven and Redis are installed by apt-get when they are missing.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+# Options of a target: make up ARGS="--nodes 5", make test-unit ARGS=platform/
+ARGS ?=
+# The checkout's own programs, run by its own Node. Not for npm: that one must run by the Node it came with.
+RUN := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
+INSTALLED := node_modules/.package-lock.json
+
+.PHONY: help setup up demo test test-unit test-real lint format typecheck docs bench clean
+
+help: ## list what there is to make
+	@printf 'make <target>, options by ARGS="…"\n\n'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(INSTALLED) ## install the packages (the other targets do so by themselves)
+
+# Anew when the lock file is newer than what is installed. Install scripts run for the package "node" alone, which
+# fetches its binary by one; should npm have held that back, it is made up for.
+$(INSTALLED): package-lock.json package.json .npmrc
+	npm ci --no-audit --no-fund
+	@node_modules/node/bin/node --version >/dev/null 2>&1 || npm rebuild node
+	@node_modules/node/bin/node --version >/dev/null 2>&1 || { echo 'npm has not installed the package "node": allow its install script and run "make setup" again' >&2; rm -f $@; exit 1; }
+	@touch $@
+
+up: $(INSTALLED) ## start the whole pipeline here, with a live panel; Ctrl-C stops it
+	@bin/plumbline up $(ARGS)
+
+demo: $(INSTALLED) ## the pipeline for a minute with real data, then an audit and example answers
+	@bin/plumbline demo $(ARGS)
+
+test: $(INSTALLED) ## lint, types, unit tests and tests on real Kafka; ends with a line of totals
+	@$(RUN) node test/run.ts
+
+test-unit: $(INSTALLED) ## the quick tests: pure, without processes
+	@$(RUN) vitest run --project unit $(ARGS)
+
+test-real: $(INSTALLED) ## the tests on real Kafka, Redis and processes
+	@$(RUN) vitest run --project real $(ARGS)
+
+lint: $(INSTALLED) ## check rules, the walls between rooms, and formatting
+	@$(RUN) eslint .
+	@$(RUN) prettier --check --log-level warn .
+
+format: $(INSTALLED) ## format all files
+	@$(RUN) prettier --write --log-level warn .
+
+typecheck: $(INSTALLED) ## check types
+	@$(RUN) tsc --noEmit
+
+docs: $(INSTALLED) ## write the settings' table into the README
+	@bin/plumbline settings --write README.md
+
+bench: $(INSTALLED) ## measure: make bench ARGS="refine --records 2000000 --sensors 1000"
+	@bin/plumbline bench $(ARGS)
+
+clean: ## remove the kept data (not Kafka's jars); stop "up" first
+	@bin/plumbline clean
