@@ -19,6 +19,11 @@ export class DueQueue {
   /** Earliest deadline, stale ones included; Infinity when empty. Read for every record, hence a plain field. */
   next = Infinity
 
+  /** Entries, stale ones included. */
+  get size(): number {
+    return this.#queue.length
+  }
+
   add(deadline: number, key: string, epoch: number): void {
     this.#queue.push({ deadline, key, epoch })
     this.next = this.#queue.peek()!.deadline

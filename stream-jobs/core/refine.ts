@@ -21,6 +21,8 @@ export const SENSORS_MAX = 500_000
 /** An identifier longer than this is a mistake of the sender. */
 const ID_BYTES_MAX = 256
 const SLASH = 0x2f
+/** Few forged seqs near 2^52 would carry the count of missing ones beyond what a snapshot can hold. */
+const COUNT_MAX = 2 ** 53 - 2
 /** The epoch of sources that number nothing. */
 const UNNUMBERED = 0
 
@@ -35,6 +37,8 @@ export class Refine {
   readonly sensors = new Map<string, Sensor>()
   readonly due = new DueQueue()
   readonly #scanner = new ReadingScanner()
+  /** For readings that waited: they go out while the record that is worked on still lies in the other one. */
+  readonly #heldScanner = new ReadingScanner()
   readonly #fingerprint: (value: Uint8Array) => number
   readonly #planOf: PlanOf
   #out: Outputs
@@ -57,38 +61,34 @@ export class Refine {
    */
   run(view: RecordBatchView, from: number, to: number): number {
     for (let i = from; i < to; i += 1) {
+      // Asked before time passes: the caller may commit in front of this record, and what its time sets off is behind.
+      const plan = isFramed(view, i) ? this.#planOf(schemaIdAt(view.bytes, view.valueAt(i)), view.offset(i)) : null
+      if (plan === undefined) return i
       const time = view.timestamp(i)
       if (time > this.now) this.now = time
       if (this.due.next <= this.now) this.#expire()
-      if (!this.#step(view, i)) return i
+      this.ledger.consumed += 1
+      this.#step(view, i, plan)
     }
     return to
   }
 
-  /** Whether a record can be worked on is known before anything is counted. */
-  #step(view: RecordBatchView, i: number): boolean {
+  #step(view: RecordBatchView, i: number, plan: ScanPlan | null): void {
     const control = readControl(view, i)
     if (control !== null) {
-      this.ledger.consumed += 1
-      if (control === 'unknown') this.#deadLetter(view, i, 'UNKNOWN_CONTROL', 'the control record is of no known kind')
-      else this.ledger.control += 1
-      if (control !== 'unknown' && control.kind === 'settings') this.#apply(control.settings)
-      return true
+      if (control === 'unknown') return this.#deadLetter(view, i, 'UNKNOWN_CONTROL', 'the control record is of no known kind')
+      this.ledger.control += 1
+      if (control.kind === 'settings') this.#apply(control.settings)
+      return
     }
-    const at = view.valueAt(i)
-    const length = view.valueLength(i)
-    if (view.keyLength(i) <= 0) return this.#refuse(view, i, 'NO_KEY', 'a reading needs the key tenant/sensor')
-    if (length < 0) return this.#refuse(view, i, 'NO_VALUE', 'a reading needs a value')
+    if (view.keyLength(i) <= 0) return this.#deadLetter(view, i, 'NO_KEY', 'a reading needs the key tenant/sensor')
+    if (view.valueLength(i) < 0) return this.#deadLetter(view, i, 'NO_VALUE', 'a reading needs a value')
+    if (!isFramed(view, i)) return this.#deadLetter(view, i, 'NOT_FRAMED', 'the value does not begin with byte 0 and a schema id')
     const { bytes } = view
-    if (length < FRAME_BYTES || bytes[at] !== 0) return this.#refuse(view, i, 'NOT_FRAMED', 'the value does not begin with byte 0 and a schema id')
-    const schemaId = ((bytes[at + 1] << 24) | (bytes[at + 2] << 16) | (bytes[at + 3] << 8) | bytes[at + 4]) >>> 0
-    const plan = this.#planOf(schemaId, view.offset(i))
-    if (plan === undefined) return false
-    this.ledger.consumed += 1
-    if (plan === null) this.#deadLetter(view, i, 'UNKNOWN_SCHEMA', `schema id ${schemaId} is not that of a Reading`)
-    else if (!this.#scanner.scan(plan, bytes, at + FRAME_BYTES, at + length)) this.#deadLetter(view, i, 'UNDECODABLE', `the value is not a Reading of schema ${schemaId}`)
-    else this.#reading(view, i)
-    return true
+    const at = view.valueAt(i)
+    if (plan === null) return this.#deadLetter(view, i, 'UNKNOWN_SCHEMA', `schema id ${schemaIdAt(bytes, at)} is not that of a Reading`)
+    if (this.#scanner.scan(plan, bytes, at + FRAME_BYTES, at + view.valueLength(i))) this.#reading(view, i)
+    else this.#deadLetter(view, i, 'UNDECODABLE', `the value is not a Reading of schema ${schemaIdAt(bytes, at)}`)
   }
 
   #reading(view: RecordBatchView, i: number): void {
@@ -132,7 +132,7 @@ export class Refine {
     switch (place) {
       case 'next':
         lane.next += 1
-        if (problem === null) this.#emit(sensor, recordOf(view, i), ts)
+        if (problem === null) this.#emit(sensor, recordOf(view, i), ts, this.#scanner.metrics)
         if (lane.held.length > 0) {
           const former = lane.deadline
           this.#advance(sensor, lane)
@@ -204,7 +204,7 @@ export class Refine {
   }
 
   #giveUp(sensor: Sensor, lane: Lane): void {
-    this.ledger.gapsGivenUp += lane.giveUp()
+    this.ledger.gapsGivenUp = Math.min(COUNT_MAX, this.ledger.gapsGivenUp + lane.giveUp())
     this.#advance(sensor, lane)
   }
 
@@ -227,13 +227,13 @@ export class Refine {
     if (!held.live) return
     this.ledger.buffered -= 1
     const { key, value } = held
-    const schemaId = new DataView(value.buffer, value.byteOffset).getUint32(1)
-    this.#scanner.scan(this.#planOf(schemaId, -1)!, value, FRAME_BYTES, value.length)
-    this.#emit(sensor, { key, keyAt: 0, keyLength: key.length, value, valueAt: 0, valueLength: value.length }, held.ts)
+    this.#heldScanner.scan(this.#planOf(schemaIdAt(value, 0), -1)!, value, FRAME_BYTES, value.length)
+    const record = { key, keyAt: 0, keyLength: key.length, value, valueAt: 0, valueLength: value.length }
+    this.#emit(sensor, record, held.ts, this.#heldScanner.metrics)
   }
 
-  /** A reading whose turn it is; the scanner holds its metrics. */
-  #emit(sensor: Sensor, record: RecordBytes, ts: number): void {
+  /** A reading whose turn it is. */
+  #emit(sensor: Sensor, record: RecordBytes, ts: number, metrics: Float64Array): void {
     if (ts <= sensor.lastTs) {
       this.#late(record, 'regressed')
       return
@@ -241,11 +241,10 @@ export class Refine {
     sensor.lastTs = ts
     this.ledger.emitted += 1
     this.#out.clean(record, ts)
-    this.#detect(sensor, record)
+    this.#detect(sensor, record, metrics)
   }
 
-  #detect(sensor: Sensor, record: RecordBytes): void {
-    const { metrics } = this.#scanner
+  #detect(sensor: Sensor, record: RecordBytes, metrics: Float64Array): void {
     const { window: size, minSamples, z: threshold } = this.settings
     for (let metric = 0; metric < metrics.length; metric += 1) {
       const value = metrics[metric]
@@ -280,12 +279,6 @@ export class Refine {
     for (const sensor of this.sensors.values()) {
       for (let i = 0; i < sensor.windows.length; i += 1) sensor.windows[i] = sensor.windows[i]?.resized(settings.window) ?? null
     }
-  }
-
-  #refuse(view: RecordBatchView, i: number, reason: DeadLetterReason, detail: string): true {
-    this.ledger.consumed += 1
-    this.#deadLetter(view, i, reason, detail)
-    return true
   }
 
   #deadLetter(view: RecordBatchView, i: number, reason: DeadLetterReason, detail: string): void {
@@ -324,6 +317,11 @@ export class Refine {
     }
   }
 }
+
+const isFramed = (view: RecordBatchView, i: number): boolean => view.valueLength(i) >= FRAME_BYTES && view.bytes[view.valueAt(i)] === 0
+
+/** The schema id of a framed value. */
+const schemaIdAt = (bytes: Uint8Array, at: number): number => ((bytes[at + 1] << 24) | (bytes[at + 2] << 16) | (bytes[at + 3] << 8) | bytes[at + 4]) >>> 0
 
 const NOTHING = new Uint8Array(0)
 
