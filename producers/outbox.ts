@@ -7,7 +7,8 @@ import type { Batcher } from './batcher.ts'
 import type { Chunk } from './core/chunk.ts'
 import type { Disorder } from './core/disorder.ts'
 import { Ring } from './core/ring.ts'
-import type { Wal, WalCursor } from './wal.ts'
+import type { Wal } from './wal.ts'
+import type { WalCursor } from './wal-cursor.ts'
 
 export interface OutboxOptions {
   readonly wal: Wal

@@ -240,6 +240,22 @@ describe('the write-ahead log (MI-2)', () => {
     expect(summary?.foreign).toEqual([{ key: 't/a', epoch: wal.epoch, own: true, count: 4, lastSeq: 3 }])
   })
 
+  test('an acknowledgement that outlived its readings in a power cut does not cover those that take their place', async () => {
+    const dir = tempDir()
+    const wal = openWal(dir, { boot: 'first' })
+    appendReadings(wal, 'a', 5)
+    const kept = readFileSync(lastSegment(dir))
+    appendReadings(wal, 'a', 5)
+    for (const index of [9, 10]) wal.acknowledge(index)
+    writeFileSync(lastSegment(dir), kept)
+    const second = openWal(dir, { boot: 'second' })
+    expect([second.appended, second.acknowledged]).toEqual([5, 5])
+    appendReadings(second, 'a', 4)
+    const third = openWal(dir, { boot: 'third' })
+    expect([third.appended, third.acknowledged]).toEqual([9, 5])
+    await third.close()
+  })
+
   test('readings that brought their own numbers keep them and are counted apart', async () => {
     const dir = tempDir()
     const wal = openWal(dir)

@@ -17,14 +17,15 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { encodeAck } from '../platform/wal/ack-file.ts'
 import type { EntryBatch } from '../platform/wal/entry-batch.ts'
 import { encodeMark, scanEntries, segmentName, WalError } from '../platform/wal/format.ts'
 import { type Lane, Lanes } from '../platform/wal/lanes.ts'
-import { listSegments, loadSegment, readAck } from '../platform/wal/reader.ts'
+import { listSegments, loadSegment } from '../platform/wal/reader.ts'
 import type { Chunk } from './core/chunk.ts'
+import { AckFile } from './wal-ack.ts'
 import { acquireLock, type WalLock } from './wal-lock.ts'
-import { appendOrRestore, createSegment, inspectSegment, readRange, type Segment } from './wal-segment.ts'
+import { readChunk, type WalCursor } from './wal-cursor.ts'
+import { appendOrRestore, createSegment, inspectSegment, type Segment } from './wal-segment.ts'
 
 export interface WalOptions {
   readonly dir: string
@@ -43,18 +44,10 @@ export interface WalOptions {
 const MAX_SEGMENT_SHARE = 1 / 4
 /** Share of the bound that the lanes in a segment's header may take. */
 const MAX_LANES_SHARE = 1 / 16
-const READ_BYTES = 262_144
-/** Longer than any entry. */
-const MAX_READ_BYTES = 16 * READ_BYTES
+/** A batch of this size is written in well under a millisecond. */
+const BATCH_BYTES = 262_144
 /** Header of a segment without its lanes, at most. */
 const BARE_HEADER_BYTES = 512
-
-/** Where a reader of the log stands. */
-export interface WalCursor {
-  segment: number
-  offset: number
-  index: number
-}
 
 export class Wal {
   readonly dir: string
@@ -65,13 +58,11 @@ export class Wal {
   readonly #lock: WalLock
   readonly #lanes: Lanes
   readonly #segments: Segment[]
-  readonly #ackFd: number
-  #ackTurn = 0
+  readonly #ack: AckFile
   #fd: number
   #epoch: number
   #appended: number
   #durable: number
-  #acknowledged: number
   #lastTs: number
   #bytes: number
   /** Mark to put in front of the next batch: bytes of the active segment that have been forced to disk. */
@@ -115,9 +106,7 @@ export class Wal {
         this.#segments.push({ baseIndex: last.header.baseIndex, headerBytes: last.header.end, bytes: last.scan.end })
       }
       this.#bytes = this.#segments.reduce((sum, { bytes }) => sum + bytes, 0)
-      this.#acknowledged = Math.min(Math.max(readAck(options.dir), this.#segments[0].baseIndex), this.#appended)
-      const ackFile = join(options.dir, 'ack')
-      this.#ackFd = openSync(ackFile, existsSync(ackFile) ? 'r+' : 'w')
+      this.#ack = new AckFile(options.dir, this.#segments[0].baseIndex, this.#appended)
       if (last !== null && this.#lock.machineWentDown) this.#renewEpoch()
     } catch (error) {
       this.#lock.release()
@@ -140,7 +129,7 @@ export class Wal {
   }
 
   get acknowledged(): number {
-    return this.#acknowledged
+    return this.#ack.index
   }
 
   /** Bytes on disk. */
@@ -150,7 +139,7 @@ export class Wal {
 
   /** Writers of many readings make batches of about this size: small against the bound, long enough for a write. */
   get batchBytes(): number {
-    return Math.min(READ_BYTES, this.#options.maxBytes / 8)
+    return Math.min(BATCH_BYTES, this.#options.maxBytes / 8)
   }
 
   /** Share of the bound that is taken, 0 to 1. */
@@ -224,13 +213,10 @@ export class Wal {
 
   /** Everything below `index` has reached the broker. Deletes segments that are no longer needed. */
   acknowledge(index: number): void {
-    if (index <= this.#acknowledged) return
+    if (index <= this.#ack.index) return
     if (index > this.#appended)
       throw new RangeError(`index ${index} is acknowledged, but only ${this.#appended} are written`)
-    this.#acknowledged = index
-    const { bytes, at } = encodeAck(index, this.#ackTurn)
-    this.#ackTurn += 1
-    writeSync(this.#ackFd, bytes, 0, bytes.length, at)
+    this.#ack.write(index)
     while (this.#segments.length > 1 && this.#segments[1].baseIndex <= index) {
       const [gone] = this.#segments.splice(0, 1)
       unlinkSync(join(this.dir, segmentName(gone.baseIndex)))
@@ -253,7 +239,7 @@ export class Wal {
         Object.assign(cursor, this.cursorAt(cursor.index))
         continue
       }
-      if (cursor.offset < segment.bytes) return this.#readChunk(cursor, segment)
+      if (cursor.offset < segment.bytes) return readChunk(this.dir, segment, cursor)
       const next = this.#segments[place + 1]
       if (next === undefined) return null
       cursor.segment = next.baseIndex
@@ -274,26 +260,8 @@ export class Wal {
       await this.sync()
     } finally {
       closeSync(this.#fd)
-      closeSync(this.#ackFd)
+      this.#ack.close()
       this.#lock.release()
-    }
-  }
-
-  #readChunk(cursor: WalCursor, segment: Segment): Chunk {
-    const file = join(this.dir, segmentName(segment.baseIndex))
-    for (let wanted = READ_BYTES; ; wanted *= 4) {
-      const length = Math.min(wanted, segment.bytes - cursor.offset)
-      const bytes = readRange(file, cursor.offset, length)
-      const { count, end } = scanEntries(bytes, 0, cursor.offset)
-      if (end > 0) {
-        const chunk = { bytes: bytes.subarray(0, end), at: 0, firstIndex: cursor.index, count }
-        cursor.offset += end
-        cursor.index += count
-        return chunk
-      }
-      // An entry may be longer than what was read; where that cannot be, it is damage.
-      if (cursor.offset + length === segment.bytes || wanted >= MAX_READ_BYTES)
-        throw new WalError('WAL_CORRUPT', `${file}: the entry at ${cursor.offset}, reading ${cursor.index}, is damaged`)
     }
   }
 
