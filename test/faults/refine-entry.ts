@@ -1,5 +1,6 @@
-// Refine that kills itself by SIGKILL at one step of the commit protocol: the scripted crash points of the fault tests.
-// All else is as in stream-jobs/main.ts. CRASH_STEP names the step, CRASH_AFTER how often it is passed before.
+// Refine that sends itself a signal at one step of the commit protocol: the scripted faults of these tests. All else is
+// as in stream-jobs/main.ts. CRASH_STEP names the step, CRASH_AFTER how often it is passed before, CRASH_SIGNAL what
+// comes then, once: SIGKILL, or SIGSTOP for a process that hangs in the middle of a transaction.
 import { systemClock } from '../../platform/clock.ts'
 import { loadConfig } from '../../platform/config.ts'
 import { connectKafka } from '../../platform/kafka/kafkajs.ts'
@@ -12,7 +13,7 @@ import { observeRefine } from '../../stream-jobs/runtime/observe.ts'
 import { runRefine } from '../../stream-jobs/runtime/service.ts'
 
 runMain(async (signal) => {
-  const { CRASH_STEP, CRASH_AFTER, ...env } = process.env
+  const { CRASH_STEP, CRASH_AFTER, CRASH_SIGNAL = 'SIGKILL', ...env } = process.env
   const config = loadConfig(env)
   const log = createLog('refine-entry', config.LOG_LEVEL)
   let left = Number(CRASH_AFTER)
@@ -29,8 +30,8 @@ runMain(async (signal) => {
       topics: REFINE_TOPICS,
       onStep: (step) => {
         if (step !== CRASH_STEP) return
-        if (left > 0) left -= 1
-        else process.kill(process.pid, 'SIGKILL')
+        left -= 1
+        if (left === -1) process.kill(process.pid, CRASH_SIGNAL)
       },
     },
     signal,
