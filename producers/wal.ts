@@ -5,20 +5,10 @@
 //
 // After a power cut bytes that were not forced may be gone though they had been sent. Their numbers must not be given
 // to other readings, so when the machine went down under the log it goes on in a new epoch.
-import {
-  closeSync,
-  existsSync,
-  fdatasync,
-  fdatasyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, fdatasync, fdatasyncSync, ftruncateSync, mkdirSync, openSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EntryBatch } from '../platform/wal/entry-batch.ts'
-import { encodeMark, scanEntries, segmentName, WalError } from '../platform/wal/format.ts'
+import { encodeMark, segmentName, WalError } from '../platform/wal/format.ts'
 import { type Lane, Lanes } from '../platform/wal/lanes.ts'
 import { listSegments, loadSegment } from '../platform/wal/reader.ts'
 import type { Chunk } from './core/chunk.ts'
