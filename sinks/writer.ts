@@ -112,7 +112,6 @@ export class StoreWriter {
       if (units.length === 0 && idle.length === 0) return
       try {
         await this.#write(units, idle)
-        this.#failing = null
         return
       } catch (error) {
         if (isMoved(error)) this.#moved(error, [...units.map((unit) => unit.lane), ...idle])
@@ -126,6 +125,7 @@ export class StoreWriter {
     const { store, metrics } = this.#options
     const started = performance.now()
     await store.write(composeBatch(units, idle))
+    this.#failing = null
     metrics.written(units, (performance.now() - started) / 1000, Date.now())
     for (const { lane, nextOffset } of units) lane.position = nextOffset
     for (const lane of [...units.map((unit) => unit.lane), ...idle]) {

@@ -4,45 +4,10 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { checkAsync } from '../../test/fixtures/property.ts'
 import type { Reading } from '../codec/reading.ts'
-import type { Anomaly, ProgressUpdate, ReadingRows, Store, WriteBatch } from './port.ts'
+import { anomaly, batch, reading, type Row } from './contract-rows.ts'
+import type { Store } from './port.ts'
 import { NO_ROWS } from './port.ts'
 
-/** A row to write: a reading with its version. */
-export interface Row {
-  readonly reading: Reading
-  readonly version: number
-}
-
-export function reading(fields: Partial<Reading> = {}): Reading {
-  const nothing = { power_w: null, voltage_v: null, current_a: null, energy_wh: null, temperature_c: null }
-  return {
-    tenant_id: 't',
-    site_id: 'site',
-    node_id: 'node',
-    sensor_id: 's',
-    epoch: 0,
-    seq: 0,
-    ts: 0,
-    mono_ms: 0,
-    tags: {},
-    ...nothing,
-    ...fields,
-  }
-}
-
-export function rowsOf(rows: readonly Row[]): ReadingRows {
-  return {
-    readings: rows.map((row) => row.reading),
-    versions: Float64Array.from(rows, (row) => row.version),
-    arrivals: Float64Array.from(rows, (row) => row.reading.ts + 50),
-  }
-}
-
-export const batch = (rows: readonly Row[], progress: readonly ProgressUpdate[] = []): WriteBatch => ({
-  rows: rowsOf(rows),
-  anomalies: [],
-  progress,
-})
 const clean = (fields: Partial<Reading>): Row => ({ reading: reading(fields), version: 0 })
 const late = (offset: number, fields: Partial<Reading>): Row => ({ reading: reading(fields), version: 1 + offset })
 const AT = { tenant: 't', sensor: 's' }
@@ -360,30 +325,6 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       })
     })
   })
-}
-
-export function anomaly(fields: Partial<Anomaly> = {}): Anomaly {
-  const at = {
-    tenant_id: 't',
-    site_id: 'site',
-    node_id: 'node',
-    sensor_id: 's',
-    epoch: 1,
-    seq: 1,
-    ts: 1,
-    metric: 'power_w',
-  }
-  return {
-    ...at,
-    value: 9.5,
-    detector: 'zscore',
-    score: 4,
-    threshold: 3,
-    mean: 1,
-    stddev: 2,
-    window_count: 300,
-    ...fields,
-  }
 }
 
 /** Counters kept while writing equal what is counted row by row, and every write is a row or superseded. */
