@@ -94,6 +94,8 @@ export interface StepOptions {
   readonly withSettings?: boolean
   /** Nearly no time passes, so that many wait at once. */
   readonly crowded?: boolean
+  /** Nearly all in order, so that the windows fill. */
+  readonly tidy?: boolean
 }
 
 export function steps({
@@ -101,11 +103,12 @@ export function steps({
   epochs = 3,
   withSettings = false,
   crowded = false,
+  tidy = false,
 }: StepOptions): fc.Arbitrary<Step[]> {
   const waits = fc.oneof(fc.constant(0), fc.constantFrom(1, 100, 999, 1_000, 2_000, 2_001, 5_000, -500), fc.nat(300))
   const step = fc.record({
     what: fc.constantFrom<Step['what'][]>(
-      ...Array.from({ length: 4 }, () => 'numbered' as const),
+      ...Array.from({ length: tidy ? 40 : 4 }, () => 'numbered' as const),
       'plain',
       'plain',
       'garbage',
@@ -114,7 +117,7 @@ export function steps({
     ),
     sensor: fc.nat(sensors - 1),
     epoch: fc.integer({ min: 1, max: epochs }),
-    back: fc.oneof(fc.constant(0), fc.integer({ min: -4, max: 8 })),
+    back: tidy ? fc.constant(0) : fc.oneof(fc.constant(0), fc.integer({ min: -4, max: 8 })),
     variant: fc.nat(3),
     kind: fc.nat(19),
     wait: crowded ? fc.constantFrom(0, 0, 0, 1, 10) : waits,
@@ -127,6 +130,7 @@ export const scripts = (withSettings: boolean): fc.Arbitrary<Step[]> =>
   fc.oneof(
     steps({ withSettings }),
     steps({ epochs: 1, withSettings }),
+    steps({ sensors: 1, epochs: 1, withSettings, tidy: true }),
     steps({ sensors: 1, epochs: 12, withSettings }),
     steps({ sensors: 1, epochs: 12, withSettings, crowded: true }),
   )
@@ -178,13 +182,18 @@ function recordAndArrival(
       greatest.set(key, Math.max(seq, greatest.get(key) ?? -1))
       // Most sensors keep their time ascending; some readings step back, and several epochs overlap.
       const ts = START_MS - 100_000 + seq * 100 + step.epoch * 350 - (seq % 7 === 3 ? 500 : 0)
-      return readingOf(step, now, { epoch: step.epoch, seq, ts, power_w: seq % 11 === 5 ? 500 : seq % 3 })
+      return readingOf(step, now, {
+        epoch: step.epoch,
+        seq,
+        ts,
+        power_w: seq % 11 === 5 ? 500 : (seq * seq * 0.1373) % 3,
+      })
     }
     case 'plain': {
       const sent = (greatest.get(`plain/${step.sensor}`) ?? -1) + 1
       greatest.set(`plain/${step.sensor}`, sent)
       const ts = START_MS - 100_000 + (sent - step.back) * 100
-      return readingOf(step, now, { epoch: 0, seq: 0, ts, power_w: step.variant % 2 })
+      return readingOf(step, now, { epoch: 0, seq: 0, ts, power_w: step.variant / 7 })
     }
   }
 }

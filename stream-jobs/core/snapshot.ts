@@ -128,8 +128,8 @@ function sensorState(sensor: Sensor): SensorState {
     key: Buffer.from(sensor.key, 'latin1'),
     last_ts: sensor.lastTs,
     lanes,
-    known_ts: holdBack?.knownTs ?? [],
-    known_hash: holdBack?.knownHash ?? [],
+    known_ts: [...(holdBack?.knownTs ?? [])],
+    known_hash: [...(holdBack?.knownHash ?? [])],
     windows: sensor.windows.flatMap((window, metric) => (window === null ? [] : [windowState(window, metric)])),
   }
 }
