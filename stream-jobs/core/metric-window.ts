@@ -1,12 +1,15 @@
 // The z-score of one metric over a sliding window, O(1) per sample. Mean and sum of squared distances are updated by
 // Welford's recurrence, extended to a window that also forgets its oldest sample; once per window length both are
-// computed anew from the samples, so rounding cannot build up. Samples are kept as float32 distances from a reference
+// computed anew from the samples, so rounding cannot build up, and also when the sum has fallen far below its peak: an
+// outlier that leaves takes with it the digits of all that stay. Samples are kept as float32 distances from a reference
 // (the first value), which halves the state and keeps their resolution where a large mean hides a small spread.
 // Source: B. P. Welford, "Note on a method for calculating corrected sums of squares and products", Technometrics 4
 // (1962); T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance", Am. Stat. 37 (1983).
 
 /** A window grows from this many samples by doubling: most of many sensors never fill theirs. */
 const INITIAL_SAMPLES = 16
+/** A double has 16 digits: when m2 falls to this share of its peak, some 8 of them are still true. */
+const CANCELLED = 1e-8
 
 export class MetricWindow {
   readonly reference: number
@@ -15,6 +18,8 @@ export class MetricWindow {
   count = 0
   /** Samples since mean and m2 were last computed anew. */
   slides = 0
+  /** Greatest m2 since then. */
+  peak = 0
   #samples: Float32Array = new Float32Array(INITIAL_SAMPLES)
   /** Place of the oldest sample. */
   #head = 0
@@ -58,11 +63,12 @@ export class MetricWindow {
   }
 
   /** The window of a snapshot. */
-  static restore(state: { reference: number; mean: number; m2: number; slides: number; samples: Float32Array }): MetricWindow {
+  static restore(state: { reference: number; mean: number; m2: number; slides: number; peak: number; samples: Float32Array }): MetricWindow {
     const window = new MetricWindow(state.reference)
     window.mean = state.mean
     window.m2 = state.m2
     window.slides = state.slides
+    window.peak = state.peak
     window.count = state.samples.length
     window.#samples = new Float32Array(Math.max(INITIAL_SAMPLES, state.samples.length))
     window.#samples.set(state.samples)
@@ -72,7 +78,7 @@ export class MetricWindow {
   /** The window with at most the `size` newest samples. */
   resized(size: number): MetricWindow {
     if (this.count <= size) return this
-    const resized = MetricWindow.restore({ reference: this.reference, mean: 0, m2: 0, slides: 0, samples: this.samples().subarray(this.count - size) })
+    const resized = MetricWindow.restore({ reference: this.reference, mean: 0, m2: 0, slides: 0, peak: 0, samples: this.samples().subarray(this.count - size) })
     resized.#recompute()
     return resized
   }
@@ -84,6 +90,7 @@ export class MetricWindow {
     const distance = sample - this.mean
     this.mean += distance / this.count
     this.m2 += distance * (sample - this.mean)
+    if (this.m2 > this.peak) this.peak = this.m2
   }
 
   #slide(sample: number): void {
@@ -100,6 +107,8 @@ export class MetricWindow {
     const former = this.mean
     this.mean += (sample - oldest) / this.count
     this.m2 = Math.max(0, this.m2 + (sample - oldest) * (sample - this.mean + (oldest - former)))
+    if (this.m2 > this.peak) this.peak = this.m2
+    else if (this.m2 < this.peak * CANCELLED) this.#recompute()
   }
 
   /** Two passes over the samples: exact to rounding. */
@@ -115,6 +124,7 @@ export class MetricWindow {
     }
     this.m2 = m2
     this.slides = 0
+    this.peak = m2
   }
 
   #grow(size: number): void {

@@ -20,10 +20,30 @@ export interface CoreSettings {
   readonly z: number
 }
 
-const NAMES = ['gapTimeoutMs', 'gapBuffer', 'holdBackMs', 'holdBackBuffer', 'futureMs', 'window', 'minSamples', 'z'] as const
+interface Bounds {
+  readonly min: number
+  readonly max: number
+  readonly whole: boolean
+}
+
+const whole = (min: number, max: number): Bounds => ({ min, max, whole: true })
+
+/** As platform/config.ts has them: a record can bring settings, too, and must not make buffers or windows without bound. */
+const BOUNDS: Readonly<Record<keyof CoreSettings, Bounds>> = {
+  gapTimeoutMs: whole(1, 3_600_000),
+  gapBuffer: whole(1, 65_536),
+  holdBackMs: whole(1, 3_600_000),
+  holdBackBuffer: whole(1, 65_536),
+  futureMs: whole(0, 86_400_000),
+  window: whole(2, 100_000),
+  minSamples: whole(2, 100_000),
+  z: { min: 0.1, max: 1_000, whole: false },
+}
+
+const NAMES = Object.keys(BOUNDS) as (keyof CoreSettings)[]
 
 /** One text for equal settings, so that texts can be compared. */
-export const settingsText = (settings: CoreSettings): string => JSON.stringify(settings, [...NAMES])
+export const settingsText = (settings: CoreSettings): string => JSON.stringify(settings, NAMES)
 
 /**
  * @throws InputError when the text is not a complete set of settings
@@ -35,9 +55,12 @@ export function parseSettings(text: string): CoreSettings {
   } catch {
     throw new InputError('SETTINGS', 'settings', 'the settings are not JSON')
   }
-  for (const name of NAMES) {
-    const value = parsed?.[name]
-    if (typeof value !== 'number' || !(value >= 0)) throw new InputError('SETTINGS', name, `${name} must be a number of at least 0`)
-  }
-  return Object.freeze(parsed as unknown as CoreSettings)
+  const settings = Object.fromEntries(NAMES.map((name) => [name, expectWithin(name, parsed?.[name])]))
+  return Object.freeze(settings as unknown as CoreSettings)
+}
+
+function expectWithin(name: keyof CoreSettings, value: unknown): number {
+  const { min, max, whole: isWhole } = BOUNDS[name]
+  if (typeof value === 'number' && value >= min && value <= max && (!isWhole || Number.isInteger(value))) return value
+  throw new InputError('SETTINGS', name, `${name} must be a ${isWhole ? 'whole ' : ''}number from ${min} to ${max}`)
 }

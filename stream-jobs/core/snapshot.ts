@@ -41,6 +41,7 @@ interface WindowState {
   mean: number
   m2: number
   slides: number
+  peak: number
   samples: Buffer
 }
 
@@ -160,6 +161,7 @@ function windowState(window: MetricWindow, metric: number): WindowState {
     mean: window.mean,
     m2: window.m2,
     slides: window.slides,
+    peak: window.peak,
     samples: Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength),
   }
 }
@@ -171,10 +173,10 @@ function restoreSensor(state: SensorState, fingerprint: (value: Uint8Array) => n
     if (lane.epoch === UNNUMBERED) sensor.holdBack = new HoldBack(fingerprint, held, state.known_ts, state.known_hash, lane.deadline)
     else sensor.lanes.push(new Lane(lane.epoch, lane.next_seq, new MissingRanges(lane.missing, lane.horizon), held, lane.deadline))
   }
-  for (const { metric, reference, mean, m2, slides, samples } of state.windows) {
+  for (const { metric, reference, mean, m2, slides, peak, samples } of state.windows) {
     // A copy: the bytes may lie unaligned in the record, and would keep it in memory.
     const aligned = new Uint8Array(samples)
-    sensor.windows[metric] = MetricWindow.restore({ reference, mean, m2, slides, samples: new Float32Array(aligned.buffer) })
+    sensor.windows[metric] = MetricWindow.restore({ reference, mean, m2, slides, peak, samples: new Float32Array(aligned.buffer) })
   }
   return sensor
 }
