@@ -8,8 +8,7 @@ const SETTINGS_HEADER = 'plumbline.settings'
 
 export type Control =
   /** Lets arrival time advance on a partition where nothing arrives. */
-  | { readonly kind: 'tick' }
-  | { readonly kind: 'settings'; readonly settings: CoreSettings }
+  { readonly kind: 'tick' } | { readonly kind: 'settings'; readonly settings: CoreSettings }
 
 export function controlHeaders(control: Control): { key: string; value: string }[] {
   switch (control.kind) {

@@ -21,7 +21,13 @@ export class HoldBack {
   deadline: number
   readonly #fingerprint: (value: Uint8Array) => number
 
-  constructor(fingerprint: (value: Uint8Array) => number, held: Held[] = [], knownTs: number[] = [], knownHash: number[] = [], deadline = Infinity) {
+  constructor(
+    fingerprint: (value: Uint8Array) => number,
+    held: Held[] = [],
+    knownTs: number[] = [],
+    knownHash: number[] = [],
+    deadline = Infinity,
+  ) {
     this.#fingerprint = fingerprint
     this.held = held
     this.knownTs = knownTs

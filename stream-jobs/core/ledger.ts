@@ -31,4 +31,10 @@ export function emptyLedger(): Ledger {
 
 /** What the books are off by; 0 when every record is accounted for. */
 export const imbalance = (ledger: Ledger): number =>
-  ledger.consumed - ledger.emitted - ledger.duplicate - ledger.late - ledger.deadLettered - ledger.control - ledger.buffered
+  ledger.consumed -
+  ledger.emitted -
+  ledger.duplicate -
+  ledger.late -
+  ledger.deadLettered -
+  ledger.control -
+  ledger.buffered

@@ -63,7 +63,14 @@ export class MetricWindow {
   }
 
   /** The window of a snapshot. */
-  static restore(state: { reference: number; mean: number; m2: number; slides: number; peak: number; samples: Float32Array }): MetricWindow {
+  static restore(state: {
+    reference: number
+    mean: number
+    m2: number
+    slides: number
+    peak: number
+    samples: Float32Array
+  }): MetricWindow {
     const window = new MetricWindow(state.reference)
     window.mean = state.mean
     window.m2 = state.m2
@@ -78,7 +85,14 @@ export class MetricWindow {
   /** The window with at most the `size` newest samples. */
   resized(size: number): MetricWindow {
     if (this.count <= size) return this
-    const resized = MetricWindow.restore({ reference: this.reference, mean: 0, m2: 0, slides: 0, peak: 0, samples: this.samples().subarray(this.count - size) })
+    const resized = MetricWindow.restore({
+      reference: this.reference,
+      mean: 0,
+      m2: 0,
+      slides: 0,
+      peak: 0,
+      samples: this.samples().subarray(this.count - size),
+    })
     resized.#recompute()
     return resized
   }

@@ -17,6 +17,12 @@ export type DeadLetterReason =
   | 'TOO_MANY_SENSORS'
   | 'UNKNOWN_CONTROL'
 
+/** What is wrong with a record; `detail` names the field and the limit, for people. */
+export interface Problem {
+  readonly reason: DeadLetterReason
+  readonly detail: string
+}
+
 /** Why a reading went to late instead of clean. */
 export type LateReason = 'late' | 'correction' | 'regressed'
 

@@ -9,18 +9,16 @@ import { readControl } from './control.ts'
 import { DueQueue } from './due-queue.ts'
 import { type Held, HELD_BYTES_MAX } from './held.ts'
 import { HoldBack } from './hold-back.ts'
+import { identityProblem } from './identity.ts'
 import type { Lane } from './lane.ts'
 import { emptyLedger, type Ledger } from './ledger.ts'
 import { MetricWindow } from './metric-window.ts'
-import type { DeadLetterReason, LateReason, Outputs, RecordBytes } from './outputs.ts'
+import type { DeadLetterReason, LateReason, Outputs, Problem, RecordBytes } from './outputs.ts'
 import { Sensor } from './sensor.ts'
 import type { CoreSettings } from './settings.ts'
 
 /** Sensors per partition; the state of one is some 4 KB. Beyond it readings of new sensors are dead letters. */
 export const SENSORS_MAX = 500_000
-/** An identifier longer than this is a mistake of the sender. */
-const ID_BYTES_MAX = 256
-const SLASH = 0x2f
 /** Few forged seqs near 2^52 would carry the count of missing ones beyond what a snapshot can hold. */
 const COUNT_MAX = 2 ** 53 - 2
 /** The epoch of sources that number nothing. */
@@ -76,30 +74,36 @@ export class Refine {
   #step(view: RecordBatchView, i: number, plan: ScanPlan | null): void {
     const control = readControl(view, i)
     if (control !== null) {
-      if (control === 'unknown') return this.#deadLetter(view, i, 'UNKNOWN_CONTROL', 'the control record is of no known kind')
+      if (control === 'unknown')
+        return this.#deadLetter(view, i, 'UNKNOWN_CONTROL', 'the control record is of no known kind')
       this.ledger.control += 1
       if (control.kind === 'settings') this.#apply(control.settings)
       return
     }
     if (view.keyLength(i) <= 0) return this.#deadLetter(view, i, 'NO_KEY', 'a reading needs the key tenant/sensor')
     if (view.valueLength(i) < 0) return this.#deadLetter(view, i, 'NO_VALUE', 'a reading needs a value')
-    if (!isFramed(view, i)) return this.#deadLetter(view, i, 'NOT_FRAMED', 'the value does not begin with byte 0 and a schema id')
+    if (!isFramed(view, i))
+      return this.#deadLetter(view, i, 'NOT_FRAMED', 'the value does not begin with byte 0 and a schema id')
     const { bytes } = view
     const at = view.valueAt(i)
-    if (plan === null) return this.#deadLetter(view, i, 'UNKNOWN_SCHEMA', `schema id ${schemaIdAt(bytes, at)} is not that of a Reading`)
+    if (plan === null)
+      return this.#deadLetter(view, i, 'UNKNOWN_SCHEMA', `schema id ${schemaIdAt(bytes, at)} is not that of a Reading`)
     if (this.#scanner.scan(plan, bytes, at + FRAME_BYTES, at + view.valueLength(i))) this.#reading(view, i)
     else this.#deadLetter(view, i, 'UNDECODABLE', `the value is not a Reading of schema ${schemaIdAt(bytes, at)}`)
   }
 
   #reading(view: RecordBatchView, i: number): void {
     const scanner = this.#scanner
-    if (!this.#identityFits(view, i)) return
+    const mistake = identityProblem(scanner, view, i)
+    if (mistake !== null) return this.#deadLetter(view, i, mistake.reason, mistake.detail)
     const keyText = view.bytes.toString('latin1', view.keyAt(i), view.keyAt(i) + view.keyLength(i))
     const { epoch, seq } = scanner
-    if (epoch < 0 || seq < 0) return this.#deadLetter(view, i, 'INVALID_SEQ', `epoch ${epoch} and seq ${seq} must be at least 0`)
+    if (epoch < 0 || seq < 0)
+      return this.#deadLetter(view, i, 'INVALID_SEQ', `epoch ${epoch} and seq ${seq} must be at least 0`)
     let sensor = this.sensors.get(keyText)
     if (sensor === undefined) {
-      if (this.sensors.size >= SENSORS_MAX) return this.#deadLetter(view, i, 'TOO_MANY_SENSORS', `a partition carries at most ${SENSORS_MAX} sensors`)
+      if (this.sensors.size >= SENSORS_MAX)
+        return this.#deadLetter(view, i, 'TOO_MANY_SENSORS', `a partition carries at most ${SENSORS_MAX} sensors`)
       sensor = new Sensor(keyText)
       this.sensors.set(keyText, sensor)
     }
@@ -109,17 +113,23 @@ export class Refine {
   }
 
   /** Why the reading must not go on although it is well formed; its place in the order is taken all the same. */
-  #problem(): { reason: DeadLetterReason; detail: string } | null {
+  #problem(): Problem | null {
     const { ts, invalidMetric, metrics } = this.#scanner
     if (ts - this.now > this.settings.futureMs) {
-      return { reason: 'FUTURE_TIME', detail: `ts is ${ts - this.now} ms ahead of its arrival; the limit is ${this.settings.futureMs} ms` }
+      return {
+        reason: 'FUTURE_TIME',
+        detail: `ts is ${ts - this.now} ms ahead of its arrival; the limit is ${this.settings.futureMs} ms`,
+      }
     }
     if (invalidMetric < 0) return null
     const { name, min, max, unit } = METRICS[invalidMetric]
-    return { reason: 'METRIC_OUT_OF_BOUNDS', detail: `${name} is ${metrics[invalidMetric]}; it must be from ${min} to ${max} ${unit}` }
+    return {
+      reason: 'METRIC_OUT_OF_BOUNDS',
+      detail: `${name} is ${metrics[invalidMetric]}; it must be from ${min} to ${max} ${unit}`,
+    }
   }
 
-  #numbered(sensor: Sensor, view: RecordBatchView, i: number, problem: { reason: DeadLetterReason; detail: string } | null): void {
+  #numbered(sensor: Sensor, view: RecordBatchView, i: number, problem: Problem | null): void {
     const { epoch, seq, ts } = this.#scanner
     const lane = sensor.lane(epoch) ?? this.#openLane(sensor, epoch)
     const place = lane.place(seq)
@@ -152,11 +162,12 @@ export class Refine {
     const former = lane.deadline
     lane.hold(this.#held(view, i, live), this.settings.gapTimeoutMs)
     if (live) this.ledger.buffered += 1
-    while (lane.held.length > this.settings.gapBuffer || (lane.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX)) this.#giveUp(sensor, lane)
+    while (lane.held.length > this.settings.gapBuffer || (lane.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX))
+      this.#giveUp(sensor, lane)
     this.#watch(sensor, lane.epoch, former, lane.deadline)
   }
 
-  #unnumbered(sensor: Sensor, view: RecordBatchView, i: number, problem: { reason: DeadLetterReason; detail: string } | null): void {
+  #unnumbered(sensor: Sensor, view: RecordBatchView, i: number, problem: Problem | null): void {
     if (problem !== null) return this.#deadLetter(view, i, problem.reason, problem.detail)
     sensor.holdBack ??= new HoldBack(this.#fingerprint)
     const { holdBack } = sensor
@@ -172,7 +183,10 @@ export class Refine {
         return
       case 'held':
         this.ledger.buffered += 1
-        while (holdBack.held.length > this.settings.holdBackBuffer || (holdBack.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX)) {
+        while (
+          holdBack.held.length > this.settings.holdBackBuffer ||
+          (holdBack.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX)
+        ) {
           this.#emitHeldBack(sensor, holdBack.releaseFirst(this.settings.holdBackMs))
         }
         this.#watch(sensor, UNNUMBERED, former, holdBack.deadline)
@@ -253,7 +267,15 @@ export class Refine {
       const z = Math.abs(window.z(value, minSamples))
       if (z > threshold) {
         this.ledger.anomalies += 1
-        this.#out.anomaly(record, { metric, value, z, threshold, mean: window.center(), stddev: window.stddev(), windowCount: window.count })
+        this.#out.anomaly(record, {
+          metric,
+          value,
+          z,
+          threshold,
+          mean: window.center(),
+          stddev: window.stddev(),
+          windowCount: window.count,
+        })
       }
       window.push(value, size)
     }
@@ -277,32 +299,14 @@ export class Refine {
     this.settings = settings
     if (!resized) return
     for (const sensor of this.sensors.values()) {
-      for (let i = 0; i < sensor.windows.length; i += 1) sensor.windows[i] = sensor.windows[i]?.resized(settings.window) ?? null
+      for (let i = 0; i < sensor.windows.length; i += 1)
+        sensor.windows[i] = sensor.windows[i]?.resized(settings.window) ?? null
     }
   }
 
   #deadLetter(view: RecordBatchView, i: number, reason: DeadLetterReason, detail: string): void {
     this.ledger.deadLettered += 1
     this.#out.deadLetter(view, i, reason, detail)
-  }
-
-  /** The key decides the partition and the lane, so it must say the same as the value. */
-  #identityFits(view: RecordBatchView, i: number): boolean {
-    const { tenantAt, tenantLength, sensorAt, sensorLength } = this.#scanner
-    const { bytes } = view
-    if (tenantLength === 0 || sensorLength === 0 || tenantLength > ID_BYTES_MAX || sensorLength > ID_BYTES_MAX) {
-      this.#deadLetter(view, i, 'INVALID_IDENTITY', `tenant_id and sensor_id must have from 1 to ${ID_BYTES_MAX} bytes`)
-      return false
-    }
-    const keyAt = view.keyAt(i)
-    let fits = view.keyLength(i) === tenantLength + 1 + sensorLength && bytes[keyAt + tenantLength] === SLASH
-    for (let b = 0; fits && b < tenantLength; b += 1) {
-      // A slash within the tenant would let two sensors share a key.
-      fits = bytes[keyAt + b] === bytes[tenantAt + b] && bytes[keyAt + b] !== SLASH
-    }
-    for (let b = 0; fits && b < sensorLength; b += 1) fits = bytes[keyAt + tenantLength + 1 + b] === bytes[sensorAt + b]
-    if (!fits) this.#deadLetter(view, i, 'KEY_MISMATCH', 'the key must be tenant_id/sensor_id of the value, and tenant_id without a slash')
-    return fits
   }
 
   #held(view: RecordBatchView, i: number, live: boolean): Held {
@@ -318,15 +322,18 @@ export class Refine {
   }
 }
 
-const isFramed = (view: RecordBatchView, i: number): boolean => view.valueLength(i) >= FRAME_BYTES && view.bytes[view.valueAt(i)] === 0
+const isFramed = (view: RecordBatchView, i: number): boolean =>
+  view.valueLength(i) >= FRAME_BYTES && view.bytes[view.valueAt(i)] === 0
 
 /** The schema id of a framed value. */
-const schemaIdAt = (bytes: Uint8Array, at: number): number => ((bytes[at + 1] << 24) | (bytes[at + 2] << 16) | (bytes[at + 3] << 8) | bytes[at + 4]) >>> 0
+const schemaIdAt = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at + 1] << 24) | (bytes[at + 2] << 16) | (bytes[at + 3] << 8) | bytes[at + 4]) >>> 0
 
 const NOTHING = new Uint8Array(0)
 
 /** Small copies of their own: a slice would keep the whole batch in memory. */
-const copyOf = (bytes: Uint8Array, at: number, length: number): Uint8Array => new Uint8Array(bytes.subarray(at, at + length))
+const copyOf = (bytes: Uint8Array, at: number, length: number): Uint8Array =>
+  new Uint8Array(bytes.subarray(at, at + length))
 
 const recordOf = (view: RecordBatchView, i: number): RecordBytes => ({
   key: view.bytes,

@@ -84,14 +84,27 @@ export function takeSnapshot(core: Refine, id: string, inputOffset: number): Sna
   }
   const counters = Object.fromEntries(LEDGER_NAMES.map((name) => [name, core.ledger[name]]))
   const settings = settingsText(core.settings)
-  return groups.map((sensors, index) => ({ id, index, chunks: groups.length, input_offset: inputOffset, now: core.now, settings, counters, sensors }))
+  return groups.map((sensors, index) => ({
+    id,
+    index,
+    chunks: groups.length,
+    input_offset: inputOffset,
+    now: core.now,
+    settings,
+    counters,
+    sensors,
+  }))
 }
 
 /**
  * Puts a snapshot into a new core.
  * @param chunks all chunks of one id, in order
  */
-export function restoreSnapshot(core: Refine, chunks: readonly SnapshotChunk[], fingerprint: (value: Uint8Array) => number): void {
+export function restoreSnapshot(
+  core: Refine,
+  chunks: readonly SnapshotChunk[],
+  fingerprint: (value: Uint8Array) => number,
+): void {
   core.settings = parseSettings(chunks[0].settings)
   core.now = chunks[0].now
   for (const name of LEDGER_NAMES) core.ledger[name] = chunks[0].counters[name] ?? 0
@@ -100,7 +113,8 @@ export function restoreSnapshot(core: Refine, chunks: readonly SnapshotChunk[], 
       const sensor = restoreSensor(state, fingerprint)
       core.sensors.set(sensor.key, sensor)
       for (const lane of sensor.lanes) if (lane.deadline < Infinity) core.due.add(lane.deadline, sensor.key, lane.epoch)
-      if (sensor.holdBack !== null && sensor.holdBack.deadline < Infinity) core.due.add(sensor.holdBack.deadline, sensor.key, 0)
+      if (sensor.holdBack !== null && sensor.holdBack.deadline < Infinity)
+        core.due.add(sensor.holdBack.deadline, sensor.key, 0)
     }
   }
 }
@@ -110,7 +124,8 @@ export function schemaIdsOf(chunks: readonly SnapshotChunk[]): Set<number> {
   const ids = new Set<number>()
   for (const { sensors } of chunks) {
     for (const { lanes } of sensors) {
-      for (const { held } of lanes) for (const { state, value } of held) if (state === LIVE) ids.add(value.readUInt32BE(1))
+      for (const { held } of lanes)
+        for (const { state, value } of held) if (state === LIVE) ids.add(value.readUInt32BE(1))
     }
   }
   return ids
@@ -135,7 +150,13 @@ function sensorState(sensor: Sensor): SensorState {
   }
 }
 
-function laneState(epoch: number, next: number, missing: MissingRanges, deadline: number, held: readonly Held[]): LaneState {
+function laneState(
+  epoch: number,
+  next: number,
+  missing: MissingRanges,
+  deadline: number,
+  held: readonly Held[],
+): LaneState {
   return {
     epoch,
     next_seq: next,
@@ -169,14 +190,32 @@ function windowState(window: MetricWindow, metric: number): WindowState {
 function restoreSensor(state: SensorState, fingerprint: (value: Uint8Array) => number): Sensor {
   const sensor = new Sensor(state.key.toString('latin1'), state.last_ts)
   for (const lane of state.lanes) {
-    const held = lane.held.map(({ seq, ts, arrival, state: kind, key, value }) => ({ seq, ts, arrival, live: kind === LIVE, key, value }))
-    if (lane.epoch === UNNUMBERED) sensor.holdBack = new HoldBack(fingerprint, held, state.known_ts, state.known_hash, lane.deadline)
-    else sensor.lanes.push(new Lane(lane.epoch, lane.next_seq, new MissingRanges(lane.missing, lane.horizon), held, lane.deadline))
+    const held = lane.held.map(({ seq, ts, arrival, state: kind, key, value }) => ({
+      seq,
+      ts,
+      arrival,
+      live: kind === LIVE,
+      key,
+      value,
+    }))
+    if (lane.epoch === UNNUMBERED)
+      sensor.holdBack = new HoldBack(fingerprint, held, state.known_ts, state.known_hash, lane.deadline)
+    else
+      sensor.lanes.push(
+        new Lane(lane.epoch, lane.next_seq, new MissingRanges(lane.missing, lane.horizon), held, lane.deadline),
+      )
   }
   for (const { metric, reference, mean, m2, slides, peak, samples } of state.windows) {
     // A copy: the bytes may lie unaligned in the record, and would keep it in memory.
     const aligned = new Uint8Array(samples)
-    sensor.windows[metric] = MetricWindow.restore({ reference, mean, m2, slides, peak, samples: new Float32Array(aligned.buffer) })
+    sensor.windows[metric] = MetricWindow.restore({
+      reference,
+      mean,
+      m2,
+      slides,
+      peak,
+      samples: new Float32Array(aligned.buffer),
+    })
   }
   return sensor
 }
