@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeFramed, readingType, sensorKey } from '../platform/codec/reading.ts'
+import { RecordBatchBuilder } from '../platform/kafka/record-batch-builder.ts'
 import type { Progress, StoreView } from '../platform/store/port.ts'
 import { SqliteStore } from '../platform/store/sqlite.ts'
 import { METRICS } from '../schemas/metrics.ts'
@@ -84,6 +85,10 @@ async function untilStored(file: string, topics: readonly string[]): Promise<Pro
     [...ends].every(([at, end]) => (rows.find((row) => `${row.topic}/${row.partition}` === at)?.offset ?? -1) >= end)
   return until(file, (view) => view.progress(), caughtUp)
 }
+
+/** The least of all partitions; 0 while one is missing. */
+const throughOf = (rows: Progress[]): number =>
+  rows.length < 3 * PARTITIONS ? 0 : Math.min(...rows.map((row) => row.throughMs ?? 0))
 
 describe('sink', () => {
   it('EM-3: killed again and again under load, it stores each (sensor, ts) of clean and late once, with the latest write', async () => {
@@ -248,16 +253,51 @@ describe('sink', () => {
     await sink.stop()
   })
 
+  it('EM-7: a partition that ends in aborted records, which no consumer is ever handed, does not hold `through` back', async () => {
+    const file = join(folder, 'aborted.sqlite')
+    const sink = await startSink(file, { SINK_GROUP: 'aborted' })
+    await untilStored(file, [CLEAN])
+    const producer = await stack.kafka.transactionalProducer({
+      transactionalId: 'aborted',
+      transactionTimeoutMs: 10_000,
+    })
+    await producer.fence()
+    const transaction = await producer.begin()
+    const records = new RecordBatchBuilder()
+    for (let ts = 0; ts < 10; ts += 1) {
+      const { key, value } = record({ sensor: 'aborted', ts, power: 1 })
+      records.add(key, value)
+    }
+    await transaction.send([{ topic: CLEAN, partition: 0, records }])
+    await transaction.abort()
+    await producer.close()
+    const aborted = Date.now()
+    await until(
+      file,
+      (view) => view.progress(),
+      (rows) => throughOf(rows) > aborted,
+    )
+    const store = new SqliteStore({ file, access: 'read' })
+    expect(await store.read((view) => view.recent({ tenant: 't', sensor: 'aborted' }, 9))).toBeNull()
+    await store.close()
+    // What comes behind is read as ever.
+    await stack.send([record({ sensor: 'after', ts: 1, power: 1 })], CLEAN)
+    await until(
+      file,
+      (view) => view.recent({ tenant: 't', sensor: 'after' }, 9),
+      (rows) => rows?.length === 1,
+    )
+    expect(await sink.stop()).toBe(0)
+  })
+
   it('EM-7: while all is quiet `through` follows the clock; while raw is not refined it stands still', async () => {
     const file = join(folder, 'through.sqlite')
     const sink = await startSink(file, { SINK_GROUP: 'through' })
-    const through = (rows: Progress[]): number =>
-      rows.length < 3 * PARTITIONS ? 0 : Math.min(...rows.map((row) => row.throughMs ?? 0))
     const started = Date.now()
     await until(
       file,
       (view) => view.progress(),
-      (rows) => through(rows) >= started + 2_000,
+      (rows) => throughOf(rows) >= started + 2_000,
     )
     // Nobody refines: whatever arrives in raw is not in the store.
     const sent = Date.now()
@@ -269,8 +309,8 @@ describe('sink', () => {
       (view) => view.progress(),
       (rows) => others(rows) >= arrived + 3_000,
     )
-    expect(through(later)).toBeLessThan(arrived)
-    expect(through(later)).toBeGreaterThan(sent - 10_000)
+    expect(throughOf(later)).toBeLessThan(arrived)
+    expect(throughOf(later)).toBeGreaterThan(sent - 10_000)
     await sink.stop()
   })
 
