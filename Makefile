@@ -16,12 +16,16 @@ help: ## list what there is to make
 
 setup: $(INSTALLED) ## install the packages (the other targets do so by themselves)
 
-# Anew when the lock file is newer than what is installed. Install scripts run for the package "node" alone, which
-# fetches its binary by one; should npm have held that back, it is made up for.
+# Anew when the lock file is newer than what is installed, or the Node is missing. Install scripts run for the package
+# "node" alone, which brings its program by one; where npm is set to run none at all, that is made up for.
+NODE := node_modules/node/bin/node
+ifeq ($(wildcard $(NODE)),)
+.PHONY: $(INSTALLED)
+endif
 $(INSTALLED): package-lock.json package.json .npmrc
 	npm ci --no-audit --no-fund
-	@node_modules/node/bin/node --version >/dev/null 2>&1 || npm rebuild node
-	@node_modules/node/bin/node --version >/dev/null 2>&1 || { echo 'npm has not installed the package "node": allow its install script and run "make setup" again' >&2; rm -f $@; exit 1; }
+	@$(NODE) --version >/dev/null 2>&1 || (cd node_modules/node && node installArchSpecificPackage.js)
+	@$(NODE) --version >/dev/null 2>&1 || { echo 'npm has not installed the program of the package "node": allow its install script and run "make setup" again' >&2; exit 1; }
 	@touch $@
 
 up: $(INSTALLED) ## start the whole pipeline here, with a live panel; Ctrl-C stops it

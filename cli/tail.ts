@@ -6,7 +6,7 @@ import type { Config } from '../platform/config.ts'
 import type { Admin, FetchedBatch, Kafka, OffsetRange, RangeReader } from '../platform/kafka/port.ts'
 import { aborted } from '../platform/lifecycle.ts'
 import { cachedSchemas, type FetchSchema } from '../schemas/register.ts'
-import { decodeValue, renderRecord, schemaIdOf, type ShownRecord, textOf } from './core/decode.ts'
+import { decodeValue, renderJson, renderRecord, schemaIdOf, type ShownRecord, textOf } from './core/decode.ts'
 
 const FOLLOW_POLL_MS = 500
 /** A range may hold nothing but transaction markers and compacted records; then the next one below is read, so often. */
@@ -28,7 +28,7 @@ export async function tailTopic(options: TailOptions): Promise<void> {
   const reader = await kafka.rangeReader()
   const decoder = new Decoder(cachedSchemas(config.REGISTRY_URL, config.API_TOKEN))
   const print = (record: ShownRecord): void =>
-    void process.stdout.write(`${json ? JSON.stringify(record) : renderRecord(record)}\n`)
+    void process.stdout.write(`${json ? renderJson(record) : renderRecord(record)}\n`)
   try {
     const ranges = await admin.offsetRanges(topic)
     const wanted = ranges.flatMap((range, number) =>

@@ -66,5 +66,12 @@ export function renderRecord({ topic, partition, offset, time, key, headers, val
   const lines = [`${topic}/${partition} @${offset}  ${time}  key ${key ?? '(none)'}`]
   for (const [name, text] of Object.entries(headers)) lines.push(`  ${name}: ${text}`)
   lines.push(`  ${typeof value === 'string' ? value : JSON.stringify(value)}${note === undefined ? '' : `  (${note})`}`)
-  return lines.join('\n')
+  return escapeControls(lines.join('\n'))
 }
+
+/** One record as a line of JSON. */
+export const renderJson = (record: ShownRecord): string => escapeControls(JSON.stringify(record))
+
+/** Records come from anywhere: no byte of theirs may steer the terminal. The escapes are those of JSON. */
+const escapeControls = (text: string): string =>
+  text.replace(/[^\P{Cc}\n\t]/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`)

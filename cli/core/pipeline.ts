@@ -95,8 +95,8 @@ const STAGES: readonly StageNames[] = [
   {
     name: 'sinks',
     room: 'sinks',
-    in: { metric: 'plumbline_sink_rows_total' },
-    out: { metric: 'plumbline_sink_rows_total' },
+    in: { metric: 'plumbline_sink_rows_total', labels: { topic: 'telemetry.clean' } },
+    out: { metric: 'plumbline_sink_rows_total', labels: { topic: 'telemetry.clean' } },
     lag: { metric: 'plumbline_sink_lag_records' },
   },
 ]
