@@ -157,6 +157,61 @@ describe('sink', () => {
     expect(await sink.stop()).toBe(0)
   })
 
+  it('EM-3: frozen past its session and woken up, it does not wind back what another sink has stored meanwhile', async () => {
+    const file = join(folder, 'frozen.sqlite')
+    const group = { SINK_GROUP: 'frozen' }
+    const frozen = await startSink(file, group)
+    await untilStored(file, [CLEAN, LATE])
+    frozen.freeze()
+    const other = await startSink(file, group)
+    await stack.send(
+      Array.from({ length: 500 }, (_, ts) => record({ sensor: `frozen-${ts % 9}`, ts, power: ts })),
+      CLEAN,
+    )
+    const before = await untilStored(file, [CLEAN, LATE])
+    frozen.thaw()
+    await stack.send(
+      Array.from({ length: 500 }, (_, i) => record({ sensor: `frozen-${i % 9}`, ts: 500 + i, power: i })),
+      CLEAN,
+    )
+    const after = await untilStored(file, [CLEAN, LATE])
+    for (const row of before)
+      expect(
+        after.find(({ topic, partition }) => topic === row.topic && partition === row.partition)!.offset,
+      ).toBeGreaterThanOrEqual(row.offset)
+    const store = new SqliteStore({ file, access: 'read' })
+    const counts = await store.read((view) => view.countsPerSensor())
+    await store.close()
+    const mine = counts.filter(({ sensor }) => sensor.startsWith('frozen-'))
+    expect(mine.reduce((sum, { count }) => sum + count, 0)).toBe(1_000)
+    expect(await Promise.all([frozen.stop(), other.stop()])).toEqual([0, 0])
+  })
+
+  it('EM-3: goes on behind a broker that was killed and came back', async () => {
+    const file = join(folder, 'broker.sqlite')
+    const sink = await startSink(file, { SINK_GROUP: 'broker' })
+    await untilStored(file, [CLEAN, LATE])
+    await stack.broker.kill()
+    await stack.broker.restart()
+    await stack.send(
+      Array.from({ length: 300 }, (_, ts) => record({ sensor: 'broker', ts, power: ts })),
+      CLEAN,
+    )
+    await until(
+      file,
+      (view) => view.recent({ tenant: 't', sensor: 'broker' }, 1_000),
+      (rows) => rows?.length === 300,
+    )
+    const back = Date.now()
+    await until(
+      file,
+      (view) => view.progress(),
+      (rows) => throughOf(rows) > back,
+    )
+    expect(sink.isRunning()).toBe(true)
+    expect(await sink.stop()).toBe(0)
+  })
+
   it('X-3: bytes that it cannot read go to the dead-letter topic as they are, with the reason, and it goes on', async () => {
     const file = join(folder, 'garbage.sqlite')
     const dlqBefore = await stack.admin.offsetRanges(DLQ)
