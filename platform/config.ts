@@ -10,6 +10,8 @@ const num = (min: number, max: number) => z.coerce.number().min(min).max(max)
 const text = z.string().trim()
 const port = int(0, 65_535)
 const file = text.min(1)
+/** With its scheme: "localhost:8081" would pass as a URL of the scheme "localhost". */
+const url = (protocol: RegExp) => z.url({ protocol, error: `expected a URL of a scheme like ${protocol.source}` })
 /** host:port, comma separated. */
 const brokers = text.regex(/^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/, 'expected host:port, several separated by commas')
 
@@ -35,8 +37,8 @@ export const SETTINGS = {
   KAFKA_SASL_MECHANISM: optional(z.enum(['plain', 'scram-sha-256', 'scram-sha-512']), 'SASL mechanism; none if not set.'),
   KAFKA_SASL_USERNAME: optional(text.min(1), 'SASL user.'),
   KAFKA_SASL_PASSWORD: secret('SASL password.'),
-  REGISTRY_URL: setting(z.url(), 'http://127.0.0.1:8081', 'Schema registry, Confluent’s REST API.'),
-  REDIS_URL: optional(z.url(), 'Redis for the query API’s cache; without it the in-process cache serves alone.'),
+  REGISTRY_URL: setting(url(/^https?$/), 'http://127.0.0.1:8081', 'Schema registry, Confluent’s REST API.'),
+  REDIS_URL: optional(url(/^rediss?$/), 'Redis for the query API’s cache; without it the in-process cache serves alone.'),
   STORE: setting(z.enum(['sqlite']), 'sqlite', 'Which store the sink writes and the query API reads.'),
   SQLITE_FILE: setting(file, '.plumbline/store.sqlite', 'File of the embedded store.'),
   DATA_DIR: setting(file, '.plumbline', 'Folder of write-ahead logs and other local state.'),
@@ -111,11 +113,12 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   const problems: string[] = unknownNames(env)
   const values: Record<string, unknown> = {}
   for (const [name, declared] of Object.entries(SETTINGS) as [SettingName, Setting][]) {
-    const given = valueOf(name, declared, env, problems)
+    // A blank variable counts as not set: Number(' ') would be 0.
+    const given = valueOf(name, declared, env, problems)?.trim()
     const parsed = declared.check.safeParse(given === '' ? declared.default : (given ?? declared.default))
     if (parsed.success) values[name] = parsed.data
     else {
-      const shown = declared.secret ? '' : ` is ${JSON.stringify(given)}:`
+      const shown = declared.secret ? '' : ` is ${JSON.stringify(withoutUser(given))}:`
       problems.push(`${name}${shown} ${parsed.error.issues.map((issue) => issue.message).join('; ')}`)
     }
   }
@@ -129,12 +132,18 @@ function valueOf(name: string, declared: Setting, env: Readonly<Record<string, s
   const path = declared.secret ? env[`${name}_FILE`] : undefined
   if (path === undefined) return env[name]
   try {
-    return readFileSync(path, 'utf8').trim()
+    const content = readFileSync(path, 'utf8').trim()
+    // Not the same as no secret: whoever names a file wants one.
+    if (content === '') problems.push(`${name}_FILE: the file is empty`)
+    return content
   } catch {
     problems.push(`${name}_FILE: the file cannot be read`)
     return undefined
   }
 }
+
+/** A URL may carry a password in front of its @, which no message may show. */
+const withoutUser = (given: string | undefined): string | undefined => given?.replace(/^.*@/s, '…@')
 
 function unknownNames(env: Readonly<Record<string, string | undefined>>): string[] {
   const known = new Set<string>(Object.keys(SETTINGS))

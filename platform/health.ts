@@ -1,6 +1,7 @@
 // Live and ready. A process is live while its loop answers; it is ready while every check agrees. The check that
 // matters most is progress: a consumer whose partition's end moves while its own position does not is stuck, however
 // healthy it looks, and readiness says which partition that is.
+import { messageOf } from './errors.ts'
 
 export interface CheckResult {
   readonly ready: boolean
@@ -24,8 +25,17 @@ export class Health {
 
   readiness(): Readiness {
     const checks: Record<string, CheckResult> = {}
-    for (const [name, check] of this.#checks) checks[name] = check()
+    for (const [name, check] of this.#checks) checks[name] = resultOf(check)
     return { ready: Object.values(checks).every((result) => result.ready), checks }
+  }
+}
+
+/** A check that fails says so like any other: readiness must always have an answer. */
+function resultOf(check: Check): CheckResult {
+  try {
+    return check()
+  } catch (error) {
+    return { ready: false, detail: messageOf(error) }
   }
 }
 

@@ -1,7 +1,7 @@
 // The HTTP surface that every process has: health, readiness, metrics, errors as problem+json (RFC 9457), and a
 // bearer token where one is set. Rooms add their own routes between `createApp` and `listen`.
 import { timingSafeEqual } from 'node:crypto'
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, STATUS_CODES } from 'node:http'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express'
 import { InputError, messageOf, PlumblineError } from './errors.ts'
 import type { Health } from './health.ts'
@@ -56,6 +56,9 @@ function requireToken(token: string): RequestHandler {
   }
 }
 
+/** Time that open answers have to end when the server is closed, ms. */
+const CLOSE_GRACE_MS = 2_000
+
 /** Adds the last handlers (unknown path, errors) and listens. Port 0 takes a free one. */
 export async function listen(app: Express, host: string, port: number, log: Logger): Promise<{ server: Server; port: number; close(): Promise<void> }> {
   app.use((request, response) => {
@@ -72,8 +75,10 @@ export async function listen(app: Express, host: string, port: number, log: Logg
   })
   const address = server.address()
   const close = async (): Promise<void> => {
-    server.closeIdleConnections()
+    // Answers under way may end; a stream that never does must not keep the process.
+    const ending = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS)
     await new Promise<void>((resolve) => server.close(() => resolve()))
+    clearTimeout(ending)
   }
   return { server, port: typeof address === 'object' && address !== null ? address.port : port, close }
 }
@@ -87,7 +92,7 @@ const errorHandler =
     }
     const status = statusOf(error)
     if (status >= 500) log.error({ err: error }, 'request failed')
-    sendProblem(response, { status, title: status < 500 ? 'Bad Request' : 'Internal Server Error', detail: status < 500 ? messageOf(error) : 'the request failed; the log says why' })
+    sendProblem(response, { status, title: STATUS_CODES[status] ?? 'Error', detail: status < 500 ? messageOf(error) : 'the request failed; the log says why' })
   }
 
 /** Body parsers and the router mark the client's mistakes with a 4xx status. */

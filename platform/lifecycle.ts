@@ -1,6 +1,7 @@
 // The frame of every main.ts: one AbortSignal that SIGINT and SIGTERM fire, errors that end the process with a
 // message instead of a stack where the operator can do something, and an exit code that tells the supervisor.
-import { ConfigError, messageOf } from './errors.ts'
+import { inspect } from 'node:util'
+import { ConfigError } from './errors.ts'
 
 /** Exit code of a process that ended because its configuration is wrong: starting it again does not help. */
 export const EXIT_CONFIG = 78
@@ -22,12 +23,8 @@ export function runMain(main: (signal: AbortSignal) => Promise<void>): void {
     // 0, unless main has set process.exitCode.
     () => process.exit(),
     (error: unknown) => {
-      const text =
-        error instanceof ConfigError
-          ? error.message
-          : error instanceof Error
-            ? (error.stack ?? error.message)
-            : messageOf(error)
+      // `inspect` shows the causes, too; a stack alone does not.
+      const text = error instanceof ConfigError ? error.message : inspect(error)
       process.stderr.write(`${text}\n`)
       process.exit(error instanceof ConfigError ? EXIT_CONFIG : 1)
     },

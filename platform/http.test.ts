@@ -1,0 +1,183 @@
+import { request as plainRequest } from 'node:http'
+import express, { type Express } from 'express'
+import { afterEach, describe, expect, test } from 'vitest'
+import { InputError } from './errors.ts'
+import { Health } from './health.ts'
+import { createApp, listen } from './http.ts'
+import { createLog } from './log.ts'
+import { createMetrics } from './metrics.ts'
+
+const closers: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close()
+})
+
+const log = createLog('test', 'silent')
+
+async function serve(
+  options: { token?: string; health?: Health; routes?: (app: Express) => void } = {},
+): Promise<{ url: string; port: number }> {
+  const app = createApp({
+    health: options.health ?? new Health(),
+    metrics: createMetrics('test'),
+    log,
+    token: options.token,
+  })
+  options.routes?.(app)
+  const { port, close } = await listen(app, '127.0.0.1', 0, log)
+  closers.push(close)
+  return { url: `http://127.0.0.1:${port}`, port }
+}
+
+/** Status, type and body of an answer that must be a problem. */
+async function problem(response: Response): Promise<Record<string, unknown>> {
+  expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/)
+  const body = (await response.json()) as Record<string, unknown>
+  expect(body).toMatchObject({ type: 'about:blank', status: response.status })
+  return body
+}
+
+describe('every process', () => {
+  test('EM-6 MI-13: answers /healthz, /readyz and /metrics', async () => {
+    const health = new Health()
+    let ready = true
+    health.add('progress', () => ({ ready, detail: 'raw/0 stands still' }))
+    const { url } = await serve({ health })
+    expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ live: true })
+    expect((await fetch(`${url}/readyz`)).status).toBe(200)
+    ready = false
+    const unready = await fetch(`${url}/readyz`)
+    expect(unready.status).toBe(503)
+    expect(await unready.json()).toMatchObject({ checks: { progress: { detail: 'raw/0 stands still' } } })
+    const metrics = await fetch(`${url}/metrics`)
+    expect(metrics.headers.get('content-type')).toContain('text/plain')
+    expect(await metrics.text()).toContain('process_cpu_seconds_total{room="test"}')
+    expect(metrics.headers.get('x-powered-by')).toBeNull()
+  })
+
+  test('asks for the token at every path when there is one', async () => {
+    const { url } = await serve({ token: 'secret' })
+    for (const path of ['/healthz', '/readyz', '/metrics', '/nowhere']) {
+      for (const authorization of [
+        undefined,
+        '',
+        'secret',
+        'Bearer',
+        'Bearer secre',
+        'Bearer secret2',
+        'bearer secret',
+        'Basic secret',
+      ]) {
+        const response = await fetch(url + path, { headers: authorization === undefined ? {} : { authorization } })
+        expect(response.status, `${path} with ${authorization}`).toBe(401)
+        expect(response.headers.get('www-authenticate')).toBe('Bearer')
+        expect(JSON.stringify(await problem(response))).not.toContain('secret')
+      }
+    }
+    expect((await fetch(`${url}/healthz`, { headers: { authorization: 'Bearer secret' } })).status).toBe(200)
+  })
+})
+
+describe('an error', () => {
+  const routes = (app: Express): void => {
+    app.use(express.json({ limit: 100 }))
+    app.post('/echo', (request, response) => void response.json(request.body))
+    app.get('/of/:name', (request, response) => void response.json(request.params.name))
+    app.get('/limit', () => {
+      throw new InputError('LIMIT', 'limit', 'limit must be from 1 to 1000')
+    })
+    app.get('/broken', () => {
+      throw new Error('password is hunter2')
+    })
+    app.get('/later', async () => {
+      await Promise.resolve()
+      throw new InputError('LIMIT', 'limit', 'later')
+    })
+    app.get('/half', (_request, response) => {
+      response.write('half')
+      throw new Error('in the middle')
+    })
+  }
+  const post = (url: string, body: string, type = 'application/json'): Promise<Response> =>
+    fetch(`${url}/echo`, { method: 'POST', body, headers: { 'content-type': type } })
+
+  test('at an unknown path is 404 with method and path', async () => {
+    const { url } = await serve({ routes })
+    expect(await problem(await fetch(`${url}/no/where?x=1`, { method: 'PUT' }))).toMatchObject({
+      status: 404,
+      title: 'Not Found',
+      detail: 'there is no PUT /no/where',
+    })
+  })
+
+  test('of the input is 400 and names code, field and limit, also when it is thrown later', async () => {
+    const { url } = await serve({ routes })
+    expect(await problem(await fetch(`${url}/limit`))).toEqual({
+      type: 'about:blank',
+      status: 400,
+      title: 'Bad Request',
+      detail: 'limit must be from 1 to 1000',
+      code: 'LIMIT',
+      field: 'limit',
+    })
+    expect(await problem(await fetch(`${url}/later`))).toMatchObject({ status: 400, detail: 'later' })
+  })
+
+  test('of a malformed or too large body is 400 or 413, with the title that belongs to it', async () => {
+    const { url } = await serve({ routes })
+    expect(await (await post(url, '{"a":1}')).json()).toEqual({ a: 1 })
+    expect(await problem(await post(url, '{"a":'))).toMatchObject({ status: 400, title: 'Bad Request' })
+    expect(await problem(await post(url, JSON.stringify('x'.repeat(200))))).toMatchObject({
+      status: 413,
+      title: 'Payload Too Large',
+    })
+    expect(await problem(await post(url, '{}', 'application/json; charset=klingon'))).toMatchObject({
+      status: 415,
+      title: 'Unsupported Media Type',
+    })
+    expect(await problem(await fetch(`${url}/of/%E0%A4%A`))).toMatchObject({ status: 400 })
+  })
+
+  test('of ours is 500 and keeps its reason to the log', async () => {
+    const { url } = await serve({ routes })
+    const answer = await problem(await fetch(`${url}/broken`))
+    expect(answer).toMatchObject({ status: 500, title: 'Internal Server Error' })
+    expect(JSON.stringify(answer)).not.toContain('hunter2')
+  })
+
+  test('behind the first byte of an answer ends the connection, not the process', async () => {
+    const { url } = await serve({ routes })
+    await expect(fetch(`${url}/half`).then((response) => response.text())).rejects.toThrow()
+    expect((await fetch(`${url}/healthz`)).status).toBe(200)
+  })
+})
+
+describe('listening', () => {
+  test('on a port in use says which, and what to do', async () => {
+    const { port } = await serve()
+    const app = createApp({ health: new Health(), metrics: createMetrics('test'), log, token: undefined })
+    await expect(listen(app, '127.0.0.1', port, log)).rejects.toMatchObject({
+      code: 'PORT_IN_USE',
+      message: expect.stringContaining(`port ${port} on 127.0.0.1`),
+    })
+  })
+
+  test('ends although a client keeps its connection open, in use or not', async () => {
+    const app = createApp({ health: new Health(), metrics: createMetrics('test'), log, token: undefined })
+    app.get('/events', (_request, response) => {
+      response.type('text/event-stream').write('data: 1\n\n') // and never ends
+    })
+    const { port, close } = await listen(app, '127.0.0.1', 0, log)
+    await (await fetch(`http://127.0.0.1:${port}/healthz`)).text()
+    const ended = new Promise<void>((resolve) => {
+      const request = plainRequest({ port, path: '/events' }, (response) => {
+        response.once('data', () => void close().then(resolve))
+        response.on('error', () => undefined)
+      })
+      request.on('error', () => undefined)
+      request.end()
+    })
+    await ended
+    await expect(fetch(`http://127.0.0.1:${port}/healthz`)).rejects.toThrow()
+  })
+})
