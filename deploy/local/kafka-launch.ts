@@ -62,7 +62,8 @@ export async function launch({
 
 async function format(java: readonly string[], properties: string, logDir: string): Promise<void> {
   const clusterId = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
-  const tool = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', properties]
+  // In one word: an id may begin with a dash.
+  const tool = ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId}`, '-c', properties]
   try {
     await run('java', ['-Xmx256m', '-XX:TieredStopAtLevel=1', ...java, ...tool])
   } catch (error) {
