@@ -5,7 +5,14 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['**/*.test.ts'], exclude: ['**/*.real.test.ts', 'node_modules/**', '.plumbline/**'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['**/*.test.ts'],
+          exclude: ['**/*.real.test.ts', 'node_modules/**', '.plumbline/**'],
+          testTimeout: 20_000,
+        },
+      },
       {
         test: {
           name: 'real',

@@ -40,7 +40,11 @@ export interface PipelineReport {
  * @param rate readings per second over all sensors
  * @param seconds length of the measurement after the warm-up
  */
-export async function benchPipeline(rate: number, seconds: number, progress: (text: string) => void): Promise<PipelineReport> {
+export async function benchPipeline(
+  rate: number,
+  seconds: number,
+  progress: (text: string) => void,
+): Promise<PipelineReport> {
   const dataDir = mkdtempSync(join(tmpdir(), 'plumbline-bench-'))
   const stack = new Stack({ dataDir, streamJobs: 1, env: environment(rate, dataDir) })
   const steps = new Steps(process.stderr)
@@ -71,7 +75,12 @@ const environment = (rate: number, dataDir: string): Record<string, string> => (
   SINKS_PORT: '0',
 })
 
-async function measure(stack: Stack, rate: number, seconds: number, progress: (text: string) => void): Promise<PipelineReport> {
+async function measure(
+  stack: Stack,
+  rate: number,
+  seconds: number,
+  progress: (text: string) => void,
+): Promise<PipelineReport> {
   const monitor = new Monitor(undefined, seconds * 2_000)
   const watched = stack.rooms().map(({ spec }) => spec)
   const pids = processIds(stack)
@@ -82,7 +91,9 @@ async function measure(stack: Stack, rate: number, seconds: number, progress: (t
   while (performance.now() - startedAt < seconds * 1_000) {
     await delay(SAMPLE_MS)
     last = (await monitor.observe(watched)).view
-    progress(`stored ${Math.round(stored(last).outPerS).toLocaleString('en')}/s, waiting ${waiting(last).toLocaleString('en')}`)
+    progress(
+      `stored ${Math.round(stored(last).outPerS).toLocaleString('en')}/s, waiting ${waiting(last).toLocaleString('en')}`,
+    )
   }
   const elapsed = (performance.now() - startedAt) / 1_000
   const rows = stored(last).total - stored(first).total
@@ -109,7 +120,9 @@ interface Part {
 }
 
 function processIds(stack: Stack): Part[] {
-  const rooms = stack.rooms().flatMap(({ spec, state }) => (state.kind === 'running' ? [{ name: spec.name, pid: state.pid }] : []))
+  const rooms = stack
+    .rooms()
+    .flatMap(({ spec, state }) => (state.kind === 'running' ? [{ name: spec.name, pid: state.pid }] : []))
   return [...rooms, { name: 'kafka', pid: stack.kafkaPid }]
 }
 
@@ -118,7 +131,8 @@ const byPart = (parts: readonly Part[], value: (part: Part, index: number) => nu
 
 const stored = ({ stages }: PipelineView): PipelineView['stages'][number] => stages.at(-1)!
 const waiting = ({ stages }: PipelineView): number => stages.reduce((sum, { lag }) => sum + lag, 0)
-const toMs = (seconds: number | null | undefined): number | null => (seconds == null ? null : Math.round(seconds * 1_000))
+const toMs = (seconds: number | null | undefined): number | null =>
+  seconds == null ? null : Math.round(seconds * 1_000)
 
 /** User and system time of a process, s; see proc(5). */
 function cpuSeconds(pid: number): number {

@@ -24,7 +24,10 @@ const DISPLACED_BY = 2
  * @param startTs event time of the first readings, ms
  * @returns an iterator of rounds; a round has one builder per partition, empty ones included
  */
-export function* rounds({ records, sensors, partitions, seed, outOfOrder, duplicates, schemaId }: LoadOptions, startTs: number): Generator<RecordBatchBuilder[]> {
+export function* rounds(
+  { records, sensors, partitions, seed, outOfOrder, duplicates, schemaId }: LoadOptions,
+  startTs: number,
+): Generator<RecordBatchBuilder[]> {
   const random = xoroshiro128plus(seed)
   const uniform = (): number => (random.next() >>> 0) / 2 ** 32
   const keys = Array.from({ length: sensors }, (_, i) => Buffer.from(sensorKey('bench', `sensor-${i}`)))

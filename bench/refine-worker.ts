@@ -59,7 +59,8 @@ runMain(async (signal) => {
           }
           commits += 1
           endedAt = performance.now()
-          for (const [outcome, count] of Object.entries(report.delta)) outcomes[outcome] = (outcomes[outcome] ?? 0) + count
+          for (const [outcome, count] of Object.entries(report.delta))
+            outcomes[outcome] = (outcomes[outcome] ?? 0) + count
           if (outcomes.consumed - (outcomes.control ?? 0) >= input.records) done.abort()
         },
       },

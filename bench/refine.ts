@@ -53,14 +53,22 @@ export async function benchRefine(environment: BenchEnvironment, options: Refine
   try {
     const run = `bench-${randomBytes(4).toString('hex')}`
     const topics = { ...namedAfter(run), ...(options.inputTopic === undefined ? {} : { raw: options.inputTopic }) }
-    const partitions = options.inputTopic === undefined ? options.partitions : await partitionsOf(admin, options.inputTopic)
+    const partitions =
+      options.inputTopic === undefined ? options.partitions : await partitionsOf(admin, options.inputTopic)
     await createTopics(admin, topics, partitions, options.inputTopic === undefined)
     if (options.inputTopic === undefined) await fill(environment, topics.raw, partitions, options)
     const ranges = await admin.offsetRanges(topics.raw)
     const records = ranges.reduce((sum, { start, end }) => sum + end - start, 0)
-    if (records === 0) throw new PlumblineError('EMPTY_TOPIC', `${topics.raw} has no records: fill it first, or leave --input-topic away`)
+    if (records === 0)
+      throw new PlumblineError(
+        'EMPTY_TOPIC',
+        `${topics.raw} has no records: fill it first, or leave --input-topic away`,
+      )
     progress(`refine over ${records.toLocaleString('en')} records`)
-    const result = await runWorker({ topics, records }, { KAFKA_BROKERS: brokers, REGISTRY_URL: registryUrl, REFINE_GROUP: run, LOG_LEVEL: 'warn' })
+    const result = await runWorker(
+      { topics, records },
+      { KAFKA_BROKERS: brokers, REGISTRY_URL: registryUrl, REFINE_GROUP: run, LOG_LEVEL: 'warn' },
+    )
     return {
       records: result.records,
       sensors: options.inputTopic === undefined ? options.sensors : null,
@@ -80,27 +88,42 @@ export async function benchRefine(environment: BenchEnvironment, options: Refine
 const perMillion = (seconds: number, records: number): number => Number(((seconds / records) * 1e6).toFixed(2))
 
 function namedAfter(run: string): RefineTopics {
-  return Object.fromEntries(Object.keys(REFINE_TOPICS).map((role) => [role, `${run}.${role}`])) as unknown as RefineTopics
+  return Object.fromEntries(
+    Object.keys(REFINE_TOPICS).map((role) => [role, `${run}.${role}`]),
+  ) as unknown as RefineTopics
 }
 
 async function partitionsOf(admin: Admin, topic: string): Promise<number> {
-  if (!(await admin.listTopics()).includes(topic)) throw new PlumblineError('NO_SUCH_TOPIC', `there is no topic ${topic}; \`plumbline topics list\` shows what there is`)
+  if (!(await admin.listTopics()).includes(topic))
+    throw new PlumblineError(
+      'NO_SUCH_TOPIC',
+      `there is no topic ${topic}; \`plumbline topics list\` shows what there is`,
+    )
   return admin.partitionCount(topic)
 }
 
 /** The same settings as the pipeline's own topics have. */
 async function createTopics(admin: Admin, topics: RefineTopics, partitions: number, withRaw: boolean): Promise<void> {
   const roles = (Object.keys(topics) as (keyof RefineTopics)[]).filter((role) => withRaw || role !== 'raw')
-  await admin.ensureTopics(roles.map((role) => ({ name: topics[role], partitions, configs: topicSpec(REFINE_TOPICS[role]).configs })))
+  await admin.ensureTopics(
+    roles.map((role) => ({ name: topics[role], partitions, configs: topicSpec(REFINE_TOPICS[role]).configs })),
+  )
 }
 
-async function fill({ kafka, readingSchemaId, progress }: BenchEnvironment, topic: string, partitions: number, options: RefineBenchOptions): Promise<void> {
+async function fill(
+  { kafka, readingSchemaId, progress }: BenchEnvironment,
+  topic: string,
+  partitions: number,
+  options: RefineBenchOptions,
+): Promise<void> {
   const producer = await kafka.producer()
   const startTs = Date.now() - 86_400_000
   let sent = 0
   let shown = performance.now()
   for (const builders of rounds({ ...options, partitions, schemaId: readingSchemaId }, startTs)) {
-    const batches = builders.flatMap((records, partition) => (records.count === 0 ? [] : [{ topic, partition, records }]))
+    const batches = builders.flatMap((records, partition) =>
+      records.count === 0 ? [] : [{ topic, partition, records }],
+    )
     await producer.send(batches)
     for (const { records } of batches) sent += records.count
     if (performance.now() - shown > 1_000) {

@@ -22,7 +22,12 @@ import type { BenchEnvironment } from './refine.ts'
  * Runs a benchmark on a stack.
  * @param existing use the configured brokers and registry instead of starting some
  */
-export async function withBenchStack<T>(config: Config, existing: boolean, progress: (text: string) => void, bench: (environment: BenchEnvironment) => Promise<T>): Promise<T> {
+export async function withBenchStack<T>(
+  config: Config,
+  existing: boolean,
+  progress: (text: string) => void,
+  bench: (environment: BenchEnvironment) => Promise<T>,
+): Promise<T> {
   if (existing) return bench(await environmentOf(config, progress))
   await ensureTools(['java', 'maven'], progress)
   progress('starting a broker and a registry for this run')
@@ -32,7 +37,12 @@ export async function withBenchStack<T>(config: Config, existing: boolean, progr
   try {
     const own = loadConfig({ KAFKA_BROKERS: broker.brokers })
     const schemas = await SchemaLog.open(connectKafka(own, log), log)
-    const app = createRegistryApp(new Registry(schemas), { health: new Health(), metrics: createMetrics('registry'), log, token: undefined })
+    const app = createRegistryApp(new Registry(schemas), {
+      health: new Health(),
+      metrics: createMetrics('registry'),
+      log,
+      token: undefined,
+    })
     const server = await listen(app, '127.0.0.1', 0, log)
     try {
       return await bench(await environmentOf({ ...own, REGISTRY_URL: `http://127.0.0.1:${server.port}` }, progress))

@@ -28,7 +28,11 @@ export interface StageCost {
 export interface StagesReport {
   readonly stages: readonly StageCost[]
   /** Core's cost per record by number of sensors. */
-  readonly by_sensors: readonly { readonly sensors: number; readonly core_cpu_us: number; readonly snapshot_bytes: number }[]
+  readonly by_sensors: readonly {
+    readonly sensors: number
+    readonly core_cpu_us: number
+    readonly snapshot_bytes: number
+  }[]
 }
 
 /** @param records per stage */
@@ -61,7 +65,8 @@ export async function benchStages(records: number, progress: (text: string) => v
   const plan = planScan(loadSchema('reading'))
   stage('scan a reading', 'record', count, () => {
     for (const view of views) {
-      for (let i = 0; i < view.count; i += 1) scanner.scan(plan, view.bytes, view.valueAt(i) + FRAME_BYTES, view.valueAt(i) + view.valueLength(i))
+      for (let i = 0; i < view.count; i += 1)
+        scanner.scan(plan, view.bytes, view.valueAt(i) + FRAME_BYTES, view.valueAt(i) + view.valueLength(i))
     }
   })
   let core = newCore()
@@ -78,23 +83,39 @@ export async function benchStages(records: number, progress: (text: string) => v
   progress('measuring: store')
   const store = await benchStore({ rows: Math.min(records, 300_000), sensors: 1_000, batchRows: 10_000, late: 0.02 })
   stages.push({ stage: 'write into SQLite', unit: 'row', cpu_us: store.cpu_us_per_row, per_s: store.rows_per_s })
-  return { stages, by_sensors: [100, 1_000, 10_000, 100_000].map((sensors) => coreCost(sensors, Math.max(records, sensors * 5), progress)) }
+  return {
+    stages,
+    by_sensors: [100, 1_000, 10_000, 100_000].map((sensors) =>
+      coreCost(sensors, Math.max(records, sensors * 5), progress),
+    ),
+  }
 }
 
-function coreCost(sensors: number, records: number, progress: (text: string) => void): StagesReport['by_sensors'][number] {
+function coreCost(
+  sensors: number,
+  records: number,
+  progress: (text: string) => void,
+): StagesReport['by_sensors'][number] {
   progress(`measuring: the core with ${sensors.toLocaleString('en')} sensors`)
   const views = makeBatches(records, sensors).map((bytes) => new RecordBatchView(bytes))
   const count = views.reduce((sum, view) => sum + view.count, 0)
   const core = newCore()
   const { cpu_us } = costOnce(count, () => runCore(core, views))
-  const bytes = takeSnapshot(core.refine, 'bench', 0).reduce((sum, chunk) => sum + snapshotType.toBuffer(chunk).length, 0)
+  const bytes = takeSnapshot(core.refine, 'bench', 0).reduce(
+    (sum, chunk) => sum + snapshotType.toBuffer(chunk).length,
+    0,
+  )
   return { sensors, core_cpu_us: cpu_us, snapshot_bytes: bytes }
 }
 
 function makeBatches(records: number, sensors: number): Buffer[] {
   const batches: Buffer[] = []
-  for (const builders of rounds({ records, sensors, partitions: 1, seed: 1, outOfOrder: 0.02, duplicates: 0.007, schemaId: SCHEMA_ID }, START_TS)) {
-    for (const builder of builders) if (builder.count > 0) batches.push(Buffer.from(builder.finish(START_TS + 86_400_000, -1n, 0, -1, false)))
+  for (const builders of rounds(
+    { records, sensors, partitions: 1, seed: 1, outOfOrder: 0.02, duplicates: 0.007, schemaId: SCHEMA_ID },
+    START_TS,
+  )) {
+    for (const builder of builders)
+      if (builder.count > 0) batches.push(Buffer.from(builder.finish(START_TS + 86_400_000, -1n, 0, -1, false)))
   }
   return batches
 }
@@ -102,11 +123,23 @@ function makeBatches(records: number, sensors: number): Buffer[] {
 function newCore(): { refine: Refine; outputs: BatchOutputs } {
   const plan = planScan(loadSchema('reading'))
   const outputs = new BatchOutputs(REFINE_TOPICS, 0, SCHEMA_ID, () => readingType)
-  const settings = { gapTimeoutMs: 2_000, gapBuffer: 64, holdBackMs: 2_000, holdBackBuffer: 256, futureMs: 300_000, window: 300, minSamples: 30, z: 3 }
+  const settings = {
+    gapTimeoutMs: 2_000,
+    gapBuffer: 64,
+    holdBackMs: 2_000,
+    holdBackBuffer: 256,
+    futureMs: 300_000,
+    window: 300,
+    minSamples: 30,
+    z: 3,
+  }
   return { refine: new Refine(settings, () => plan, fingerprint, outputs), outputs }
 }
 
-function runCore({ refine, outputs }: { refine: Refine; outputs: BatchOutputs }, views: readonly RecordBatchView[]): void {
+function runCore(
+  { refine, outputs }: { refine: Refine; outputs: BatchOutputs },
+  views: readonly RecordBatchView[],
+): void {
   for (const view of views) {
     refine.run(view, 0, view.count)
     outputs.clear()
@@ -124,5 +157,8 @@ function costOnce(units: number, work: () => void): { cpu_us: number; per_s: num
   const cpu = process.cpuUsage()
   work()
   const { user, system } = process.cpuUsage(cpu)
-  return { cpu_us: Number(((user + system) / units).toFixed(3)), per_s: Math.round(units / ((performance.now() - started) / 1_000)) }
+  return {
+    cpu_us: Number(((user + system) / units).toFixed(3)),
+    per_s: Math.round(units / ((performance.now() - started) / 1_000)),
+  }
 }

@@ -31,7 +31,10 @@ export function benchCommand(): Command {
     .option('--duplicates <share>', 'share of readings that come twice', share, 0.007)
     .option('--input-topic <topic>', 'an existing topic of readings on KAFKA_BROKERS, with its schemas in REGISTRY_URL')
     .option('--json', 'print the report as JSON')
-    .addHelpText('after', '\nWithout KAFKA_BROKERS in the environment a broker and a registry are started for the run and removed afterwards.')
+    .addHelpText(
+      'after',
+      '\nWithout KAFKA_BROKERS in the environment a broker and a registry are started for the run and removed afterwards.',
+    )
     .action(runRefineBench)
   bench
     .command('stages')
@@ -41,7 +44,9 @@ export function benchCommand(): Command {
     .action(runStagesBench)
   bench
     .command('pipeline')
-    .description('the whole pipeline under a steady load: is it sustained, how old is a stored reading, where does the CPU go')
+    .description(
+      'the whole pipeline under a steady load: is it sustained, how old is a stored reading, where does the CPU go',
+    )
     .option('--rate <n>', 'readings per second', whole(10, 1e6), 40_000)
     .option('--seconds <n>', 'length of the measurement, after 20 s of warming up', whole(5, 3_600), 60)
     .option('--json', 'print the report as JSON')
@@ -54,19 +59,35 @@ const progress = (text: string): void => void process.stderr.write(`${text}\n`)
 async function runRefineBench(flags: RefineFlags): Promise<void> {
   const config = loadConfig(process.env)
   const existing = process.env.KAFKA_BROKERS !== undefined || flags.inputTopic !== undefined
-  const report = await withBenchStack(config, existing, progress, (environment) => benchRefine(environment, { ...flags, inputTopic: flags.inputTopic }))
+  const report = await withBenchStack(config, existing, progress, (environment) =>
+    benchRefine(environment, { ...flags, inputTopic: flags.inputTopic }),
+  )
   process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : describe(report))
 }
 
 function describe(report: RefineReport): string {
-  const { records, seconds, records_per_s, cpu_s_per_million, cpu_s_per_million_warm, peak_rss_mb, records_per_transaction, outcomes } = report
+  const {
+    records,
+    seconds,
+    records_per_s,
+    cpu_s_per_million,
+    cpu_s_per_million_warm,
+    peak_rss_mb,
+    records_per_transaction,
+    outcomes,
+  } = report
   const rows: [string, string][] = [
     ['records', `${records.toLocaleString('en')} in ${seconds} s`],
     ['records/s', records_per_s.toLocaleString('en')],
     ['CPU s per million', `${cpu_s_per_million} (${cpu_s_per_million_warm} without the start of the process)`],
     ['peak memory', `${peak_rss_mb} MB`],
     ['records/transaction', records_per_transaction.toLocaleString('en')],
-    ['outcomes', Object.entries(outcomes).map(([name, count]) => `${name} ${count.toLocaleString('en')}`).join(', ')],
+    [
+      'outcomes',
+      Object.entries(outcomes)
+        .map(([name, count]) => `${name} ${count.toLocaleString('en')}`)
+        .join(', '),
+    ],
   ]
   return `${rows.map(([name, value]) => `${name.padEnd(20)} ${value}`).join('\n')}\n`
 }
@@ -77,9 +98,13 @@ async function runStagesBench(flags: { records: number; json?: true }): Promise<
 }
 
 function describeStages({ stages, by_sensors }: StagesReport): string {
-  const costs = stages.map(({ stage, unit, cpu_us, per_s }) => `${stage.padEnd(44)} ${cpu_us.toFixed(3).padStart(9)} µs per ${unit.padEnd(7)} ${per_s.toLocaleString('en').padStart(12)}/s`)
+  const costs = stages.map(
+    ({ stage, unit, cpu_us, per_s }) =>
+      `${stage.padEnd(44)} ${cpu_us.toFixed(3).padStart(9)} µs per ${unit.padEnd(7)} ${per_s.toLocaleString('en').padStart(12)}/s`,
+  )
   const growth = by_sensors.map(
-    ({ sensors, core_cpu_us, snapshot_bytes }) => `${`core with ${sensors.toLocaleString('en')} sensors`.padEnd(44)} ${core_cpu_us.toFixed(3).padStart(9)} µs per record; a snapshot is ${(snapshot_bytes / 1_048_576).toFixed(1)} MB`,
+    ({ sensors, core_cpu_us, snapshot_bytes }) =>
+      `${`core with ${sensors.toLocaleString('en')} sensors`.padEnd(44)} ${core_cpu_us.toFixed(3).padStart(9)} µs per record; a snapshot is ${(snapshot_bytes / 1_048_576).toFixed(1)} MB`,
   )
   return `${[...costs, ...growth].join('\n')}\n`
 }
@@ -90,11 +115,20 @@ async function runPipelineBench(flags: { rate: number; seconds: number; json?: t
 }
 
 function describePipeline(report: PipelineReport): string {
-  const parts = (values: Readonly<Record<string, number>>): string => Object.entries(values).map(([name, value]) => `${name} ${value}`).join(', ')
+  const parts = (values: Readonly<Record<string, number>>): string =>
+    Object.entries(values)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(', ')
   const rows: [string, string][] = [
     ['offered', `${report.offered_per_s.toLocaleString('en')} readings/s`],
-    ['accepted, stored', `${report.accepted_per_s.toLocaleString('en')}/s, ${report.stored_per_s.toLocaleString('en')}/s`],
-    ['sustained', `${report.sustained ? 'yes' : 'no'}: ${report.waiting_first.toLocaleString('en')} records waited at first, ${report.waiting_last.toLocaleString('en')} at last`],
+    [
+      'accepted, stored',
+      `${report.accepted_per_s.toLocaleString('en')}/s, ${report.stored_per_s.toLocaleString('en')}/s`,
+    ],
+    [
+      'sustained',
+      `${report.sustained ? 'yes' : 'no'}: ${report.waiting_first.toLocaleString('en')} records waited at first, ${report.waiting_last.toLocaleString('en')} at last`,
+    ],
     ['sample to store', `p50 ${report.latency_p50_ms} ms, p99 ${report.latency_p99_ms} ms`],
     ['CPU µs per reading', parts(report.cpu_us)],
     ['cores used', String(report.cores_used)],
@@ -103,11 +137,14 @@ function describePipeline(report: PipelineReport): string {
   return `${rows.map(([name, value]) => `${name.padEnd(20)} ${value}`).join('\n')}\n`
 }
 
-const whole = (min: number, max: number) => (text: string): number => {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < min || value > max) throw new InvalidArgumentError(`it must be a whole number from ${min} to ${max}`)
-  return value
-}
+const whole =
+  (min: number, max: number) =>
+  (text: string): number => {
+    const value = Number(text)
+    if (!Number.isInteger(value) || value < min || value > max)
+      throw new InvalidArgumentError(`it must be a whole number from ${min} to ${max}`)
+    return value
+  }
 
 function share(text: string): number {
   const value = Number(text)

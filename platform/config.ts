@@ -34,11 +34,17 @@ export const SETTINGS = {
   KAFKA_TLS_CA_FILE: optional(file, 'PEM file of the authority that signed the brokers’ certificates; turns TLS on.'),
   KAFKA_TLS_CERT_FILE: optional(file, 'PEM file of the client certificate.'),
   KAFKA_TLS_KEY_FILE: optional(file, 'PEM file of the client certificate’s key.'),
-  KAFKA_SASL_MECHANISM: optional(z.enum(['plain', 'scram-sha-256', 'scram-sha-512']), 'SASL mechanism; none if not set.'),
+  KAFKA_SASL_MECHANISM: optional(
+    z.enum(['plain', 'scram-sha-256', 'scram-sha-512']),
+    'SASL mechanism; none if not set.',
+  ),
   KAFKA_SASL_USERNAME: optional(text.min(1), 'SASL user.'),
   KAFKA_SASL_PASSWORD: secret('SASL password.'),
   REGISTRY_URL: setting(url(/^https?$/), 'http://127.0.0.1:8081', 'Schema registry, Confluent’s REST API.'),
-  REDIS_URL: optional(url(/^rediss?$/), 'Redis for the query API’s cache; without it the in-process cache serves alone.'),
+  REDIS_URL: optional(
+    url(/^rediss?$/),
+    'Redis for the query API’s cache; without it the in-process cache serves alone.',
+  ),
   STORE: setting(z.enum(['sqlite']), 'sqlite', 'Which store the sink writes and the query API reads.'),
   SQLITE_FILE: setting(file, '.plumbline/store.sqlite', 'File of the embedded store.'),
   DATA_DIR: setting(file, '.plumbline', 'Folder of write-ahead logs and other local state.'),
@@ -65,33 +71,77 @@ export const SETTINGS = {
   FLEET_BURST_EVERY_MS: setting(int(1, 86_400_000), '60000', 'Time between the beginnings of bursts, ms.'),
   FLEET_ANOMALIES: setting(num(0, 0.1), '0.0005', 'Share of readings into which an outlier is put.'),
   WAL_SEGMENT_BYTES: setting(int(4_096, 2 ** 30), '8388608', 'Size at which a WAL segment is closed, bytes.'),
-  WAL_MAX_BYTES: setting(int(65_536, 2 ** 40), '1073741824', 'Bound of one WAL on disk, bytes; at it new readings are refused.'),
-  WAL_FSYNC_MS: setting(int(0, 60_000), '100', 'How often the WAL is forced to disk, ms; 0: before every acknowledgement.'),
-  RING_CAPACITY: setting(int(16, 10_000_000), '20000', 'Readings that a node keeps in memory until they are acknowledged.'),
+  WAL_MAX_BYTES: setting(
+    int(65_536, 2 ** 40),
+    '1073741824',
+    'Bound of one WAL on disk, bytes; at it new readings are refused.',
+  ),
+  WAL_FSYNC_MS: setting(
+    int(0, 60_000),
+    '100',
+    'How often the WAL is forced to disk, ms; 0: before every acknowledgement.',
+  ),
+  RING_CAPACITY: setting(
+    int(16, 10_000_000),
+    '20000',
+    'Readings that a node keeps in memory until they are acknowledged.',
+  ),
   FAULT_DROP_PROBABILITY: setting(num(0, 1), '0', 'Probability that a send is dropped (fault injection).'),
   FAULT_ACK_DELAY_MS: setting(int(0, 60_000), '0', 'Delay added to every acknowledgement, ms (fault injection).'),
-  FAULT_OUTAGE_AT_MS: setting(int(0, 86_400_000), '10000', 'When the injected broker outage begins, ms after the start (fault injection).'),
-  FAULT_OUTAGE_MS: setting(int(0, 86_400_000), '0', 'Length of the injected broker outage, ms; 0: none (fault injection).'),
-  FAULT_CLOCK_STEP_MS: setting(int(-3_600_000, 3_600_000), '0', 'Step put into the wall clock of every node after 10 s, ms (fault injection).'),
+  FAULT_OUTAGE_AT_MS: setting(
+    int(0, 86_400_000),
+    '10000',
+    'When the injected broker outage begins, ms after the start (fault injection).',
+  ),
+  FAULT_OUTAGE_MS: setting(
+    int(0, 86_400_000),
+    '0',
+    'Length of the injected broker outage, ms; 0: none (fault injection).',
+  ),
+  FAULT_CLOCK_STEP_MS: setting(
+    int(-3_600_000, 3_600_000),
+    '0',
+    'Step put into the wall clock of every node after 10 s, ms (fault injection).',
+  ),
   HTTP_BODY_BYTES: setting(int(1_024, 2 ** 28), '8388608', 'Largest body of POST /readings, bytes.'),
   // Refine
   REFINE_GROUP: setting(text.regex(/^[\w.-]{1,100}$/), 'refine', 'Consumer group of refine.'),
   REFINE_COMMIT_MS: setting(int(1, 10_000), '100', 'Longest time that readings wait for their transaction, ms.'),
-  REFINE_GAP_TIMEOUT_MS: setting(int(1, 3_600_000), '2000', 'How long an early reading waits for the missing ones, ms of arrival time.'),
+  REFINE_GAP_TIMEOUT_MS: setting(
+    int(1, 3_600_000),
+    '2000',
+    'How long an early reading waits for the missing ones, ms of arrival time.',
+  ),
   REFINE_GAP_BUFFER: setting(int(1, 65_536), '64', 'Early readings kept per sensor.'),
-  REFINE_HOLD_BACK_MS: setting(int(1, 3_600_000), '2000', 'How long a reading without seq is held back to be put in order, ms of arrival time.'),
+  REFINE_HOLD_BACK_MS: setting(
+    int(1, 3_600_000),
+    '2000',
+    'How long a reading without seq is held back to be put in order, ms of arrival time.',
+  ),
   REFINE_HOLD_BACK_BUFFER: setting(int(1, 65_536), '256', 'Readings without seq held back per sensor.'),
-  REFINE_FUTURE_MS: setting(int(0, 86_400_000), '300000', 'How far event time may be ahead of arrival time, ms; beyond it a reading is dead-lettered.'),
+  REFINE_FUTURE_MS: setting(
+    int(0, 86_400_000),
+    '300000',
+    'How far event time may be ahead of arrival time, ms; beyond it a reading is dead-lettered.',
+  ),
   REFINE_SNAPSHOT_MS: setting(int(100, 3_600_000), '10000', 'Longest time between snapshots, ms.'),
   REFINE_SNAPSHOT_RECORDS: setting(int(100, 100_000_000), '100000', 'Records after which a snapshot is due.'),
-  REFINE_SESSION_MS: setting(int(1_000, 300_000), '10000', 'Time after which a silent member loses its partitions, ms.'),
+  REFINE_SESSION_MS: setting(
+    int(1_000, 300_000),
+    '10000',
+    'Time after which a silent member loses its partitions, ms.',
+  ),
   DETECTOR_Z: setting(num(0.1, 1_000), '3', 'Absolute z-score that makes an anomaly.'),
   DETECTOR_WINDOW: setting(int(2, 100_000), '300', 'Samples per metric that the z-score looks back on.'),
   DETECTOR_MIN_SAMPLES: setting(int(2, 100_000), '30', 'Samples before the first z-score.'),
   // Sinks and query
   SINK_GROUP: setting(text.regex(/^[\w.-]{1,100}$/), 'sink', 'Consumer group of the sink.'),
   SINK_LINGER_MS: setting(int(1, 10_000), '100', 'Longest time that rows wait for their batch, ms.'),
-  QUERY_STALENESS_MS: setting(int(100, 3_600_000), '5000', 'Staleness bound of every answer, ms, unless the client asks for another.'),
+  QUERY_STALENESS_MS: setting(
+    int(100, 3_600_000),
+    '5000',
+    'Staleness bound of every answer, ms, unless the client asks for another.',
+  ),
 } satisfies Record<string, Setting>
 
 type Settings = typeof SETTINGS
@@ -99,7 +149,15 @@ export type SettingName = keyof Settings
 export type Config = { readonly [K in SettingName]: z.output<Settings[K]['check']> }
 
 /** Names that begin like ours but belong to Kafka's own scripts. */
-const FOREIGN = new Set(['KAFKA_HOME', 'KAFKA_OPTS', 'KAFKA_HEAP_OPTS', 'KAFKA_LOG4J_OPTS', 'KAFKA_JMX_OPTS', 'KAFKA_JVM_PERFORMANCE_OPTS', 'KAFKA_GC_LOG_OPTS'])
+const FOREIGN = new Set([
+  'KAFKA_HOME',
+  'KAFKA_OPTS',
+  'KAFKA_HEAP_OPTS',
+  'KAFKA_LOG4J_OPTS',
+  'KAFKA_JMX_OPTS',
+  'KAFKA_JVM_PERFORMANCE_OPTS',
+  'KAFKA_GC_LOG_OPTS',
+])
 const FAMILIES = [...new Set(Object.keys(SETTINGS).map((name) => name.slice(0, name.indexOf('_') + 1)))].filter(
   (family) => !['', 'LOG_', 'API_', 'DATA_', 'LISTEN_', 'HTTP_', 'TOPIC_'].includes(family),
 )
@@ -128,7 +186,12 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   return config
 }
 
-function valueOf(name: string, declared: Setting, env: Readonly<Record<string, string | undefined>>, problems: string[]): string | undefined {
+function valueOf(
+  name: string,
+  declared: Setting,
+  env: Readonly<Record<string, string | undefined>>,
+  problems: string[],
+): string | undefined {
   const path = declared.secret ? env[`${name}_FILE`] : undefined
   if (path === undefined) return env[name]
   try {
@@ -147,7 +210,9 @@ const withoutUser = (given: string | undefined): string | undefined => given?.re
 
 function unknownNames(env: Readonly<Record<string, string | undefined>>): string[] {
   const known = new Set<string>(Object.keys(SETTINGS))
-  const secretFiles = new Set(Object.entries(SETTINGS).flatMap(([name, declared]) => ('secret' in declared ? [`${name}_FILE`] : [])))
+  const secretFiles = new Set(
+    Object.entries(SETTINGS).flatMap(([name, declared]) => ('secret' in declared ? [`${name}_FILE`] : [])),
+  )
   return Object.keys(env)
     .filter((name) => FAMILIES.some((family) => name.startsWith(family)))
     .filter((name) => !known.has(name) && !secretFiles.has(name) && !FOREIGN.has(name))
@@ -158,9 +223,16 @@ const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
 
 function checkTogether(config: Config): void {
   if (!LOOPBACK.has(config.LISTEN_HOST) && config.API_TOKEN === undefined)
-    throw new ConfigError(`LISTEN_HOST is ${config.LISTEN_HOST}, which is not loopback: set API_TOKEN or API_TOKEN_FILE`)
-  if (config.KAFKA_SASL_MECHANISM !== undefined && (config.KAFKA_SASL_USERNAME === undefined || config.KAFKA_SASL_PASSWORD === undefined))
-    throw new ConfigError('KAFKA_SASL_MECHANISM needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE)')
+    throw new ConfigError(
+      `LISTEN_HOST is ${config.LISTEN_HOST}, which is not loopback: set API_TOKEN or API_TOKEN_FILE`,
+    )
+  if (
+    config.KAFKA_SASL_MECHANISM !== undefined &&
+    (config.KAFKA_SASL_USERNAME === undefined || config.KAFKA_SASL_PASSWORD === undefined)
+  )
+    throw new ConfigError(
+      'KAFKA_SASL_MECHANISM needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE)',
+    )
   if ((config.KAFKA_TLS_CERT_FILE === undefined) !== (config.KAFKA_TLS_KEY_FILE === undefined))
     throw new ConfigError('KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE belong together')
   if (config.DETECTOR_MIN_SAMPLES > config.DETECTOR_WINDOW)
@@ -169,9 +241,11 @@ function checkTogether(config: Config): void {
 
 /** The README's table, in Markdown. */
 export function settingsTable(): string {
-  const rows = (Object.entries(SETTINGS) as [string, Setting][]).map(([name, { default: value, doc, secret: hidden }]) => {
-    const shown = hidden ? `none; or \`${name}_FILE\`` : value === undefined ? 'none' : `\`${value}\``
-    return `| \`${name}\` | ${shown} | ${doc} |`
-  })
+  const rows = (Object.entries(SETTINGS) as [string, Setting][]).map(
+    ([name, { default: value, doc, secret: hidden }]) => {
+      const shown = hidden ? `none; or \`${name}_FILE\`` : value === undefined ? 'none' : `\`${value}\``
+      return `| \`${name}\` | ${shown} | ${doc} |`
+    },
+  )
   return ['| variable | default | meaning |', '|---|---|---|', ...rows].join('\n')
 }

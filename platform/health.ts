@@ -71,9 +71,14 @@ export class ProgressWatch {
   }
 
   check(nowMs: number): CheckResult {
-    const stuck = [...this.#partitions].filter(([, { position, end, movedAt }]) => position < end && nowMs - movedAt >= STUCK_AFTER_MS)
+    const stuck = [...this.#partitions].filter(
+      ([, { position, end, movedAt }]) => position < end && nowMs - movedAt >= STUCK_AFTER_MS,
+    )
     if (stuck.length === 0) return { ready: true, detail: `${this.#partitions.size} partitions move` }
-    const names = stuck.map(([name, { position, end, movedAt }]) => `${name} stands at ${position} of ${end} for ${Math.round((nowMs - movedAt) / 1000)} s`)
+    const names = stuck.map(
+      ([name, { position, end, movedAt }]) =>
+        `${name} stands at ${position} of ${end} for ${Math.round((nowMs - movedAt) / 1000)} s`,
+    )
     return { ready: false, detail: names.join('; ') }
   }
 }

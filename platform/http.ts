@@ -26,7 +26,10 @@ export interface Problem {
 
 /** Sends an error as application/problem+json. */
 export function sendProblem(response: Response, problem: Problem): void {
-  response.status(problem.status).type('application/problem+json').send(JSON.stringify({ type: 'about:blank', ...problem }))
+  response
+    .status(problem.status)
+    .type('application/problem+json')
+    .send(JSON.stringify({ type: 'about:blank', ...problem }))
 }
 
 export function createApp({ health, metrics, token }: AppOptions): Express {
@@ -51,7 +54,11 @@ function requireToken(token: string): RequestHandler {
     if (given.length === expected.length && timingSafeEqual(given, expected)) next()
     else {
       response.set('WWW-Authenticate', 'Bearer')
-      sendProblem(response, { status: 401, title: 'Unauthorized', detail: 'send the header "Authorization: Bearer <API_TOKEN>"' })
+      sendProblem(response, {
+        status: 401,
+        title: 'Unauthorized',
+        detail: 'send the header "Authorization: Bearer <API_TOKEN>"',
+      })
     }
   }
 }
@@ -60,7 +67,12 @@ function requireToken(token: string): RequestHandler {
 const CLOSE_GRACE_MS = 2_000
 
 /** Adds the last handlers (unknown path, errors) and listens. Port 0 takes a free one. */
-export async function listen(app: Express, host: string, port: number, log: Logger): Promise<{ server: Server; port: number; close(): Promise<void> }> {
+export async function listen(
+  app: Express,
+  host: string,
+  port: number,
+  log: Logger,
+): Promise<{ server: Server; port: number; close(): Promise<void> }> {
   app.use((request, response) => {
     sendProblem(response, { status: 404, title: 'Not Found', detail: `there is no ${request.method} ${request.path}` })
   })
@@ -69,7 +81,15 @@ export async function listen(app: Express, host: string, port: number, log: Logg
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const inUse = error.code === 'EADDRINUSE'
-      reject(inUse ? new PlumblineError('PORT_IN_USE', `port ${port} on ${host} is in use: stop what listens there or choose another port`, { cause: error }) : error)
+      reject(
+        inUse
+          ? new PlumblineError(
+              'PORT_IN_USE',
+              `port ${port} on ${host} is in use: stop what listens there or choose another port`,
+              { cause: error },
+            )
+          : error,
+      )
     })
     server.listen(port, host, resolve)
   })
@@ -88,11 +108,21 @@ const errorHandler =
   (error: unknown, _request, response, next) => {
     if (response.headersSent) return next(error)
     if (error instanceof InputError) {
-      return sendProblem(response, { status: 400, title: 'Bad Request', detail: error.message, code: error.code, field: error.field })
+      return sendProblem(response, {
+        status: 400,
+        title: 'Bad Request',
+        detail: error.message,
+        code: error.code,
+        field: error.field,
+      })
     }
     const status = statusOf(error)
     if (status >= 500) log.error({ err: error }, 'request failed')
-    sendProblem(response, { status, title: STATUS_CODES[status] ?? 'Error', detail: status < 500 ? messageOf(error) : 'the request failed; the log says why' })
+    sendProblem(response, {
+      status,
+      title: STATUS_CODES[status] ?? 'Error',
+      detail: status < 500 ? messageOf(error) : 'the request failed; the log says why',
+    })
   }
 
 /** Body parsers and the router mark the client's mistakes with a 4xx status. */

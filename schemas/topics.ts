@@ -53,13 +53,43 @@ export const REFINE_TOPICS: RefineTopics = {
 }
 
 export const TOPICS: readonly TopicSpec[] = [
-  { name: RAW, partitioning: 'data', schema: 'reading', configs: { ...logged(7), 'max.message.bytes': String(MAX_RECORD_BYTES) } },
-  { name: CLEAN, partitioning: 'data', schema: 'reading', configs: { ...logged(7), 'max.message.bytes': OUTPUT_BATCH_BYTES } },
-  { name: LATE, partitioning: 'data', schema: 'reading', configs: { ...logged(7), 'max.message.bytes': OUTPUT_BATCH_BYTES } },
-  { name: ANOMALIES, partitioning: 'data', schema: 'anomaly', configs: { ...logged(30), 'max.message.bytes': OUTPUT_BATCH_BYTES } },
+  {
+    name: RAW,
+    partitioning: 'data',
+    schema: 'reading',
+    configs: { ...logged(7), 'max.message.bytes': String(MAX_RECORD_BYTES) },
+  },
+  {
+    name: CLEAN,
+    partitioning: 'data',
+    schema: 'reading',
+    configs: { ...logged(7), 'max.message.bytes': OUTPUT_BATCH_BYTES },
+  },
+  {
+    name: LATE,
+    partitioning: 'data',
+    schema: 'reading',
+    configs: { ...logged(7), 'max.message.bytes': OUTPUT_BATCH_BYTES },
+  },
+  {
+    name: ANOMALIES,
+    partitioning: 'data',
+    schema: 'anomaly',
+    configs: { ...logged(30), 'max.message.bytes': OUTPUT_BATCH_BYTES },
+  },
   { name: EXTENTS, partitioning: 'data', schema: 'extent', configs: logged(7) },
-  { name: DLQ, partitioning: 'data', schema: null, configs: { ...logged(30), 'max.message.bytes': OUTPUT_BATCH_BYTES } },
-  { name: SNAPSHOTS, partitioning: 'data', schema: 'snapshot', configs: { 'cleanup.policy': 'compact', 'max.message.bytes': OUTPUT_BATCH_BYTES, 'segment.bytes': '67108864' } },
+  {
+    name: DLQ,
+    partitioning: 'data',
+    schema: null,
+    configs: { ...logged(30), 'max.message.bytes': OUTPUT_BATCH_BYTES },
+  },
+  {
+    name: SNAPSHOTS,
+    partitioning: 'data',
+    schema: 'snapshot',
+    configs: { 'cleanup.policy': 'compact', 'max.message.bytes': OUTPUT_BATCH_BYTES, 'segment.bytes': '67108864' },
+  },
   { name: NODES, partitioning: 'one', schema: 'heartbeat', configs: { 'cleanup.policy': 'compact' } },
 ]
 

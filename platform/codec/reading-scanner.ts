@@ -201,7 +201,8 @@ export interface ScanPlan {
 export function planScan(schema: WriterSchema): ScanPlan {
   const names = new Set(schema.fields.map((field) => field.name))
   for (const required of ['tenant_id', 'sensor_id', 'ts']) {
-    if (schema.type !== 'record' || !names.has(required)) throw new UnsupportedSchema(`${schema.name} is not a Reading: it has no ${required}`)
+    if (schema.type !== 'record' || !names.has(required))
+      throw new UnsupportedSchema(`${schema.name} is not a Reading: it has no ${required}`)
   }
   const fields = schema.fields.map(({ name, type }) => ({ name, type: type as AvroType }))
   return {
@@ -228,7 +229,8 @@ function operationOf(name: string, type: AvroType): number {
       expectType(name, type, ['long'])
       return TS
     default:
-      if (METRIC_INDEX.has(name)) return Array.isArray(type) && type.length === 2 && type[0] === 'null' ? NULLABLE : STEP
+      if (METRIC_INDEX.has(name))
+        return Array.isArray(type) && type.length === 2 && type[0] === 'null' ? NULLABLE : STEP
       return nameOf(type) === 'string' ? SKIP_STRING : STEP
   }
 }
@@ -323,7 +325,8 @@ function hasRoom(s: ReadingScanner, count: number): boolean {
   return false
 }
 
-const nameOf = (type: AvroType): string => (typeof type === 'string' ? type : ((type as { type: string }).type ?? 'union'))
+const nameOf = (type: AvroType): string =>
+  typeof type === 'string' ? type : ((type as { type: string }).type ?? 'union')
 
 function expectType(field: string, type: AvroType, allowed: readonly string[]): void {
   if (!allowed.includes(nameOf(type))) throw new UnsupportedSchema(`${field} has type ${JSON.stringify(type)}`)

@@ -91,7 +91,9 @@ export class KafkaJsAdmin implements Admin {
       const current = resources.find(({ resourceName }) => resourceName === name)?.configEntries ?? []
       const values = new Map(current.map(({ configName, configValue }) => [configName, configValue]))
       if (Object.entries(configs).every(([key, value]) => values.get(key) === value)) return []
-      const own = current.filter(({ isDefault }) => !isDefault).map(({ configName, configValue }) => [configName, configValue] as const)
+      const own = current
+        .filter(({ isDefault }) => !isDefault)
+        .map(({ configName, configValue }) => [configName, configValue] as const)
       const entries = Object.entries({ ...Object.fromEntries(own), ...configs })
       return [{ type: TOPIC_RESOURCE, name, configEntries: entries.map(([key, value]) => ({ name: key, value })) }]
     })

@@ -39,7 +39,9 @@ export class KafkaJsGroupConsumer implements GroupConsumer {
     // The listener runs synchronously inside the join, before the next fetch: nothing slips through before the pause.
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       this.#generation += 1
-      const assigned: TopicPartition[] = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) => partitions.map((partition) => ({ topic, partition })))
+      const assigned: TopicPartition[] = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
+        partitions.map((partition) => ({ topic, partition })),
+      )
       for (const at of assigned) this.pause(at)
       handlers.onAssigned(assigned, this.#generation)
     })
@@ -72,7 +74,9 @@ export class KafkaJsGroupConsumer implements GroupConsumer {
   }
 
   async commit({ topic, partition }: TopicPartition, offset: number): Promise<void> {
-    await attempt('committing an offset', () => this.#consumer.commitOffsets([{ topic, partition, offset: String(offset) }]))
+    await attempt('committing an offset', () =>
+      this.#consumer.commitOffsets([{ topic, partition, offset: String(offset) }]),
+    )
   }
 
   async close(): Promise<void> {
@@ -81,13 +85,19 @@ export class KafkaJsGroupConsumer implements GroupConsumer {
   }
 }
 
-async function handle({ batch, resolveOffset, heartbeat, isStale, isRunning }: EachBatchPayload, handlers: ConsumerHandlers): Promise<void> {
+async function handle(
+  { batch, resolveOffset, heartbeat, isStale, isRunning }: EachBatchPayload,
+  handlers: ConsumerHandlers,
+): Promise<void> {
   const context: BatchContext = { isStale: () => isStale() || !isRunning(), heartbeat }
   const { topic, partition } = batch
   const fetchedOffset = Number((batch as unknown as { fetchedOffset: string }).fetchedOffset)
   const views = (batch.messages as unknown as WireBatch[]).map(({ bytes }) => new RecordBatchView(bytes, fetchedOffset))
   const lastOffset = batch.lastOffset()
-  await handlers.onBatch({ topic, partition, views, nextOffset: Number(lastOffset) + 1, endOffset: Number(batch.highWatermark) }, context)
+  await handlers.onBatch(
+    { topic, partition, views, nextOffset: Number(lastOffset) + 1, endOffset: Number(batch.highWatermark) },
+    context,
+  )
   if (context.isStale()) return
   resolveOffset(lastOffset)
   await heartbeat()

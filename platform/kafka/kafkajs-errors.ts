@@ -13,7 +13,8 @@ interface ClientError extends Error {
 /** The innermost error that names what the broker said; kafkajs wraps it in "retries exceeded" and the like. */
 function rootOf(error: ClientError): ClientError {
   let root = error
-  for (let depth = 0; depth < 8 && root.type === undefined && root.cause instanceof Error; depth += 1) root = root.cause as ClientError
+  for (let depth = 0; depth < 8 && root.type === undefined && root.cause instanceof Error; depth += 1)
+    root = root.cause as ClientError
   return root
 }
 
@@ -29,7 +30,12 @@ export function toKafkaError(error: unknown, doing: string): KafkaError {
   if (error instanceof KafkaError) return error
   const cause = error instanceof Error ? (error as ClientError) : new Error(String(error))
   const { topic, partition, retriable } = rootOf(cause)
-  return new KafkaError(codeOf(cause), `${doing}: ${cause.message}`, { cause, retriable: retriable ?? false, topic, partition })
+  return new KafkaError(codeOf(cause), `${doing}: ${cause.message}`, {
+    cause,
+    retriable: retriable ?? false,
+    topic,
+    partition,
+  })
 }
 
 /** Runs a request of the client's and translates what it throws. */
@@ -45,7 +51,12 @@ export async function attempt<T>(doing: string, request: () => Promise<T>): Prom
  * Answers of a coordinator that has written nothing, so that the same request may be repeated. Right behind a commit
  * it may still be writing the markers; after a broker's start its partition may still be loading or just have moved.
  */
-const NOT_YET = new Set(['CONCURRENT_TRANSACTIONS', 'NOT_COORDINATOR_FOR_GROUP', 'GROUP_LOAD_IN_PROGRESS', 'GROUP_COORDINATOR_NOT_AVAILABLE'])
+const NOT_YET = new Set([
+  'CONCURRENT_TRANSACTIONS',
+  'NOT_COORDINATOR_FOR_GROUP',
+  'GROUP_LOAD_IN_PROGRESS',
+  'GROUP_COORDINATOR_NOT_AVAILABLE',
+])
 /** Markers are written within milliseconds; this many tries are about 5 s. kafkajs itself gives up or waits too long. */
 const NOT_YET_TRIES = 500
 const NOT_YET_WAIT_MS = 10

@@ -1,11 +1,25 @@
 // Producers over kafkajs. Batches reach the wire as they were built (see kafkajs-wire.ts). The transactional one
 // fences by an empty transaction, since connecting alone fences nobody, and must be thrown away after any error: a
 // reused producer was seen to commit a delayed old batch in place of a new one, with success reported.
-import type { Kafka as Client, ICustomPartitioner, Producer as ClientProducer, RecordMetadata, TopicMessages as ClientTopicMessages, Transaction as ClientTransaction } from 'kafkajs'
+import type {
+  Kafka as Client,
+  ICustomPartitioner,
+  Producer as ClientProducer,
+  RecordMetadata,
+  TopicMessages as ClientTopicMessages,
+  Transaction as ClientTransaction,
+} from 'kafkajs'
 import { KafkaError } from '../errors.ts'
 import { attempt, untilReady } from './kafkajs-errors.ts'
 import { PartitionMessages, TopicMessages } from './kafkajs-wire.ts'
-import type { OutgoingBatch, Producer, TopicPartition, Transaction, TransactionalProducer, TransactionalProducerOptions } from './port.ts'
+import type {
+  OutgoingBatch,
+  Producer,
+  TopicPartition,
+  Transaction,
+  TransactionalProducer,
+  TransactionalProducerOptions,
+} from './port.ts'
 
 const METADATA_BYTES_MAX = 4_096
 
@@ -28,7 +42,9 @@ export class KafkaJsProducer implements Producer {
   }
 
   async send(batches: readonly OutgoingBatch[]): Promise<number[]> {
-    const answer = await attempt('sending', () => this.#producer.sendBatch({ acks: -1, topicMessages: toTopicMessages(batches) }))
+    const answer = await attempt('sending', () =>
+      this.#producer.sendBatch({ acks: -1, topicMessages: toTopicMessages(batches) }),
+    )
     return baseOffsets(batches, answer)
   }
 
@@ -44,7 +60,10 @@ export class KafkaJsTransactionalProducer implements TransactionalProducer {
     this.#producer = producer
   }
 
-  static async connect(kafka: Client, { transactionalId, transactionTimeoutMs }: TransactionalProducerOptions): Promise<KafkaJsTransactionalProducer> {
+  static async connect(
+    kafka: Client,
+    { transactionalId, transactionTimeoutMs }: TransactionalProducerOptions,
+  ): Promise<KafkaJsTransactionalProducer> {
     const producer = kafka.producer({
       createPartitioner,
       allowAutoTopicCreation: false,
@@ -84,12 +103,20 @@ class KafkaJsTransaction implements Transaction {
 
   async send(batches: readonly OutgoingBatch[]): Promise<number[]> {
     const topicMessages = toTopicMessages(batches)
-    const answer = await attempt('sending in a transaction', () => untilReady(() => this.#transaction.sendBatch({ acks: -1, topicMessages })))
+    const answer = await attempt('sending in a transaction', () =>
+      untilReady(() => this.#transaction.sendBatch({ acks: -1, topicMessages })),
+    )
     return baseOffsets(batches, answer)
   }
 
-  async sendOffset(group: string, { topic, partition }: TopicPartition, offset: number, metadata: string): Promise<void> {
-    if (Buffer.byteLength(metadata) > METADATA_BYTES_MAX) throw new RangeError(`offset metadata is longer than ${METADATA_BYTES_MAX} bytes`)
+  async sendOffset(
+    group: string,
+    { topic, partition }: TopicPartition,
+    offset: number,
+    metadata: string,
+  ): Promise<void> {
+    if (Buffer.byteLength(metadata) > METADATA_BYTES_MAX)
+      throw new RangeError(`offset metadata is longer than ${METADATA_BYTES_MAX} bytes`)
     // The client's types leave out `metadata`; its encoder sends it.
     const partitions = [{ partition, offset: String(offset), metadata }]
     await attempt('committing an offset in a transaction', () =>
@@ -111,18 +138,26 @@ function toTopicMessages(batches: readonly OutgoingBatch[]): ClientTopicMessages
   for (const { topic, partition, records } of batches) {
     if (records.count === 0) throw new RangeError(`an empty batch for ${topic}/${partition}`)
     const partitions = topics.get(topic) ?? {}
-    if (partitions[partition] !== undefined) throw new RangeError(`two batches for ${topic}/${partition} in one request`)
+    if (partitions[partition] !== undefined)
+      throw new RangeError(`two batches for ${topic}/${partition} in one request`)
     partitions[partition] = new PartitionMessages(records)
     topics.set(topic, partitions)
   }
   // kafkajs hands them on without looking inside, so its types do not matter here.
-  return [...topics].map(([topic, partitions]) => ({ topic, messages: new TopicMessages(partitions) })) as unknown as ClientTopicMessages[]
+  return [...topics].map(([topic, partitions]) => ({
+    topic,
+    messages: new TopicMessages(partitions),
+  })) as unknown as ClientTopicMessages[]
 }
 
 function baseOffsets(batches: readonly OutgoingBatch[], answer: readonly RecordMetadata[]): number[] {
   return batches.map(({ topic, partition }) => {
     const found = answer.find((entry) => entry.topicName === topic && entry.partition === partition)
-    if (found?.baseOffset === undefined) throw new KafkaError('NO_BASE_OFFSET', `the broker did not say where it wrote to ${topic}/${partition}`, { topic, partition })
+    if (found?.baseOffset === undefined)
+      throw new KafkaError('NO_BASE_OFFSET', `the broker did not say where it wrote to ${topic}/${partition}`, {
+        topic,
+        partition,
+      })
     return Number(found.baseOffset)
   })
 }

@@ -30,7 +30,9 @@ interface Cluster {
   addTargetTopic(topic: string): Promise<void>
   refreshMetadata(): Promise<void>
   findLeaderForPartitions(topic: string, partitions: number[]): Record<string, number[]>
-  findBroker(at: { nodeId: string }): Promise<{ fetch(request: object): Promise<{ responses: { partitions: FetchedPartition[] }[] }> }>
+  findBroker(at: {
+    nodeId: string
+  }): Promise<{ fetch(request: object): Promise<{ responses: { partitions: FetchedPartition[] }[] }> }>
 }
 
 type CreateCluster = (options: object) => Cluster
@@ -43,14 +45,24 @@ export class KafkaJsRangeReader implements RangeReader {
   }
 
   static async connect(kafka: Client): Promise<KafkaJsRangeReader> {
-    const key = Object.getOwnPropertySymbols(kafka).find((symbol) => symbol.description === 'private:Kafka:createCluster')
+    const key = Object.getOwnPropertySymbols(kafka).find(
+      (symbol) => symbol.description === 'private:Kafka:createCluster',
+    )
     if (key === undefined) throw new Error('kafkajs no longer has private:Kafka:createCluster')
-    const cluster = (kafka as unknown as Record<symbol, CreateCluster>)[key]({ isolationLevel: READ_COMMITTED, allowAutoTopicCreation: false })
+    const cluster = (kafka as unknown as Record<symbol, CreateCluster>)[key]({
+      isolationLevel: READ_COMMITTED,
+      allowAutoTopicCreation: false,
+    })
     await attempt('connecting a reader', () => cluster.connect())
     return new KafkaJsRangeReader(cluster)
   }
 
-  async read(at: TopicPartition, from: number, to: number, onBatch: (batch: FetchedBatch) => void | Promise<void>): Promise<void> {
+  async read(
+    at: TopicPartition,
+    from: number,
+    to: number,
+    onBatch: (batch: FetchedBatch) => void | Promise<void>,
+  ): Promise<void> {
     let position = from
     let empty = 0
     while (position < to) {
@@ -59,7 +71,11 @@ export class KafkaJsRangeReader implements RangeReader {
         empty += 1
         if (stable >= to && empty >= EMPTY_ANSWERS) return
         if (stable < to && empty >= TRIES) {
-          throw new KafkaError('END_BEFORE_RANGE', `${at.topic}/${at.partition} ends at ${stable}, before ${to}: a transaction is open or records are gone`, { ...at, offset: stable })
+          throw new KafkaError(
+            'END_BEFORE_RANGE',
+            `${at.topic}/${at.partition} ends at ${stable}, before ${to}: a transaction is open or records are gone`,
+            { ...at, offset: stable },
+          )
         }
         if (stable < to) await delay(MAX_WAIT_MS)
         continue
@@ -82,12 +98,18 @@ export class KafkaJsRangeReader implements RangeReader {
         if (codeOf(error) === 'OFFSET_OUT_OF_RANGE' || tries >= TRIES) throw named(error, at, position)
         await delay(RETRY_MS)
         // What failed may be the connection or the leadership; the next try reports what is still wrong.
-        await this.#cluster.connect().then(() => this.#cluster.refreshMetadata()).catch(() => undefined)
+        await this.#cluster
+          .connect()
+          .then(() => this.#cluster.refreshMetadata())
+          .catch(() => undefined)
       }
     }
   }
 
-  async #fetch({ topic, partition }: TopicPartition, position: number): Promise<{ batch: FetchedBatch | null; stable: number }> {
+  async #fetch(
+    { topic, partition }: TopicPartition,
+    position: number,
+  ): Promise<{ batch: FetchedBatch | null; stable: number }> {
     await this.#cluster.addTargetTopic(topic)
     const [nodeId] = Object.keys(this.#cluster.findLeaderForPartitions(topic, [partition]))
     const broker = await this.#cluster.findBroker({ nodeId })
@@ -112,5 +134,10 @@ export class KafkaJsRangeReader implements RangeReader {
 
 function named(error: unknown, { topic, partition }: TopicPartition, offset: number): KafkaError {
   if (codeOf(error) !== 'OFFSET_OUT_OF_RANGE') return toKafkaError(error, `reading ${topic}/${partition} at ${offset}`)
-  return new KafkaError('OFFSET_OUT_OF_RANGE', `${topic}/${partition} no longer keeps offset ${offset}`, { cause: error, topic, partition, offset })
+  return new KafkaError('OFFSET_OUT_OF_RANGE', `${topic}/${partition} no longer keeps offset ${offset}`, {
+    cause: error,
+    topic,
+    partition,
+    offset,
+  })
 }

@@ -2,10 +2,13 @@
 // bytes: none of its objects per record, its copies, its wrong filter of aborted transactions or its silent jump after
 // OFFSET_OUT_OF_RANGE remain. What depends on the client's internals stays in this file; package.json pins the version.
 import { createRequire } from 'node:module'
+import type * as kafkajs from 'kafkajs'
 import type { RecordBatchBuilder } from './record-batch-builder.ts'
 import { HEADER_BYTES } from './record-batch-view.ts'
 
 const require = createRequire(import.meta.url)
+type Client = typeof kafkajs
+
 const SOURCE = 'kafkajs/src/'
 
 /** One record batch of a fetch, in the shape that kafkajs expects of a message. */
@@ -67,13 +70,15 @@ export async function decodeRecordSet(decoder: Decoder): Promise<WireBatch[]> {
   if (size <= 0 || !decoder.canReadBytes(size)) return []
   const bytes = decoder.readBytes(size)
   const batches: WireBatch[] = []
-  for (let at = 0; at + MAGIC_AT < bytes.length; ) {
+  for (let at = 0; at + MAGIC_AT < bytes.length;) {
     const batchSize = bytes.readInt32BE(at + SIZE_AT)
     // A size below the header's would let the loop stand still or go back.
-    if (batchSize < SIZE_MIN) throw new TypeError(`record batch of ${batchSize} bytes: its header alone has ${SIZE_MIN}`)
+    if (batchSize < SIZE_MIN)
+      throw new TypeError(`record batch of ${batchSize} bytes: its header alone has ${SIZE_MIN}`)
     const end = at + SIZE_END + batchSize
     if (end > bytes.length) break
-    if (bytes[at + MAGIC_AT] !== 2) throw new TypeError(`record batch of format ${bytes[at + MAGIC_AT]}: brokers since 4.0 have only format 2`)
+    if (bytes[at + MAGIC_AT] !== 2)
+      throw new TypeError(`record batch of format ${bytes[at + MAGIC_AT]}: brokers since 4.0 have only format 2`)
     const batch = bytes.subarray(at, end)
     const lastOffset = batch.readBigInt64BE(0) + BigInt(batch.readInt32BE(23))
     batches.push({ offset: lastOffset.toString(), isControlRecord: (batch[22] & CONTROL_MASK) !== 0, bytes: batch })
@@ -92,7 +97,13 @@ export interface AbortedTransaction {
  * number of transactions beginning in one batch, and only a control batch ends one.
  * Source: org.apache.kafka.clients.consumer.internals.CompletedFetch.
  */
-export function filterAborted({ messages, abortedTransactions }: { messages: WireBatch[]; abortedTransactions: readonly AbortedTransaction[] | null }): WireBatch[] {
+export function filterAborted({
+  messages,
+  abortedTransactions,
+}: {
+  messages: WireBatch[]
+  abortedTransactions: readonly AbortedTransaction[] | null
+}): WireBatch[] {
   if (abortedTransactions === null || abortedTransactions.length === 0) return messages
   const pending = abortedTransactions
     .map(({ producerId, firstOffset }) => ({ producerId: BigInt(producerId), firstOffset: BigInt(firstOffset) }))
@@ -120,13 +131,23 @@ interface ProduceInput {
   transactionalId?: string | null
   producerId?: { toString(): string }
   producerEpoch?: number
-  topicData: { topic: string; partitions: { partition: number; firstSequence: number; messages: PartitionMessages }[] }[]
+  topicData: {
+    topic: string
+    partitions: { partition: number; firstSequence: number; messages: PartitionMessages }[]
+  }[]
 }
 
 const NO_PRODUCER = -1n
 
 /** Produce request v3 (used up to v7): the batches go in as they were built, copied once. */
-const produceRequest = ({ acks, timeout, transactionalId = null, producerId, producerEpoch = 0, topicData }: ProduceInput) => ({
+const produceRequest = ({
+  acks,
+  timeout,
+  transactionalId = null,
+  producerId,
+  producerEpoch = 0,
+  topicData,
+}: ProduceInput) => ({
   apiKey: 0,
   apiVersion: 3,
   apiName: 'Produce',
@@ -201,7 +222,11 @@ interface RequestInput {
 }
 
 /** Puts the request header in front of what a request's encoder made. */
-async function createRequest({ correlationId, clientId, request }: RequestInput): Promise<{ buffer: Buffer; size(): number }> {
+async function createRequest({
+  correlationId,
+  clientId,
+  request,
+}: RequestInput): Promise<{ buffer: Buffer; size(): number }> {
   const payload = await request.encode()
   const whole = new Parts().int16(request.apiKey).int16(request.apiVersion).int32(correlationId).string(clientId)
   if (payload instanceof Parts) payload.appendTo(whole)
@@ -212,11 +237,19 @@ async function createRequest({ correlationId, clientId, request }: RequestInput)
 function replaceModule(path: string, exports: unknown): void {
   const filename = require.resolve(SOURCE + path)
   if (require.cache[filename] !== undefined) throw new Error(`${SOURCE}${path} was loaded before it could be replaced`)
-  require.cache[filename] = { id: filename, filename, loaded: true, exports, children: [], paths: [], path: filename } as unknown as NodeModule
+  require.cache[filename] = {
+    id: filename,
+    filename,
+    loaded: true,
+    exports,
+    children: [],
+    paths: [],
+    path: filename,
+  } as unknown as NodeModule
 }
 
 /** Loads kafkajs with the replacements in place. */
-export function loadClient(): typeof import('kafkajs') {
+export function loadClient(): Client {
   const { version } = require('kafkajs/package.json') as { version: string }
   if (version !== '2.2.4') throw new Error(`kafkajs is ${version}; its internals are known for 2.2.4 only`)
   silenceTimeoutWarning()
@@ -224,7 +257,7 @@ export function loadClient(): typeof import('kafkajs') {
   replaceModule('consumer/filterAbortedMessages.js', filterAborted)
   replaceModule('protocol/requests/produce/v3/request.js', produceRequest)
   replaceModule('protocol/request.js', createRequest)
-  const client = require('kafkajs') as typeof import('kafkajs')
+  const client = require('kafkajs') as Client
   stopOnOffsetOutOfRange()
   return client
 }
@@ -235,9 +268,19 @@ export function loadClient(): typeof import('kafkajs') {
  */
 function stopOnOffsetOutOfRange(): void {
   const ConsumerGroup = require(`${SOURCE}consumer/consumerGroup.js`) as { prototype: Record<string, unknown> }
-  const { KafkaJSNonRetriableError } = require(`${SOURCE}errors.js`) as { KafkaJSNonRetriableError: new (message: string) => Error }
-  ConsumerGroup.prototype.recoverFromOffsetOutOfRange = async ({ topic, partition }: { topic: string; partition: number }) => {
-    throw new KafkaJSNonRetriableError(`OFFSET_OUT_OF_RANGE: ${topic}/${partition} no longer keeps the offset to read next; retention has removed unread records`)
+  const { KafkaJSNonRetriableError } = require(`${SOURCE}errors.js`) as {
+    KafkaJSNonRetriableError: new (message: string) => Error
+  }
+  ConsumerGroup.prototype.recoverFromOffsetOutOfRange = async ({
+    topic,
+    partition,
+  }: {
+    topic: string
+    partition: number
+  }) => {
+    throw new KafkaJSNonRetriableError(
+      `OFFSET_OUT_OF_RANGE: ${topic}/${partition} no longer keeps the offset to read next; retention has removed unread records`,
+    )
   }
 }
 

@@ -25,7 +25,14 @@ const REQUEST_TIMEOUT_MS = 9_000
 
 type KafkaSettings = Pick<
   Config,
-  'KAFKA_BROKERS' | 'KAFKA_TLS_CA_FILE' | 'KAFKA_TLS_CERT_FILE' | 'KAFKA_TLS_KEY_FILE' | 'KAFKA_SASL_MECHANISM' | 'KAFKA_SASL_USERNAME' | 'KAFKA_SASL_PASSWORD' | 'TOPIC_REPLICATION'
+  | 'KAFKA_BROKERS'
+  | 'KAFKA_TLS_CA_FILE'
+  | 'KAFKA_TLS_CERT_FILE'
+  | 'KAFKA_TLS_KEY_FILE'
+  | 'KAFKA_SASL_MECHANISM'
+  | 'KAFKA_SASL_USERNAME'
+  | 'KAFKA_SASL_PASSWORD'
+  | 'TOPIC_REPLICATION'
 >
 
 /**
@@ -55,7 +62,8 @@ export function connectKafka(config: KafkaSettings, log: Logger): Kafka {
 
 function tlsOf(config: KafkaSettings): KafkaConfig['ssl'] {
   if (config.KAFKA_TLS_CA_FILE === undefined && config.KAFKA_TLS_CERT_FILE === undefined) return undefined
-  const read = (path: string | undefined): string | undefined => (path === undefined ? undefined : readFileSync(path, 'utf8'))
+  const read = (path: string | undefined): string | undefined =>
+    path === undefined ? undefined : readFileSync(path, 'utf8')
   return {
     ca: read(config.KAFKA_TLS_CA_FILE),
     cert: read(config.KAFKA_TLS_CERT_FILE),
@@ -71,7 +79,7 @@ function saslOf(config: KafkaSettings): SASLOptions | undefined {
 
 /** The client calls "error" what its own retries mend, so its words go one level down; what matters is thrown. */
 function forward({ level, log: entry }: LogEntry, log: Logger): void {
-  const { message, timestamp: _timestamp, logger: _logger, stack: _stack, ...details } = entry
+  const { message, timestamp, logger, stack, ...details } = entry
   const text = `kafka client: ${message}`
   if (level <= client.logLevel.ERROR) log.warn(details, text)
   else log.debug(details, text)

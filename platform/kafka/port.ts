@@ -123,7 +123,12 @@ export interface RangeReader {
    * Reads committed records of [from, to) in order, batch by batch; the last batch may reach beyond `to`.
    * Rejects with KafkaError OFFSET_OUT_OF_RANGE when `from` is no longer kept.
    */
-  read(at: TopicPartition, from: number, to: number, onBatch: (batch: FetchedBatch) => void | Promise<void>): Promise<void>
+  read(
+    at: TopicPartition,
+    from: number,
+    to: number,
+    onBatch: (batch: FetchedBatch) => void | Promise<void>,
+  ): Promise<void>
   close(): Promise<void>
 }
 

@@ -32,7 +32,15 @@ export class RecordBatchBuilder {
    * Appends a record whose key and value lie in byte arrays; a length of -1 means null.
    * @param headers encoded by `encodeHeaders`; none where absent
    */
-  append(key: Uint8Array, keyAt: number, keyLength: number, value: Uint8Array, valueAt: number, valueLength: number, headers?: Uint8Array): void {
+  append(
+    key: Uint8Array,
+    keyAt: number,
+    keyLength: number,
+    value: Uint8Array,
+    valueAt: number,
+    valueLength: number,
+    headers?: Uint8Array,
+  ): void {
     const headerBytes = headers === undefined ? NO_HEADERS : headers.length
     const delta = this.#count
     const body =
@@ -67,7 +75,15 @@ export class RecordBatchBuilder {
 
   /** Appends a record from whole buffers; null for none. */
   add(key: Uint8Array | null, value: Uint8Array | null, headers?: readonly HeaderInput[]): void {
-    this.append(key ?? EMPTY, 0, key?.length ?? -1, value ?? EMPTY, 0, value?.length ?? -1, headers && encodeHeaders(headers))
+    this.append(
+      key ?? EMPTY,
+      0,
+      key?.length ?? -1,
+      value ?? EMPTY,
+      0,
+      value?.length ?? -1,
+      headers && encodeHeaders(headers),
+    )
   }
 
   /** Empties the builder and keeps its buffer for the next batch. Only when the last batch is no longer in use. */
@@ -81,7 +97,13 @@ export class RecordBatchBuilder {
    * @param time the producer's time, ms (topics with LogAppendTime overwrite it)
    * @param producerId -1 for a producer without idempotence
    */
-  finish(time: number, producerId: bigint, producerEpoch: number, firstSequence: number, transactional: boolean): Buffer {
+  finish(
+    time: number,
+    producerId: bigint,
+    producerEpoch: number,
+    firstSequence: number,
+    transactional: boolean,
+  ): Buffer {
     const buffer = this.#buffer
     buffer.writeBigInt64BE(0n, 0) // base offset: the broker's to give
     buffer.writeInt32BE(this.#end - 12, 8)

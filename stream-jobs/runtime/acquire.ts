@@ -40,7 +40,10 @@ export const fingerprint = (value: Uint8Array): number => crc32c(value) * 2 ** 2
  */
 export async function acquire(deps: AcquireDeps, partition: number): Promise<Task> {
   const { kafka, settings, transactionTimeoutMs } = deps
-  const producer = await kafka.transactionalProducer({ transactionalId: `${settings.group}-${partition}`, transactionTimeoutMs })
+  const producer = await kafka.transactionalProducer({
+    transactionalId: `${settings.group}-${partition}`,
+    transactionTimeoutMs,
+  })
   try {
     await producer.fence()
     return await restore(deps, partition, producer)
@@ -72,7 +75,15 @@ async function restore(deps: AcquireDeps, partition: number, producer: Transacti
   live = true
   core.emitTo(outputs)
   const position = committed?.offset ?? raw.start
-  return new Task(deps, partition, { producer, core, outputs, refusals, snapshot: metadata?.snapshot ?? null, position, endOffset: raw.end })
+  return new Task(deps, partition, {
+    producer,
+    core,
+    outputs,
+    refusals,
+    snapshot: metadata?.snapshot ?? null,
+    position,
+    endOffset: raw.end,
+  })
 }
 
 async function expectNoSnapshot(admin: Admin, topic: string, partition: number): Promise<void> {
@@ -85,13 +96,24 @@ async function expectNoSnapshot(admin: Admin, topic: string, partition: number):
   )
 }
 
-async function rebuild(deps: AcquireDeps, core: Refine, partition: number, { snapshot, ledger }: CommitMetadata, committed: number, raw: OffsetRange): Promise<void> {
+async function rebuild(
+  deps: AcquireDeps,
+  core: Refine,
+  partition: number,
+  { snapshot, ledger }: CommitMetadata,
+  committed: number,
+  raw: OffsetRange,
+): Promise<void> {
   if (snapshot.input < raw.start) {
-    throw new FatalRestoreError('OFFSET_OUT_OF_RANGE', `raw partition ${partition} begins at ${raw.start}, behind the snapshot's offset ${snapshot.input}: retention has removed records that are still needed`, {
-      topic: deps.settings.topics.raw,
-      partition,
-      offset: snapshot.input,
-    })
+    throw new FatalRestoreError(
+      'OFFSET_OUT_OF_RANGE',
+      `raw partition ${partition} begins at ${raw.start}, behind the snapshot's offset ${snapshot.input}: retention has removed records that are still needed`,
+      {
+        topic: deps.settings.topics.raw,
+        partition,
+        offset: snapshot.input,
+      },
+    )
   }
   const chunks = await readChunks(deps, partition, snapshot)
   for (const id of schemaIdsOf(chunks)) await learn(deps.plans, id)
@@ -99,15 +121,23 @@ async function rebuild(deps: AcquireDeps, core: Refine, partition: number, { sna
   await replay(deps, core, partition, snapshot.input, committed)
   const reached = ledgerNumbers(core.ledger)
   if (reached.some((value, i) => value !== ledger[i])) {
-    throw new FatalRestoreError('REPLAY_DIVERGED', `raw partition ${partition}: the replay from ${snapshot.input} to ${committed} gave the ledger ${reached.join(',')} instead of ${ledger.join(',')}`, {
-      topic: deps.settings.topics.raw,
-      partition,
-      offset: committed,
-    })
+    throw new FatalRestoreError(
+      'REPLAY_DIVERGED',
+      `raw partition ${partition}: the replay from ${snapshot.input} to ${committed} gave the ledger ${reached.join(',')} instead of ${ledger.join(',')}`,
+      {
+        topic: deps.settings.topics.raw,
+        partition,
+        offset: committed,
+      },
+    )
   }
 }
 
-async function readChunks({ reader, settings }: AcquireDeps, partition: number, { offset, chunks, id }: CommitMetadata['snapshot']): Promise<SnapshotChunk[]> {
+async function readChunks(
+  { reader, settings }: AcquireDeps,
+  partition: number,
+  { offset, chunks, id }: CommitMetadata['snapshot'],
+): Promise<SnapshotChunk[]> {
   const found = new Map<number, SnapshotChunk>()
   const topic = settings.topics.snapshots
   await reader.read({ topic, partition }, offset, offset + chunks, ({ views }) => {
@@ -122,17 +152,27 @@ async function readChunks({ reader, settings }: AcquireDeps, partition: number, 
   })
   const ordered = Array.from({ length: chunks }, (_, index) => found.get(index))
   if (ordered.some((chunk) => chunk === undefined)) {
-    throw new FatalRestoreError('SNAPSHOT_INCOMPLETE', `snapshot ${id} of raw partition ${partition} has ${found.size} of ${chunks} chunks from offset ${offset} on`, { topic, partition, offset })
+    throw new FatalRestoreError(
+      'SNAPSHOT_INCOMPLETE',
+      `snapshot ${id} of raw partition ${partition} has ${found.size} of ${chunks} chunks from offset ${offset} on`,
+      { topic, partition, offset },
+    )
   }
   return ordered as SnapshotChunk[]
 }
 
-async function replay({ reader, plans, settings }: AcquireDeps, core: Refine, partition: number, from: number, to: number): Promise<void> {
+async function replay(
+  { reader, plans, settings }: AcquireDeps,
+  core: Refine,
+  partition: number,
+  from: number,
+  to: number,
+): Promise<void> {
   let position = from
   await reader.read({ topic: settings.topics.raw, partition }, from, to, async ({ views }) => {
     for (const view of views) {
       const end = firstAtOrAfter(view, to)
-      for (let i = firstAtOrAfter(view, position); i < end; ) {
+      for (let i = firstAtOrAfter(view, position); i < end;) {
         i = core.run(view, i, end)
         if (i > 0) position = view.offset(i - 1) + 1
         if (i < end) await learn(plans, view.value(i)!.readUInt32BE(1))
@@ -145,6 +185,9 @@ async function replay({ reader, plans, settings }: AcquireDeps, core: Refine, pa
 async function learn(plans: SchemaPlans, id: number): Promise<void> {
   if (plans.get(id) === undefined) await plans.learn(id)
   if (plans.get(id) == null) {
-    throw new FatalRestoreError('SCHEMA_GONE', `the registry no longer knows schema id ${id}, with which readings were accepted: bring the registry's _schemas topic back`)
+    throw new FatalRestoreError(
+      'SCHEMA_GONE',
+      `the registry no longer knows schema id ${id}, with which readings were accepted: bring the registry's _schemas topic back`,
+    )
   }
 }

@@ -68,7 +68,12 @@ export class BatchOutputs implements Outputs {
   readonly #anomalySchemaId: number
   readonly #typeOf: (schemaId: number) => avsc.Type
 
-  constructor(topics: RefineTopics, partition: number, anomalySchemaId: number, typeOf: (schemaId: number) => avsc.Type) {
+  constructor(
+    topics: RefineTopics,
+    partition: number,
+    anomalySchemaId: number,
+    typeOf: (schemaId: number) => avsc.Type,
+  ) {
     this.#topics = topics
     this.#partition = partition
     this.#anomalySchemaId = anomalySchemaId
@@ -89,7 +94,10 @@ export class BatchOutputs implements Outputs {
 
   anomaly({ key, keyAt, keyLength, value, valueAt, valueLength }: RecordBytes, score: Score): void {
     const bytes = Buffer.from(value.buffer, value.byteOffset + valueAt, valueLength)
-    const reading = this.#typeOf(bytes.readUInt32BE(1)).fromBuffer(bytes.subarray(FRAME_BYTES)) as Record<string, string | number | undefined>
+    const reading = this.#typeOf(bytes.readUInt32BE(1)).fromBuffer(bytes.subarray(FRAME_BYTES)) as Record<
+      string,
+      string | number | undefined
+    >
     const encoded = encodeFramed(anomalyType, this.#anomalySchemaId, {
       tenant_id: reading.tenant_id,
       site_id: reading.site_id ?? '',
@@ -120,11 +128,23 @@ export class BatchOutputs implements Outputs {
       { key: '__connect.errors.exception.message', value: detail },
     ])
     const { bytes } = view
-    this.#deadLetters.current().append(bytes, view.keyAt(index), view.keyLength(index), bytes, view.valueAt(index), view.valueLength(index), headers)
+    this.#deadLetters
+      .current()
+      .append(
+        bytes,
+        view.keyAt(index),
+        view.keyLength(index),
+        bytes,
+        view.valueAt(index),
+        view.valueLength(index),
+        headers,
+      )
   }
 
   get byteLength(): number {
-    return this.cleanBatches.byteLength + this.#late.byteLength + this.#anomalies.byteLength + this.#deadLetters.byteLength
+    return (
+      this.cleanBatches.byteLength + this.#late.byteLength + this.#anomalies.byteLength + this.#deadLetters.byteLength
+    )
   }
 
   /** Requests to send, in order: a request takes one batch per topic, and clean's batches stay in their order. */
@@ -138,7 +158,9 @@ export class BatchOutputs implements Outputs {
     ]
     const rounds = Math.max(...lists.map(([, builders]) => builders.length))
     return Array.from({ length: rounds }, (_, round) =>
-      lists.flatMap(([topic, builders]) => (builders[round] === undefined ? [] : [{ topic, partition: this.#partition, records: builders[round] }])),
+      lists.flatMap(([topic, builders]) =>
+        builders[round] === undefined ? [] : [{ topic, partition: this.#partition, records: builders[round] }],
+      ),
     )
   }
 

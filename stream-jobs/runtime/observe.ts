@@ -14,19 +14,49 @@ export interface RefineObserver {
 }
 
 export function observeRefine(registry: Registry, rawTopic: string): RefineObserver {
-  const records = new Counter({ name: 'plumbline_refine_records_total', help: 'Records by what became of them (consumed counts all).', labelNames: ['outcome'], registers: [registry] })
-  const buffered = new Gauge({ name: 'plumbline_refine_buffered_records', help: 'Readings that wait for their turn.', labelNames: ['partition'], registers: [registry] })
-  const lag = new Gauge({ name: 'plumbline_refine_lag_records', help: 'Records of raw that are not worked on yet.', labelNames: ['partition'], registers: [registry] })
-  const latency = new Histogram({ name: 'plumbline_refine_latency_seconds', help: 'From the arrival of a transaction’s last record to its commit.', buckets: LATENCY_BUCKETS_S, registers: [registry] })
-  const commits = new Histogram({ name: 'plumbline_refine_commit_seconds', help: 'Duration of the commit protocol.', buckets: LATENCY_BUCKETS_S, registers: [registry] })
-  const snapshots = new Counter({ name: 'plumbline_refine_snapshot_bytes_total', help: 'Bytes of snapshots written.', registers: [registry] })
+  const records = new Counter({
+    name: 'plumbline_refine_records_total',
+    help: 'Records by what became of them (consumed counts all).',
+    labelNames: ['outcome'],
+    registers: [registry],
+  })
+  const buffered = new Gauge({
+    name: 'plumbline_refine_buffered_records',
+    help: 'Readings that wait for their turn.',
+    labelNames: ['partition'],
+    registers: [registry],
+  })
+  const lag = new Gauge({
+    name: 'plumbline_refine_lag_records',
+    help: 'Records of raw that are not worked on yet.',
+    labelNames: ['partition'],
+    registers: [registry],
+  })
+  const latency = new Histogram({
+    name: 'plumbline_refine_latency_seconds',
+    help: 'From the arrival of a transaction’s last record to its commit.',
+    buckets: LATENCY_BUCKETS_S,
+    registers: [registry],
+  })
+  const commits = new Histogram({
+    name: 'plumbline_refine_commit_seconds',
+    help: 'Duration of the commit protocol.',
+    buckets: LATENCY_BUCKETS_S,
+    registers: [registry],
+  })
+  const snapshots = new Counter({
+    name: 'plumbline_refine_snapshot_bytes_total',
+    help: 'Bytes of snapshots written.',
+    registers: [registry],
+  })
   const watch = new ProgressWatch()
   const known = new Set<number>()
   const name = (partition: number): string => `${rawTopic}/${partition}`
   return {
     watch,
     committed({ partition, delta, buffered: waiting, latencyMs, commitMs, snapshotBytes }) {
-      for (const outcome of LEDGER_NAMES) if (outcome !== 'buffered' && delta[outcome] > 0) records.inc({ outcome }, delta[outcome])
+      for (const outcome of LEDGER_NAMES)
+        if (outcome !== 'buffered' && delta[outcome] > 0) records.inc({ outcome }, delta[outcome])
       buffered.set({ partition }, waiting)
       latency.observe(latencyMs / 1_000)
       commits.observe(commitMs / 1_000)

@@ -80,7 +80,12 @@ interface Connections {
 }
 
 /** One life of the group member. Returns the error that ended it, or null after a clean stop; throws what is fatal. */
-async function runMember(deps: RefineDeps, connections: Connections, signal: AbortSignal, onTasks: (tasks: Tasks) => void): Promise<KafkaError | null> {
+async function runMember(
+  deps: RefineDeps,
+  connections: Connections,
+  signal: AbortSignal,
+  onTasks: (tasks: Tasks) => void,
+): Promise<KafkaError | null> {
   const { config, kafka, clock, random, log, observer, schemaIds, topics } = deps
   const consumer = kafka.groupConsumer({
     group: config.REFINE_GROUP,
@@ -145,7 +150,12 @@ async function runMember(deps: RefineDeps, connections: Connections, signal: Abo
 }
 
 /** Compares positions with the ends of the partitions, from outside of the fetch loop, which may be what hangs. */
-async function watchProgress(tasks: Tasks, admin: Admin, { clock, log, observer, topics }: RefineDeps, signal: AbortSignal): Promise<void> {
+async function watchProgress(
+  tasks: Tasks,
+  admin: Admin,
+  { clock, log, observer, topics }: RefineDeps,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     await clock.sleep(PROGRESS_MS, signal).catch(() => undefined)
     if (signal.aborted) return
@@ -153,7 +163,8 @@ async function watchProgress(tasks: Tasks, admin: Admin, { clock, log, observer,
       const ranges = await admin.offsetRanges(topics.raw)
       const running = tasks.running()
       observer.keep(new Set(running.map(({ partition }) => partition)))
-      for (const { partition, position } of running) observer.progress(partition, position, ranges[partition].end, clock.mono())
+      for (const { partition, position } of running)
+        observer.progress(partition, position, ranges[partition].end, clock.mono())
     } catch (error) {
       log.warn({ err: error }, 'the ends of the raw partitions cannot be read')
     }

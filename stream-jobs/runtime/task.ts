@@ -178,8 +178,18 @@ export class Task {
       this.#step('extent-sent')
     }
     const snapshotBytes = this.#snapshotDue(started) ? await this.#sendSnapshot(transaction) : 0
-    const metadata = encodeMetadata({ v: 1, snapshot: this.#snapshot!, ledger: ledgerNumbers(this.core.ledger), refusals: this.#refusals.entries() })
-    await transaction.sendOffset(settings.group, { topic: settings.topics.raw, partition: this.partition }, this.position, metadata)
+    const metadata = encodeMetadata({
+      v: 1,
+      snapshot: this.#snapshot!,
+      ledger: ledgerNumbers(this.core.ledger),
+      refusals: this.#refusals.entries(),
+    })
+    await transaction.sendOffset(
+      settings.group,
+      { topic: settings.topics.raw, partition: this.partition },
+      this.position,
+      metadata,
+    )
     this.#step('offset-sent')
     await transaction.commit()
     this.#step('committed')
@@ -211,14 +221,20 @@ export class Task {
       input_to: this.position,
       arrival_ms: this.core.now,
     }
-    records.add(Buffer.from(String(this.partition)), encodeFramed(extentType, this.#deps.settings.extentSchemaId, extent))
+    records.add(
+      Buffer.from(String(this.partition)),
+      encodeFramed(extentType, this.#deps.settings.extentSchemaId, extent),
+    )
     return { topic: this.#deps.settings.topics.extents, partition: this.partition, records }
   }
 
   #snapshotDue(mono: number): boolean {
     const { snapshotMs, snapshotRecords } = this.#deps.settings
     if (this.#snapshot === null || this.#refusals.size >= REFUSALS_MAX) return true
-    return this.#recordsSinceSnapshot >= snapshotRecords || (this.#recordsSinceSnapshot > 0 && mono - this.#snapshotAt >= snapshotMs)
+    return (
+      this.#recordsSinceSnapshot >= snapshotRecords ||
+      (this.#recordsSinceSnapshot > 0 && mono - this.#snapshotAt >= snapshotMs)
+    )
   }
 
   /** Returns the bytes sent. */
@@ -227,11 +243,18 @@ export class Task {
     const chunks = takeSnapshot(this.core, id, this.position)
     const batches = new BatchList()
     for (const chunk of chunks) {
-      batches.current().add(Buffer.from(`${this.partition}/${chunk.index}`), encodeFramed(snapshotType, this.#deps.settings.snapshotSchemaId, chunk))
+      batches
+        .current()
+        .add(
+          Buffer.from(`${this.partition}/${chunk.index}`),
+          encodeFramed(snapshotType, this.#deps.settings.snapshotSchemaId, chunk),
+        )
     }
     let first = -1
     for (const records of batches.filled()) {
-      const [offset] = await transaction.send([{ topic: this.#deps.settings.topics.snapshots, partition: this.partition, records }])
+      const [offset] = await transaction.send([
+        { topic: this.#deps.settings.topics.snapshots, partition: this.partition, records },
+      ])
       if (first < 0) first = offset
     }
     this.#step('snapshot-sent')

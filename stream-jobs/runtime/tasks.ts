@@ -96,7 +96,10 @@ export class Tasks {
       await clock.sleep(TICK_MS, signal).catch(() => undefined)
       const idle = this.running().filter((task) => task.needsTick() && task.position >= task.endOffset)
       if (idle.length === 0 || this.#stopped) continue
-      await this.#control(idle.map(({ partition }) => partition), { kind: 'tick' }).catch((error: unknown) => log.warn({ err: error }, 'no tick could be sent; the next one follows'))
+      await this.#control(
+        idle.map(({ partition }) => partition),
+        { kind: 'tick' },
+      ).catch((error: unknown) => log.warn({ err: error }, 'no tick could be sent; the next one follows'))
     }
   }
 
@@ -119,7 +122,10 @@ export class Tasks {
     } catch (error) {
       // The client's rebalance signal passes through heartbeats; the task's transaction is then complete or in doubt,
       // and both are settled by acquiring anew.
-      this.#deps.log.warn({ err: error, partition: task.partition }, 'a transaction is in doubt: the task is dropped and acquired anew')
+      this.#deps.log.warn(
+        { err: error, partition: task.partition },
+        'a transaction is in doubt: the task is dropped and acquired anew',
+      )
       this.#drop(task)
     }
   }
@@ -175,9 +181,13 @@ export class Tasks {
   async #run(partition: number, task: Task): Promise<void> {
     this.#slots.set(partition, { state: 'running', task, busy: Promise.resolve() })
     this.#resume(task)
-    this.#deps.log.info({ partition, position: task.position, sensors: task.core.sensors.size }, 'the partition is owned and restored')
+    this.#deps.log.info(
+      { partition, position: task.position, sensors: task.core.sensors.size },
+      'the partition is owned and restored',
+    )
     const { coreSettings } = this.#deps
-    if (settingsText(task.core.settings) !== settingsText(coreSettings)) await this.#control([partition], { kind: 'settings', settings: coreSettings })
+    if (settingsText(task.core.settings) !== settingsText(coreSettings))
+      await this.#control([partition], { kind: 'settings', settings: coreSettings })
   }
 
   #resume(task: Task): void {
