@@ -24,6 +24,18 @@ const walls = (room) => ({
   rules: { '@typescript-eslint/no-restricted-imports': ['error', { patterns: [CLIENT, ...foreignRooms(room)] }] },
 })
 
+const IMPURE = { regex: '^node:', message: 'A core is pure: it computes; a shell talks to the world.' }
+const TESTS = ['**/*.test.ts', '**/*.test-support.ts']
+
+/** Of two settings of a rule the last one counts: a core's repeats its room's and adds its own. */
+const coreWalls = (room) => ({
+  files: [`${room}/core/**/*.ts`],
+  ignores: TESTS,
+  rules: {
+    '@typescript-eslint/no-restricted-imports': ['error', { patterns: [CLIENT, IMPURE, ...foreignRooms(room)] }],
+  },
+})
+
 export default tseslint.config(
   { ignores: ['node_modules/', '.plumbline/', '**/*.js'] },
   ...tseslint.configs.recommended,
@@ -42,9 +54,10 @@ export default tseslint.config(
     },
   },
   ...ROOMS.map(walls),
+  ...ROOMS.map(coreWalls),
   {
     files: ['*/core/**/*.ts'],
-    ignores: ['**/*.test.ts'],
+    ignores: TESTS,
     rules: {
       'no-restricted-globals': [
         'error',
