@@ -61,9 +61,7 @@ async function demo({ stack, steps, signal }: Session, lengthMs: number): Promis
   if (file === undefined) throw new PlumblineError('NO_SERIES', `the demo’s series is missing: ${SERIES.join(', ')}`)
   const series = await replay(stack, file)
   const out = process.stdout
-  out.write(
-    `\n${rowsOf(file)} readings of a real household are replayed beside 20 simulated nodes with 200 sensors, 10 a second each.\n\n`,
-  )
+  out.write(`\n${rowsOf(file)} readings of a real household are replayed beside a simulated fleet.\n\n`)
   try {
     await watchStack(stack, 'Ctrl-C ends it early', AbortSignal.any([signal, AbortSignal.timeout(lengthMs)]))
     out.write('\n')
@@ -146,11 +144,11 @@ async function showAnswers({ plan }: Stack): Promise<void> {
 
 const whereNext = (dataDir: string): string => `
 Next:
-  plumbline up             the same without an end, on the data that are there now; in another terminal then:
+  plumbline up                               the same without an end; meanwhile, in another terminal:
   plumbline topics tail telemetry.clean      what the log holds, decoded
   plumbline topics tail telemetry.anomalies  readings that stood out, and by how much
   plumbline audit                            the account above, at any time
-  README.md                                  kcat and REST examples, every setting, what is guaranteed
+  README.md                                  examples, every setting, what is guaranteed
 
 Data and logs are in ${dataDir}; "plumbline clean" removes them.
 `

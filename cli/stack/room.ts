@@ -18,6 +18,7 @@ const START_TRIES = 3
 const READY_POLL_MS = 100
 const PROBE_TIMEOUT_MS = 2_000
 const STOP_TIMEOUT_MS = 45_000
+const NO_ANSWER = 'it does not answer yet'
 const ERROR_LINES = 6
 
 export interface RoomSpec {
@@ -59,17 +60,19 @@ export class Room {
 
   /**
    * Starts the process and resolves when it says that it is ready.
+   * @param onWaiting told again and again why it is not ready yet
    * @throws PlumblineError ROOM_FAILED with the end of its output
    */
-  async start(): Promise<void> {
+  async start(onWaiting: (why: string) => void): Promise<void> {
     this.#life = this.#live().catch((error: unknown) => this.#set({ kind: 'failed', why: messageOf(error) }))
     const deadline = performance.now() + READY_TIMEOUT_MS
-    let why = 'does not answer'
+    let why = NO_ANSWER
     while (!this.#stopping.signal.aborted) {
       if (this.state.kind === 'failed') throw this.#failure(this.state.why)
       const answer = await this.#probe()
       if (answer === null) return
       why = answer
+      onWaiting(why)
       if (this.restarts >= START_TRIES) throw this.#failure(why)
       if (performance.now() > deadline)
         throw this.#failure(`was not ready within ${READY_TIMEOUT_MS / 1_000} s: ${why}`)
@@ -134,7 +137,7 @@ export class Room {
       const unready = Object.entries(checks).filter(([, check]) => !check.ready)
       return unready.map(([name, check]) => `${name}: ${check.detail}`).join('; ') || `answers ${response.status}`
     } catch {
-      return this.state.kind === 'waiting' ? `ended with exit code ${this.state.exitCode}` : 'does not answer'
+      return this.state.kind === 'waiting' ? `ended with exit code ${this.state.exitCode}` : NO_ANSWER
     }
   }
 

@@ -155,10 +155,9 @@ export class Stack {
   ): Promise<void> {
     const specs = this.plan.rooms[name].map((spec) => ({ ...spec, env: { ...spec.env, ...extra } }))
     await steps.run(title, async (progress) => {
-      progress('starting')
       const rooms = specs.map((spec) => new Room(spec, () => this.#record()))
       this.#rooms.set(name, rooms)
-      await Promise.all(rooms.map((room) => room.start()))
+      await Promise.all(rooms.map((room) => room.start(progress)))
       return `on ${specs.map(({ url }) => url).join(', ')}`
     })
   }

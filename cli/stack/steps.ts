@@ -6,6 +6,8 @@ import { aborted } from '../../platform/lifecycle.ts'
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
 const FRAME_MS = 80
+/** Nobody wonders about less. */
+const QUIET_MS = 2_000
 
 export type Progress = (line: string) => void
 
@@ -77,15 +79,28 @@ export class Steps {
     }
   }
 
-  /** What takes long says so when it begins; a step of a blink says only that it is done. */
+  /** What takes long says what it is doing; a step of a blink says only that it is done. */
   #plain(name: string): Display {
+    let doing = ''
     let said = ''
+    let isQuiet = true
+    const say = (): void => {
+      if (!isQuiet && doing !== said) this.#out.write(`… ${name}: ${doing}\n`)
+      said = isQuiet ? said : doing
+    }
+    const timer = setTimeout(() => {
+      isQuiet = false
+      say()
+    }, QUIET_MS)
     return {
       progress: (line) => {
-        if (line !== said) this.#out.write(`… ${name}: ${line}\n`)
-        said = line
+        doing = line
+        say()
       },
-      end: (mark, rest) => void this.#out.write(`${mark} ${name}${rest}\n`),
+      end: (mark, rest) => {
+        clearTimeout(timer)
+        this.#out.write(`${mark} ${name}${rest}\n`)
+      },
     }
   }
 
