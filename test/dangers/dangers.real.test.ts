@@ -7,14 +7,13 @@ import pino from 'pino'
 import { uniformInt } from 'pure-rand/distribution/uniformInt'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { freePorts } from '../../deploy/local/free-port.ts'
 import { loadConfig } from '../../platform/config.ts'
 import { connectKafka } from '../../platform/kafka/kafkajs.ts'
 import type { Kafka, OutgoingBatch, TransactionalProducer } from '../../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
 import { bare } from '../fixtures/bare.ts'
-import { startTestKafka, type TestKafka } from '../fixtures/kafka.ts'
-import { END_TXN, FIND_COORDINATOR, PRODUCE, startProxy, type Proxy } from '../fixtures/tcp-proxy.ts'
+import type { TestKafka } from '../fixtures/kafka.ts'
+import { END_TXN, FIND_COORDINATOR, PRODUCE, startProxiedKafka, type Proxy } from '../fixtures/tcp-proxy.ts'
 import { readTopic } from '../fixtures/topic-records.ts'
 
 const SEED = Number(process.env.FAULT_SEED ?? 1)
@@ -38,12 +37,8 @@ let kafka: Kafka
 let brokers: string
 
 beforeAll(async () => {
-  const [port] = await freePorts(1)
-  let target = 0
-  proxy = await startProxy(port, () => target)
-  broker = await startTestKafka({ 'advertised.listeners': `CLIENT://127.0.0.1:${port}` })
-  target = Number(broker.brokers.split(':')[1])
-  brokers = `127.0.0.1:${port}`
+  ;({ broker, proxy } = await startProxiedKafka())
+  brokers = `127.0.0.1:${proxy.port}`
   kafka = connectKafka(loadConfig({ KAFKA_BROKERS: brokers }), pino({ level: 'silent' }))
   const admin = await kafka.admin()
   await admin.ensureTopics(TOPICS.map((name) => ({ name, partitions: 1, configs: {} })))
