@@ -5,30 +5,28 @@
 //      discarded; it must arrive at the ledger that was committed
 // What contradicts itself here is fatal: going on would lose or double data without anybody noticing.
 import { crc32, crc32c } from '@node-rs/crc32'
-import { KafkaError } from '../../platform/errors.ts'
-import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 import type { ScanPlan } from '../../platform/codec/reading-scanner.ts'
 import type { Admin, Kafka, OffsetRange, RangeReader, TransactionalProducer } from '../../platform/kafka/port.ts'
 import { discard } from '../core/outputs.ts'
 import { Refine } from '../core/refine.ts'
 import type { CoreSettings } from '../core/settings.ts'
-import { restoreSnapshot, schemaIdsOf, type SnapshotChunk, snapshotType } from '../core/snapshot.ts'
+import { restoreSnapshot, schemaIdsOf } from '../core/snapshot.ts'
 import { BatchOutputs } from './batch-outputs.ts'
 import { type CommitMetadata, decodeMetadata, ledgerNumbers } from './commit-metadata.ts'
-import { Refusals, type SchemaPlans } from './plans.ts'
+import { FatalRestoreError } from './fatal.ts'
+import { type FetchSchema, Refusals, type SchemaPlans } from './plans.ts'
+import { readSnapshot } from './snapshot-reader.ts'
 import { firstAtOrAfter, Task, type TaskDeps } from './task.ts'
 
 export interface AcquireDeps extends TaskDeps {
   readonly kafka: Kafka
   readonly admin: Admin
   readonly reader: RangeReader
+  readonly fetchSchema: FetchSchema
   readonly coreSettings: CoreSettings
   readonly transactionTimeoutMs: number
   readonly anomalySchemaId: number
 }
-
-/** An error after which the process must stop and say why; trying again cannot help. */
-export class FatalRestoreError extends KafkaError {}
 
 /** 52 bits of two checksums: enough to tell payloads of one sensor and event time apart. */
 export const fingerprint = (value: Uint8Array): number => crc32c(value) * 2 ** 20 + (crc32(value) & 0xfffff)
@@ -115,7 +113,8 @@ async function rebuild(
       },
     )
   }
-  const chunks = await readChunks(deps, partition, snapshot)
+  const { reader, fetchSchema, settings } = deps
+  const chunks = await readSnapshot(reader, fetchSchema, { topic: settings.topics.snapshots, partition }, snapshot)
   for (const id of schemaIdsOf(chunks)) await learn(deps.plans, id)
   restoreSnapshot(core, chunks, fingerprint)
   await replay(deps, core, partition, snapshot.input, committed)
@@ -131,34 +130,6 @@ async function rebuild(
       },
     )
   }
-}
-
-async function readChunks(
-  { reader, settings }: AcquireDeps,
-  partition: number,
-  { offset, chunks, id }: CommitMetadata['snapshot'],
-): Promise<SnapshotChunk[]> {
-  const found = new Map<number, SnapshotChunk>()
-  const topic = settings.topics.snapshots
-  await reader.read({ topic, partition }, offset, offset + chunks, ({ views }) => {
-    for (const view of views) {
-      for (let i = 0; i < view.count; i += 1) {
-        const value = view.value(i)
-        if (value === null || view.offset(i) >= offset + chunks) continue
-        const chunk = snapshotType.fromBuffer(value.subarray(FRAME_BYTES)) as SnapshotChunk
-        if (chunk.id === id) found.set(chunk.index, chunk)
-      }
-    }
-  })
-  const ordered = Array.from({ length: chunks }, (_, index) => found.get(index))
-  if (ordered.some((chunk) => chunk === undefined)) {
-    throw new FatalRestoreError(
-      'SNAPSHOT_INCOMPLETE',
-      `snapshot ${id} of raw partition ${partition} has ${found.size} of ${chunks} chunks from offset ${offset} on`,
-      { topic, partition, offset },
-    )
-  }
-  return ordered as SnapshotChunk[]
 }
 
 async function replay(

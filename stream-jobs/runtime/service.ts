@@ -106,6 +106,7 @@ async function runMember(
     clock,
     random,
     log,
+    fetchSchema: deps.fetchSchema,
     plans: new SchemaPlans(deps.fetchSchema, () => clock.mono()),
     settings: {
       group: config.REFINE_GROUP,

@@ -9,7 +9,8 @@ import { RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts
 import type { Logger } from '../../platform/log.ts'
 import { type Control, controlHeaders } from '../core/control.ts'
 import { settingsText } from '../core/settings.ts'
-import { acquire, type AcquireDeps, FatalRestoreError } from './acquire.ts'
+import { acquire, type AcquireDeps } from './acquire.ts'
+import { FatalRestoreError } from './fatal.ts'
 import type { Task } from './task.ts'
 
 const REACQUIRE = { baseMs: 100, capMs: 5_000 }
