@@ -22,6 +22,7 @@ runMain(async (signal) => {
   let tasks: Tasks | null = null
   health.add('partitions', () => {
     if (tasks === null) return { ready: false, detail: 'starting' }
+    if (!tasks.joined()) return { ready: false, detail: 'joining the consumer group' }
     const acquiring = tasks.acquiring()
     if (acquiring.length > 0) return { ready: false, detail: `acquiring partitions ${acquiring.join(', ')}` }
     return { ready: true, detail: `${tasks.running().length} partitions run` }

@@ -48,6 +48,11 @@ export class Tasks {
     this.#deps = deps
   }
 
+  /** Whether the group has said which partitions are this member's; it may be none. */
+  joined(): boolean {
+    return this.#generation > 0
+  }
+
   /** Partitions that run, with their positions. */
   running(): Task[] {
     return [...this.#slots.values()].flatMap((slot) => (slot.state === 'running' ? [slot.task] : []))
