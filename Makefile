@@ -8,7 +8,7 @@ ARGS ?=
 RUN := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 INSTALLED := node_modules/.package-lock.json
 
-.PHONY: help setup up demo test test-unit test-real lint format typecheck docs bench clean
+.PHONY: help setup up demo test test-unit test-real soak lint format typecheck docs bench clean
 
 help: ## list what there is to make
 	@printf 'make <target>, options by ARGS="…"\n\n'
@@ -42,6 +42,10 @@ test-unit: $(INSTALLED) ## the quick tests: pure, without processes
 
 test-real: $(INSTALLED) ## the tests on real Kafka, Redis and processes
 	@$(RUN) vitest run --project real $(ARGS)
+
+soak: $(INSTALLED) ## longer: many more properties, and the whole pipeline under kills with more load in between
+	@$(RUN) FC_RUNS=20000 vitest run --project unit --testTimeout 1800000
+	@$(RUN) SOAK=1 vitest run --project real test/faults $(ARGS)
 
 lint: $(INSTALLED) ## check rules, the walls between rooms, and formatting
 	@$(RUN) eslint .

@@ -80,6 +80,12 @@ async function stored(more: number): Promise<number | null> {
   return count > more ? count : null
 }
 
+/** What the last run left on its way is stored before the producers are there again; a fault must meet all parts. */
+async function flowing(up: Run, more: number): Promise<number> {
+  await until('the producers', up, async () => (up.output().includes('✓ producers on') ? true : null))
+  return until('more readings than before', up, () => stored(more))
+}
+
 const partsOf = ({ rooms }: Instance): number[] => [
   ...rooms.map(({ pid }) => pid),
   Number(readFileSync(join(dataDir, 'kafka-data/broker.pid'), 'utf8')),
@@ -131,7 +137,7 @@ describe('plumbline up', { timeout: RUN_TIMEOUT_MS }, () => {
 
   it('goes on with the kept data, and SIGINT stops every part in order', async () => {
     const up = await plumbline(['up', ...FLEET], settings)
-    before = await until('more readings than before', up, () => stored(before))
+    before = await flowing(up, before)
     const pids = partsOf(instance())
     up.child.signal('SIGINT')
     expect(await up.child.exited, up.output()).toBe(0)
@@ -145,7 +151,7 @@ describe('plumbline up', { timeout: RUN_TIMEOUT_MS }, () => {
 
   it('starts a room again that was killed', async () => {
     const up = await plumbline(['up', ...FLEET], settings)
-    before = await until('more readings than before', up, () => stored(before))
+    before = await flowing(up, before)
     const sinks = instance().rooms.find(({ name }) => name === 'sinks')!
     process.kill(sinks.pid, 'SIGKILL')
     await until('another sink', up, async () => {

@@ -14,6 +14,7 @@ import type { Kafka } from '../platform/kafka/port.ts'
 import { listWals, readWalSummary } from '../platform/wal/reader.ts'
 import { NODES, RAW, TOPICS } from '../schemas/topics.ts'
 import { startTestKafka, type TestKafka } from '../test/fixtures/kafka.ts'
+import { readMetric, until } from '../test/fixtures/metric.ts'
 import { Processes, type Room } from '../test/fixtures/processes.ts'
 import { type Heartbeat, heartbeatType } from './heartbeats.ts'
 
@@ -73,19 +74,8 @@ const start = (dataDir: string, env: Record<string, string> = {}): Promise<Room>
 const call = (room: Room, path: string, init?: RequestInit): Promise<Response> =>
   fetch(`http://127.0.0.1:${portOf(room)}${path}`, init)
 
-/** The value of a metric without labels of its own. */
-async function metric(room: Room, name: string): Promise<number> {
-  const text = await (await call(room, '/metrics')).text()
-  return Number(new RegExp(`^plumbline_producer_${name}\\{[^}]*\\} (\\S+)$`, 'm').exec(text)?.[1])
-}
-
-async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
-  for (let tries = 0; tries < 600; tries += 1) {
-    if (await holds()) return
-    await delay(100)
-  }
-  throw new Error(`it did not come to pass that ${what}`)
-}
+const metric = (room: Room, name: string): Promise<number> =>
+  readMetric(`http://127.0.0.1:${portOf(room)}`, `plumbline_producer_${name}`)
 
 async function readValues(topic: string): Promise<{ key: string; partition: number; value: Buffer }[]> {
   const admin = await kafka.admin()
