@@ -61,6 +61,7 @@ export async function benchPipeline(
 
 const environment = (rate: number, dataDir: string): Record<string, string> => ({
   PATH: process.env.PATH ?? '',
+  NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '',
   DATA_DIR: dataDir,
   SQLITE_FILE: join(dataDir, 'store.sqlite'),
   LOG_LEVEL: 'warn',

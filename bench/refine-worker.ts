@@ -11,10 +11,10 @@ import type { RefineTopics } from '../schemas/topics.ts'
 import { observeRefine } from '../stream-jobs/runtime/observe.ts'
 import { runRefine } from '../stream-jobs/runtime/service.ts'
 
-/** Topics to work on and the raw records to wait for. */
+/** Topics to work on and the raw records to wait for, by partition. Refine may append control records of its own. */
 export interface WorkerInput {
   readonly topics: RefineTopics
-  readonly records: number
+  readonly records: readonly number[]
 }
 
 export interface WorkerResult {
@@ -36,6 +36,7 @@ runMain(async (signal) => {
   const observer = observeRefine(createMetrics('bench'), input.topics.raw)
   const done = new AbortController()
   const outcomes: Record<string, number> = {}
+  const remaining = [...input.records]
   let startedAt = 0
   let startCpu = 0
   let endedAt = 0
@@ -61,7 +62,8 @@ runMain(async (signal) => {
           endedAt = performance.now()
           for (const [outcome, count] of Object.entries(report.delta))
             outcomes[outcome] = (outcomes[outcome] ?? 0) + count
-          if (outcomes.consumed - (outcomes.control ?? 0) >= input.records) done.abort()
+          remaining[report.partition] -= report.delta.consumed
+          if (remaining.every((records) => records <= 0)) done.abort()
         },
       },
       fetchSchema: cachedSchemas(config.REGISTRY_URL),

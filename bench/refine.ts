@@ -58,13 +58,14 @@ export async function benchRefine(environment: BenchEnvironment, options: Refine
     await createTopics(admin, topics, partitions, options.inputTopic === undefined)
     if (options.inputTopic === undefined) await fill(environment, topics.raw, partitions, options)
     const ranges = await admin.offsetRanges(topics.raw)
-    const records = ranges.reduce((sum, { start, end }) => sum + end - start, 0)
-    if (records === 0)
+    const records = ranges.map(({ start, end }) => end - start)
+    const total = records.reduce((sum, count) => sum + count, 0)
+    if (total === 0)
       throw new PlumblineError(
         'EMPTY_TOPIC',
         `${topics.raw} has no records: fill it first, or leave --input-topic away`,
       )
-    progress(`refine over ${records.toLocaleString('en')} records`)
+    progress(`refine over ${total.toLocaleString('en')} records`)
     const result = await runWorker(
       { topics, records },
       { KAFKA_BROKERS: brokers, REGISTRY_URL: registryUrl, REFINE_GROUP: run, LOG_LEVEL: 'warn' },
@@ -136,7 +137,8 @@ async function fill(
 
 async function runWorker(input: WorkerInput, env: Record<string, string>): Promise<WorkerResult> {
   const { stdout } = await promisify(execFile)(process.execPath, [WORKER, JSON.stringify(input)], {
-    env: { PATH: process.env.PATH, ...env },
+    // As `up` starts it: with the cache of compiled code that bin/plumbline names.
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...env },
     timeout: WORKER_TIMEOUT_MS,
     maxBuffer: 16 * 1_048_576,
   })
