@@ -24,7 +24,8 @@ const count = (text: string): number => {
 const list = (text: string): string[] => text.split(',')
 const collect = (text: string, former: string[] | undefined): string[] => [...(former ?? []), text]
 
-const program = new Command('producers')
+// Its help is read as that of `plumbline import`, which runs it.
+const program = new Command('plumbline')
 program.action(() => runMain(serve))
 program
   .command('import <file>')
