@@ -1,0 +1,38 @@
+// Why a store did not take a batch. An outage has to do with the store: the same rows go in later, so the sink waits.
+// Poison has to do with the rows: the same rows never go in, so the sink finds them and dead-letters them. An adapter
+// throws poison only for what it knows to be the rows' fault. Whatever it does not know counts as an outage: a sink
+// that stands still is seen and costs nothing but time, a row that was put aside wrongly is easily overlooked.
+import { messageOf, StoreError, type ErrorDetails } from '../errors.ts'
+
+/** The store is away, too slow or failing; the same batch may go in later. */
+export class StoreOutageError extends StoreError {
+  /** @param code STORE_UNAVAILABLE, or STORE_TIMEOUT when no answer came in time: then the batch may be stored or not */
+  constructor(
+    message: string,
+    details: Omit<ErrorDetails, 'retriable'> = {},
+    code: 'STORE_UNAVAILABLE' | 'STORE_TIMEOUT' = 'STORE_UNAVAILABLE',
+  ) {
+    super(code, message, { ...details, retriable: true })
+  }
+}
+
+/** At least one row of the batch is such that the store will never take it; none of the others is at fault. */
+export class StorePoisonError extends StoreError {
+  constructor(message: string, details: Omit<ErrorDetails, 'retriable'> = {}) {
+    super('STORE_POISON', message, details)
+  }
+}
+
+/** `moved`: another sink has taken a partition over, see ProgressUpdate in port.ts. */
+export type StoreFailure =
+  | { readonly kind: 'moved'; readonly error: StoreError }
+  | { readonly kind: 'poison'; readonly error: StorePoisonError }
+  | { readonly kind: 'outage'; readonly reason: string; readonly timedOut: boolean }
+
+/** @param error what `Store.write` rejected with */
+export function classifyFailure(error: unknown): StoreFailure {
+  if (error instanceof StorePoisonError) return { kind: 'poison', error }
+  if (error instanceof StoreError && error.code === 'STORE_MOVED') return { kind: 'moved', error }
+  const timedOut = error instanceof StoreError && error.code === 'STORE_TIMEOUT'
+  return { kind: 'outage', reason: messageOf(error), timedOut }
+}
