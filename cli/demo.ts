@@ -144,11 +144,11 @@ async function showAnswers({ plan }: Stack): Promise<void> {
 
 const whereNext = (dataDir: string): string => `
 Next:
-  plumbline up                               the same without an end; meanwhile, in another terminal:
-  plumbline topics tail telemetry.clean      what the log holds, decoded
-  plumbline topics tail telemetry.anomalies  readings that stood out, and by how much
-  plumbline audit                            the account above, at any time
-  README.md                                  examples, every setting, what is guaranteed
+  bin/plumbline up                               the same without an end; meanwhile, in another terminal:
+  bin/plumbline topics tail telemetry.clean      what the log holds, decoded
+  bin/plumbline topics tail telemetry.anomalies  readings that stood out, and by how much
+  bin/plumbline audit                            the account above, at any time
+  README.md                                      examples, every setting, what is guaranteed
 
-Data and logs are in ${dataDir}; "plumbline clean" removes them.
+Data and logs are in ${dataDir}; "bin/plumbline clean" removes them.
 `
