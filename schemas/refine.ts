@@ -5,8 +5,17 @@ import { z } from 'zod'
 /** Header that marks a control record in telemetry.raw; its value says what it is. */
 export const CONTROL_HEADER = 'plumbline.control'
 
-/** Header of a record in telemetry.late: late, correction or regressed. */
+/** Header of a record in telemetry.late: late, correction, regressed or replayed. */
 export const LATE_REASON_HEADER = 'plumbline.reason'
+
+/** Header of a replayed dead letter in telemetry.raw: its place in telemetry.dlq as partition@offset. */
+export const REPLAY_OF_HEADER = 'plumbline.replay.of'
+
+/**
+ * Header of a replayed dead letter whose place in its sensor's order was taken when it was refused, so that it would
+ * be taken for a duplicate now. With the value `late` refine passes it on to telemetry.late, once it is acceptable.
+ */
+export const REPLAY_AS_HEADER = 'plumbline.replay.as'
 
 /** The ledger's counters in the order in which they are written; stream-jobs/core/ledger.ts says what each counts. */
 export const LEDGER_NAMES = [

@@ -28,6 +28,7 @@ export const LATE = 'telemetry.late'
 export const ANOMALIES = 'telemetry.anomalies'
 export const EXTENTS = 'telemetry.extents'
 export const DLQ = 'telemetry.dlq'
+export const DLQ_MARKS = 'telemetry.dlq.marks'
 export const SNAPSHOTS = 'refine.snapshots'
 export const NODES = 'nodes'
 
@@ -84,6 +85,9 @@ export const TOPICS: readonly TopicSpec[] = [
     schema: null,
     configs: { ...logged(30), 'max.message.bytes': OUTPUT_BATCH_BYTES },
   },
+  // What became of dead letters, by their place. Kept for twice as long as these: a dead letter that outlived its mark
+  // would look as if nobody had dealt with it.
+  { name: DLQ_MARKS, partitioning: 'data', schema: null, configs: logged(60) },
   {
     name: SNAPSHOTS,
     partitioning: 'data',

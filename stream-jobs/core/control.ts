@@ -1,7 +1,8 @@
-// Control records: what must change the core's behaviour at one point of its input. They are records of the raw
-// partition with a header and no value; repeating one is harmless.
+// What headers of raw records ask of the core. Control records change its behaviour at one point of its input: they
+// are records of the raw partition with a header and no value; repeating one is harmless. Dead letters that are sent
+// again may ask to be passed on to late.
 import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
-import { CONTROL_HEADER } from '../../schemas/refine.ts'
+import { CONTROL_HEADER, REPLAY_AS_HEADER } from '../../schemas/refine.ts'
 import { type CoreSettings, parseSettings, settingsText } from './settings.ts'
 
 const SETTINGS_HEADER = 'plumbline.settings'
@@ -43,3 +44,11 @@ export function readControl(view: RecordBatchView, index: number): Control | nul
       return 'unknown'
   }
 }
+
+/**
+ * True for a dead letter that was sent again although its place in the order is taken: the store refused it, or its
+ * time or a metric was unacceptable. It skips the order, which would take it for a duplicate, and is written by its ts.
+ */
+export const isReplayedAsLate = (view: RecordBatchView, index: number): boolean =>
+  view.hasHeaders(index) &&
+  view.headers(index).some(({ key, value }) => key === REPLAY_AS_HEADER && value?.toString() === 'late')

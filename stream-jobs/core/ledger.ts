@@ -7,7 +7,7 @@ export interface Ledger extends LedgerCounts {
   consumed: number
   emitted: number
   duplicate: number
-  /** All that went to telemetry.late: given-up places, corrections and regressed readings. */
+  /** All that went to telemetry.late: given-up places, corrections, regressed and replayed readings. */
   late: number
   deadLettered: number
   control: number

@@ -24,7 +24,7 @@ export interface Problem {
 }
 
 /** Why a reading went to late instead of clean. */
-export type LateReason = 'late' | 'correction' | 'regressed'
+export type LateReason = 'late' | 'correction' | 'regressed' | 'replayed'
 
 /** Where the bytes of a record lie. */
 export interface RecordBytes {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Reading } from '../../platform/codec/reading.ts'
 import { type TestRecord, viewOf } from '../../platform/kafka/record-batch.test-support.ts'
 import { METRICS } from '../../schemas/metrics.ts'
+import { REPLAY_AS_HEADER, REPLAY_OF_HEADER } from '../../schemas/refine.ts'
 import {
   encode,
   feed,
@@ -203,6 +204,44 @@ describe('X-3: what cannot go on becomes a dead letter and the next record is re
     const { give, core } = started()
     give(0, recordOf({ epoch: 1, ts: START_MS + 300_000 }))
     expect(core.ledger.emitted).toBe(1)
+  })
+})
+
+describe('X-3: a dead letter that is sent again', () => {
+  const asLate = (record: TestRecord): TestRecord => ({
+    ...record,
+    headers: [
+      { key: REPLAY_OF_HEADER, value: '0@0' },
+      { key: REPLAY_AS_HEADER, value: 'late' },
+    ],
+  })
+
+  test('whose place in the order is taken goes to late with its bytes, and moves nothing else', () => {
+    const { give, seqs, core, out } = started()
+    give(0, numbered(0), numbered(1, { temperature_c: -400 }), numbered(2))
+    expect(core.ledger).toMatchObject({ emitted: 2, deadLettered: 1 })
+    const fixed = numbered(1)
+    give(1, asLate(fixed), numbered(3))
+    expect(out.of('late').map(({ detail, payload }) => [detail, payload])).toEqual([
+      ['replayed', Buffer.from(fixed.value!).toString('hex')],
+    ])
+    expect(seqs('clean')).toEqual([0, 2, 3])
+    expect(core.ledger).toMatchObject({ consumed: 5, emitted: 3, late: 1, correction: 0, duplicate: 0 })
+  })
+
+  test('is a dead letter again while it is still unacceptable', () => {
+    const { give, deadLetters, core } = started()
+    give(0, asLate(numbered(0, { ts: START_MS + 3_600_000 })), asLate(numbered(0, { temperature_c: -400 })))
+    expect(deadLetters()).toEqual(['FUTURE_TIME', 'METRIC_OUT_OF_BOUNDS'])
+    expect(core.ledger).toMatchObject({ deadLettered: 2, late: 0 })
+    expect(core.sensors.size).toBe(0)
+  })
+
+  test('and never took a place in the order takes it now, like any other reading', () => {
+    const { give, seqs, core } = started()
+    give(0, { ...numbered(0), headers: [{ key: REPLAY_OF_HEADER, value: '0@0' }] }, numbered(0))
+    expect(seqs('clean')).toEqual([0])
+    expect(core.ledger.duplicate).toBe(1)
   })
 })
 

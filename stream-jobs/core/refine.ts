@@ -5,7 +5,7 @@ import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 import { ReadingScanner, type ScanPlan } from '../../platform/codec/reading-scanner.ts'
 import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
 import { METRICS } from '../../schemas/metrics.ts'
-import { readControl } from './control.ts'
+import { isReplayedAsLate, readControl } from './control.ts'
 import { DueQueue } from './due-queue.ts'
 import { type Held, HELD_BYTES_MAX } from './held.ts'
 import { HoldBack } from './hold-back.ts'
@@ -100,6 +100,12 @@ export class Refine {
     const { epoch, seq } = scanner
     if (epoch < 0 || seq < 0)
       return this.#deadLetter(view, i, 'INVALID_SEQ', `epoch ${epoch} and seq ${seq} must be at least 0`)
+    const problem = this.#problem()
+    if (isReplayedAsLate(view, i)) {
+      if (problem !== null) this.#deadLetter(view, i, problem.reason, problem.detail)
+      else this.#late(recordOf(view, i), 'replayed')
+      return
+    }
     let sensor = this.sensors.get(keyText)
     if (sensor === undefined) {
       if (this.sensors.size >= SENSORS_MAX)
@@ -107,7 +113,6 @@ export class Refine {
       sensor = new Sensor(keyText)
       this.sensors.set(keyText, sensor)
     }
-    const problem = this.#problem()
     if (epoch === UNNUMBERED) this.#unnumbered(sensor, view, i, problem)
     else this.#numbered(sensor, view, i, problem)
   }
@@ -283,7 +288,7 @@ export class Refine {
 
   #late(record: RecordBytes, reason: LateReason): void {
     this.ledger.late += 1
-    if (reason !== 'late') this.ledger[reason] += 1
+    if (reason === 'correction' || reason === 'regressed') this.ledger[reason] += 1
     this.#out.late(record, reason)
   }
 

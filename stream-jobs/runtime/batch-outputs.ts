@@ -18,6 +18,7 @@ const LATE_HEADERS: Readonly<Record<LateReason, Buffer>> = {
   late: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'late' }]),
   correction: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'correction' }]),
   regressed: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'regressed' }]),
+  replayed: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'replayed' }]),
 }
 
 export const anomalyType = avsc.Type.forSchema(loadSchema('anomaly') as unknown as avsc.Schema)

@@ -144,8 +144,13 @@ class Oracle {
     const reading = this.#typeOf(value.readUInt32BE(1))!.fromBuffer(value.subarray(5)) as Record<string, number | null>
     const { epoch, seq, ts } = reading as Record<string, number>
     const sensor = this.#sensor(record.key!.toString())
-    const lane = laneOf(sensor, epoch)
     const problem = this.#problem(reading)
+    if (record.headers['plumbline.replay.as'] === 'late') {
+      if (problem === null) listOf(this.#expected.late, sensor.key).push({ offset: record.offset, reason: 'replayed' })
+      else this.#expected.deadLetters.push({ offset: record.offset, reason: problem })
+      return
+    }
+    const lane = laneOf(sensor, epoch)
     const candidate = { offset: record.offset, seq, ts, arrival: this.#now, isDead: problem !== null, value }
     if (epoch === UNNUMBERED && problem === null) this.#unnumbered(sensor, lane, candidate)
     else if (epoch !== UNNUMBERED && this.#isTaken(lane, seq)) {
