@@ -70,7 +70,6 @@ describe('the configuration', () => {
     ['REGISTRY_URL', 'not a url'],
     ['REGISTRY_URL', 'localhost:8081'],
     ['REGISTRY_URL', 'file:///etc/passwd'],
-    ['REDIS_URL', 'localhost:6379'],
     ['REFINE_GROUP', 'a/b'],
     ['STORE', 'postgres'],
   ])('names %s when it is %j', (name, value) => {
@@ -139,6 +138,18 @@ describe('a secret', () => {
     expect(complaint({ API_TOKEN_FILE: join(dir, 'missing') })).toContain('API_TOKEN_FILE')
   })
 
+  test('whose NAME_FILE is blank comes from NAME', () => {
+    expect(loadConfig({ API_TOKEN_FILE: ' ', API_TOKEN: SECRET }).API_TOKEN).toBe(SECRET)
+  })
+
+  test.each(['with space', 'line\nbreak', 'tökén', 'x'.repeat(1_025)])(
+    'that cannot stand in a header is refused: API_TOKEN %j',
+    (token) => {
+      expect(complaint({ API_TOKEN: token })).toMatch(/^configuration: API_TOKEN expected .* printable ASCII/)
+      expect(complaint({ API_TOKEN: token })).not.toContain(token)
+    },
+  )
+
   test('is never shown, neither in an error nor in the table', () => {
     const env = { API_TOKEN: SECRET, KAFKA_SASL_PASSWORD: SECRET, KAFKA_SASL_MECHANISM: 'plain', FLEET_NODES: 'x' }
     expect(complaint(env)).not.toContain(SECRET)
@@ -149,12 +160,21 @@ describe('a secret', () => {
     for (const url of [
       `http://user:${SECRET}@host:6379`,
       `redis//:${SECRET}@host`,
+      `localhost:6379/${SECRET}`,
       `http://user:${SECRET}@host:999999`,
     ]) {
       expect(complaint({ REDIS_URL: url }), url).toContain('REDIS_URL')
       expect(complaint({ REDIS_URL: url }), url).not.toContain(SECRET)
     }
   })
+})
+
+test('a registry whose address carries a password is refused, without showing it', () => {
+  for (const url of ['http://user:hunter2@host:8081', 'http://hunter2@host']) {
+    expect(complaint({ REGISTRY_URL: url })).toContain('REGISTRY_URL')
+    expect(complaint({ REGISTRY_URL: url })).not.toContain('hunter2')
+  }
+  expect(complaint({ REGISTRY_URL: 'http://host:8081/a@b?c=@d' })).toBe('')
 })
 
 describe('settings that belong together', () => {
@@ -170,8 +190,18 @@ describe('settings that belong together', () => {
     expect(complaint({ LISTEN_HOST: host })).toBe(''),
   )
 
-  test('SASL needs user and password, a client certificate its key, a window its least samples', () => {
-    expect(complaint({ KAFKA_SASL_MECHANISM: 'plain', KAFKA_SASL_USERNAME: 'u' })).toContain('KAFKA_SASL_PASSWORD')
+  test.each([
+    [['KAFKA_SASL_MECHANISM'], 'KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE)'],
+    [['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME'], 'KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE)'],
+    [['KAFKA_SASL_USERNAME'], 'KAFKA_SASL_MECHANISM and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE)'],
+    [['KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'], 'KAFKA_SASL_MECHANISM'],
+    [['KAFKA_SASL_PASSWORD'], 'KAFKA_SASL_MECHANISM and KAFKA_SASL_USERNAME'],
+  ])('MI-11: SASL by %j alone names what is missing', (given, missing) => {
+    const env = Object.fromEntries(given.map((name) => [name, 'plain']))
+    expect(complaint(env)).toBe(`${given.join(' and ')} needs ${missing} too`)
+  })
+
+  test('a client certificate needs its key, a window its least samples', () => {
     expect(complaint({ KAFKA_TLS_CERT_FILE: 'a.pem' })).toContain('KAFKA_TLS_KEY_FILE')
     expect(complaint({ DETECTOR_WINDOW: '10' })).toContain('DETECTOR_MIN_SAMPLES')
   })

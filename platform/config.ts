@@ -12,6 +12,12 @@ const port = int(0, 65_535)
 const file = text.min(1)
 /** With its scheme: "localhost:8081" would pass as a URL of the scheme "localhost". */
 const url = (protocol: RegExp) => z.url({ protocol, error: `expected a URL of a scheme like ${protocol.source}` })
+/** For addresses that are named in messages. */
+const withoutCredentials = (address: z.ZodType<string>) =>
+  address.refine(
+    (given) => !/^\w+:\/\/[^/?#]*@/.test(given),
+    'a user or password in the address would be seen in messages: expected none; API_TOKEN is sent',
+  )
 /** host:port, comma separated. */
 const brokers = text.regex(/^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/, 'expected host:port, several separated by commas')
 
@@ -26,7 +32,14 @@ interface Setting {
 
 const setting = <T extends z.ZodType>(check: T, fallback: string, doc: string) => ({ check, default: fallback, doc })
 const optional = <T extends z.ZodType>(check: T, doc: string) => ({ check: check.optional(), default: undefined, doc })
-const secret = (doc: string) => ({ check: text.min(1).optional(), default: undefined, doc, secret: true as const })
+const secret = (doc: string, check: z.ZodType<string> = text.min(1)) => ({
+  check: check.optional(),
+  default: undefined,
+  doc,
+  secret: true as const,
+})
+/** What can stand in a header as it is. */
+const bearer = text.regex(/^[\x21-\x7e]{1,1024}$/, 'expected up to 1024 printable ASCII characters without spaces')
 
 export const SETTINGS = {
   // Where things are
@@ -40,17 +53,18 @@ export const SETTINGS = {
   ),
   KAFKA_SASL_USERNAME: optional(text.min(1), 'SASL user.'),
   KAFKA_SASL_PASSWORD: secret('SASL password.'),
-  REGISTRY_URL: setting(url(/^https?$/), 'http://127.0.0.1:8081', 'Schema registry, Confluent’s REST API.'),
-  REDIS_URL: optional(
-    url(/^rediss?$/),
-    'Redis for the query API’s cache; without it the in-process cache serves alone.',
+  REGISTRY_URL: setting(
+    withoutCredentials(url(/^https?$/)),
+    'http://127.0.0.1:8081',
+    'Schema registry, Confluent’s REST API.',
   ),
+  REDIS_URL: secret('Redis for the query API’s cache; without it the in-process cache serves alone.', url(/^rediss?$/)),
   STORE: setting(z.enum(['sqlite']), 'sqlite', 'Which store the sink writes and the query API reads.'),
   SQLITE_FILE: setting(file, '.plumbline/store.sqlite', 'File of the embedded store.'),
   DATA_DIR: setting(file, '.plumbline', 'Folder of write-ahead logs and other local state.'),
   // How they talk
   LISTEN_HOST: setting(text.min(1), '127.0.0.1', 'Address to listen on. Anything but loopback needs API_TOKEN.'),
-  API_TOKEN: secret('Bearer token that every HTTP request must carry; required off loopback.'),
+  API_TOKEN: secret('Token that every HTTP request but GET /healthz must carry; required off loopback.', bearer),
   QUERY_API_PORT: setting(port, '8080', 'Port of the query API.'),
   REGISTRY_PORT: setting(port, '8081', 'Port of the local schema registry.'),
   PRODUCERS_PORT: setting(port, '8082', 'Port of the producers: POST /readings, health, metrics.'),
@@ -137,6 +151,11 @@ export const SETTINGS = {
   // Sinks and query
   SINK_GROUP: setting(text.regex(/^[\w.-]{1,100}$/), 'sink', 'Consumer group of the sink.'),
   SINK_LINGER_MS: setting(int(1, 10_000), '100', 'Longest time that rows wait for their batch, ms.'),
+  SINK_WRITE_TIMEOUT_MS: setting(
+    int(100, 60_000),
+    '5000',
+    'Deadline of one write to the store, ms; beyond it the write is aborted and counts as an outage.',
+  ),
   QUERY_STALENESS_MS: setting(
     int(100, 3_600_000),
     '5000',
@@ -192,8 +211,9 @@ function valueOf(
   env: Readonly<Record<string, string | undefined>>,
   problems: string[],
 ): string | undefined {
-  const path = declared.secret ? env[`${name}_FILE`] : undefined
-  if (path === undefined) return env[name]
+  // Blank counts as not set here as everywhere.
+  const path = declared.secret ? env[`${name}_FILE`]?.trim() : undefined
+  if (path === undefined || path === '') return env[name]
   try {
     const content = readFileSync(path, 'utf8').trim()
     // Not the same as no secret: whoever names a file wants one.
@@ -226,17 +246,21 @@ function checkTogether(config: Config): void {
     throw new ConfigError(
       `LISTEN_HOST is ${config.LISTEN_HOST}, which is not loopback: set API_TOKEN or API_TOKEN_FILE`,
     )
-  if (
-    config.KAFKA_SASL_MECHANISM !== undefined &&
-    (config.KAFKA_SASL_USERNAME === undefined || config.KAFKA_SASL_PASSWORD === undefined)
-  )
-    throw new ConfigError(
-      'KAFKA_SASL_MECHANISM needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE)',
-    )
+  checkSasl(config)
   if ((config.KAFKA_TLS_CERT_FILE === undefined) !== (config.KAFKA_TLS_KEY_FILE === undefined))
     throw new ConfigError('KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE belong together')
   if (config.DETECTOR_MIN_SAMPLES > config.DETECTOR_WINDOW)
     throw new ConfigError('DETECTOR_MIN_SAMPLES must not exceed DETECTOR_WINDOW')
+}
+
+/** Half of it would connect as nobody: whoever names a user or a password wants to be asked for it. */
+function checkSasl(config: Config): void {
+  const names = ['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'] as const
+  const missing = names.filter((name) => config[name] === undefined)
+  if (missing.length === 0 || missing.length === names.length) return
+  const given = names.filter((name) => !missing.includes(name))
+  const wanted = missing.map((name) => (name === 'KAFKA_SASL_PASSWORD' ? `${name} (or ${name}_FILE)` : name))
+  throw new ConfigError(`${given.join(' and ')} needs ${wanted.join(' and ')} too`)
 }
 
 /** The README's table, in Markdown. */

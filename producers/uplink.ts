@@ -5,7 +5,7 @@
 // The broker may be away from the start: client, partition count and connection are made in the loop.
 import { backoffMs } from '../platform/backoff.ts'
 import type { Clock } from '../platform/clock.ts'
-import { messageOf } from '../platform/errors.ts'
+import { ConfigError, messageOf } from '../platform/errors.ts'
 import type { Kafka, Producer } from '../platform/kafka/port.ts'
 import type { Logger } from '../platform/log.ts'
 import { RAW } from '../schemas/topics.ts'
@@ -55,6 +55,7 @@ export class Uplink {
   #producer: Producer | null = null
   #batcher: Batcher | null = null
   #partitions = 0
+  #everConnected = false
   #failures = 0
   /** Those whose readings the send under way carries. */
   readonly #filled = new Set<Sender>()
@@ -88,7 +89,8 @@ export class Uplink {
 
   /**
    * Sends until the signal fires.
-   * @throws WalError when a log cannot be read: going on would lose readings silently
+   * @throws WalError when a log cannot be read: going on would lose readings silently; ConfigError when the broker
+   *   refuses certificate or password at the first connection
    */
   async run(signal: AbortSignal): Promise<void> {
     try {
@@ -129,6 +131,8 @@ export class Uplink {
     } catch (error) {
       for (const { outbox } of this.#senders) outbox.rewind()
       if (error instanceof WalError) throw error
+      // Refused from the start, waiting does not help; refused later, what is taken is kept until the broker thinks again.
+      if (error instanceof ConfigError && !this.#everConnected) throw error
       this.#batcher = null
       this.#attemptAt = null
       this.#failures += 1
@@ -195,6 +199,7 @@ export class Uplink {
       }
     }
     this.#producer = await kafka.producer()
+    this.#everConnected = true
     return this.#producer
   }
 

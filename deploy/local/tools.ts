@@ -24,6 +24,7 @@ interface Tool {
 const TOOLS = {
   java: { what: `Java ${JAVA_MIN} or later`, package: 'openjdk-17-jre-headless', isPresent: hasJava },
   maven: { what: 'Maven', package: 'maven', isPresent: () => succeeds('mvn', '-version') },
+  openssl: { what: 'openssl', package: 'openssl', isPresent: () => succeeds('openssl', 'version') },
   redis: {
     what: 'redis-server',
     package: 'redis-server',

@@ -1,6 +1,6 @@
 // The client's errors in our words: a stable code, whether trying again may help, and the place where there is one.
 import { setTimeout as delay } from 'node:timers/promises'
-import { KafkaError } from '../errors.ts'
+import { ConfigError, KafkaError } from '../errors.ts'
 
 interface ClientError extends Error {
   type?: string
@@ -25,12 +25,18 @@ export function codeOf(error: unknown): string {
   return root.type ?? (root.message.startsWith('OFFSET_OUT_OF_RANGE') ? 'OFFSET_OUT_OF_RANGE' : root.name)
 }
 
+/** A broker closes the line when it is spoken to in plain text or without SASL and wants it, but it also does when it stops. */
+const MISMATCH = /Closed connection|before secure TLS connection|current SASL state/
+
 /** @param doing what was tried, for the message */
 export function toKafkaError(error: unknown, doing: string): KafkaError {
   if (error instanceof KafkaError) return error
   const cause = error instanceof Error ? (error as ClientError) : new Error(String(error))
   const { topic, partition, retriable } = rootOf(cause)
-  return new KafkaError(codeOf(cause), `${doing}: ${cause.message}`, {
+  const hint = MISMATCH.test(cause.message)
+    ? '; if this goes on, KAFKA_TLS_* or KAFKA_SASL_* may not be what this port of the broker wants'
+    : ''
+  return new KafkaError(codeOf(cause), `${doing}: ${cause.message}${hint}`, {
     cause,
     retriable: retriable ?? false,
     topic,
@@ -38,12 +44,30 @@ export function toKafkaError(error: unknown, doing: string): KafkaError {
   })
 }
 
+/**
+ * The broker's answer to a user it does not know, or null. The client gives the same class to a line that broke in the
+ * middle of the exchange, which passes by itself: only the broker's own words tell.
+ */
+function credentialsRefusal(error: unknown): ConfigError | null {
+  const { name, message } = error instanceof Error ? rootOf(error as ClientError) : { name: '', message: '' }
+  if (name !== 'KafkaJSSASLAuthenticationError' && codeOf(error) !== 'UNSUPPORTED_SASL_MECHANISM') return null
+  if (/failed: Authentication failed/.test(message))
+    return new ConfigError(
+      `the broker does not accept user and password (${message}): set KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE`,
+    )
+  if (/not supported/.test(message))
+    return new ConfigError(
+      `the broker does not offer this kind of SASL (${message}): set KAFKA_SASL_MECHANISM to one that it does`,
+    )
+  return null
+}
+
 /** Runs a request of the client's and translates what it throws. */
 export async function attempt<T>(doing: string, request: () => Promise<T>): Promise<T> {
   try {
     return await request()
   } catch (error) {
-    throw toKafkaError(error, doing)
+    throw credentialsRefusal(error) ?? toKafkaError(error, doing)
   }
 }
 

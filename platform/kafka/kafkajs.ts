@@ -1,14 +1,14 @@
 // The adapter from our port to kafkajs 2.2.4: connections, the cures for what the client does wrong, and the
 // translation of its errors. Each kind of client has a file's worth of reasons in ENGINEERING_NOTES; the short ones
 // stand beside the code.
-import { readFileSync } from 'node:fs'
-import type { Kafka as Client, KafkaConfig, LogEntry, RetryOptions, SASLOptions } from 'kafkajs'
+import type { Kafka as Client, LogEntry, RetryOptions } from 'kafkajs'
 import type { Config } from '../config.ts'
 import type { Logger } from '../log.ts'
 import { KafkaJsAdmin } from './kafkajs-admin.ts'
 import { KafkaJsGroupConsumer } from './kafkajs-consumer.ts'
 import { KafkaJsProducer, KafkaJsTransactionalProducer } from './kafkajs-producer.ts'
 import { KafkaJsRangeReader } from './kafkajs-reader.ts'
+import { HandshakeWatch, saslOf, type SecuritySettings, tlsOf } from './kafkajs-security.ts'
 import { loadClient } from './kafkajs-wire.ts'
 import type { Kafka } from './port.ts'
 
@@ -23,28 +23,20 @@ const CONNECTION_TIMEOUT_MS = 3_000
 /** Longer than the broker holds any request of ours back, shorter than a transaction may live. */
 const REQUEST_TIMEOUT_MS = 9_000
 
-type KafkaSettings = Pick<
-  Config,
-  | 'KAFKA_BROKERS'
-  | 'KAFKA_TLS_CA_FILE'
-  | 'KAFKA_TLS_CERT_FILE'
-  | 'KAFKA_TLS_KEY_FILE'
-  | 'KAFKA_SASL_MECHANISM'
-  | 'KAFKA_SASL_USERNAME'
-  | 'KAFKA_SASL_PASSWORD'
-  | 'TOPIC_REPLICATION'
->
+type KafkaSettings = SecuritySettings & Pick<Config, 'KAFKA_BROKERS' | 'TOPIC_REPLICATION'>
 
 /**
  * Makes the port; nothing connects before one of its clients is asked for.
- * @throws Error when a TLS file cannot be read
+ * @throws ConfigError when a TLS file cannot be read or used; its calls reject with one when the broker refuses what is set
  */
 export function connectKafka(config: KafkaSettings, log: Logger): Kafka {
+  const handshakes = new HandshakeWatch()
   const kafka: Client = new client.Kafka({
     clientId: `plumbline-${process.pid}`,
     brokers: config.KAFKA_BROKERS.split(','),
     ssl: tlsOf(config),
     sasl: saslOf(config),
+    socketFactory: handshakes.socketFactory,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     retry: RETRY,
@@ -52,29 +44,12 @@ export function connectKafka(config: KafkaSettings, log: Logger): Kafka {
     logCreator: () => (entry) => forward(entry, log),
   })
   return {
-    admin: () => KafkaJsAdmin.connect(kafka, config.TOPIC_REPLICATION),
-    producer: () => KafkaJsProducer.connect(kafka),
-    transactionalProducer: (options) => KafkaJsTransactionalProducer.connect(kafka, options),
+    admin: () => handshakes.guard(() => KafkaJsAdmin.connect(kafka, config.TOPIC_REPLICATION)),
+    producer: () => handshakes.guard(() => KafkaJsProducer.connect(kafka)),
+    transactionalProducer: (options) => handshakes.guard(() => KafkaJsTransactionalProducer.connect(kafka, options)),
     groupConsumer: (options) => new KafkaJsGroupConsumer(kafka, options),
-    rangeReader: () => KafkaJsRangeReader.connect(kafka),
+    rangeReader: () => handshakes.guard(() => KafkaJsRangeReader.connect(kafka)),
   }
-}
-
-function tlsOf(config: KafkaSettings): KafkaConfig['ssl'] {
-  if (config.KAFKA_TLS_CA_FILE === undefined && config.KAFKA_TLS_CERT_FILE === undefined) return undefined
-  const read = (path: string | undefined): string | undefined =>
-    path === undefined ? undefined : readFileSync(path, 'utf8')
-  return {
-    ca: read(config.KAFKA_TLS_CA_FILE),
-    cert: read(config.KAFKA_TLS_CERT_FILE),
-    key: read(config.KAFKA_TLS_KEY_FILE),
-  }
-}
-
-function saslOf(config: KafkaSettings): SASLOptions | undefined {
-  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = config
-  if (mechanism === undefined || username === undefined || password === undefined) return undefined
-  return { mechanism, username, password } as SASLOptions
 }
 
 /** The client calls "error" what its own retries mend, so its words go one level down; what matters is thrown. */
