@@ -1,4 +1,5 @@
 import { request as plainRequest } from 'node:http'
+import { connect } from 'node:net'
 import express, { type Express } from 'express'
 import { afterEach, describe, expect, test } from 'vitest'
 import { InputError } from './errors.ts'
@@ -55,9 +56,9 @@ describe('every process', () => {
     expect(metrics.headers.get('x-powered-by')).toBeNull()
   })
 
-  test('asks for the token at every path when there is one', async () => {
+  test('asks for the token at every path but /healthz when there is one', async () => {
     const { url } = await serve({ token: 'secret' })
-    for (const path of ['/healthz', '/readyz', '/metrics', '/nowhere']) {
+    for (const path of ['/', '/readyz', '/metrics', '/nowhere', '//healthz', '/healthz/../readyz']) {
       for (const authorization of [
         undefined,
         '',
@@ -67,16 +68,73 @@ describe('every process', () => {
         'Bearer secret2',
         'bearer secret',
         'Basic secret',
+        `Basic ${btoa('secret')}`,
+        `Basic ${btoa('secret:')}`,
+        `Basic ${btoa('user:secret2')}`,
       ]) {
         const response = await fetch(url + path, { headers: authorization === undefined ? {} : { authorization } })
         expect(response.status, `${path} with ${authorization}`).toBe(401)
-        expect(response.headers.get('www-authenticate')).toBe('Bearer')
+        expect(response.headers.get('www-authenticate')).toMatch(/^Bearer, Basic/)
         expect(JSON.stringify(await problem(response))).not.toContain('secret')
       }
     }
-    expect((await fetch(`${url}/healthz`, { headers: { authorization: 'Bearer secret' } })).status).toBe(200)
+    expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ live: true })
+    for (const authorization of ['Bearer secret', `Basic ${btoa('anybody:secret')}`])
+      expect((await fetch(`${url}/readyz`, { headers: { authorization } })).status, authorization).toBe(200)
+  })
+
+  test('without a token answers only for the names of loopback: a web page may let its own name point here', async () => {
+    const { port } = await serve()
+    for (const host of ['localhost', `LOCALHOST:${port}`, `127.0.0.1:${port}`, '127.9.9.9', `[::1]:${port}`])
+      expect(await statusFor(port, { host }), host).toBe(200)
+    for (const host of ['evil.example', `evil.example:${port}`, '127.0.0.1.evil.example', 'localhost@evil.example'])
+      expect(await statusFor(port, { host }), host).toBe(403)
+    const guarded = await serve({ token: 'secret' })
+    const headers = { host: 'plumbline.example', authorization: 'Bearer secret' }
+    expect(await statusFor(guarded.port, headers)).toBe(200)
+  })
+
+  test.each([undefined, 'secret'])('refuses what a web page of another origin sends (token: %s)', async (token) => {
+    const { port } = await serve({
+      token,
+      routes: (app) => void app.post('/do', (_request, response) => void response.end()),
+    })
+    const send = (origin?: string): Promise<number | undefined> =>
+      statusFor(
+        port,
+        {
+          ...(origin === undefined ? {} : { origin }),
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        },
+        { method: 'POST', path: '/do' },
+      )
+    for (const origin of [
+      'http://evil.example',
+      'null',
+      '',
+      `http://127.0.0.1:${port + 1}`,
+      `http://127.0.0.1:${port}@evil.example`,
+    ])
+      expect(await send(origin), origin).toBe(403)
+    for (const origin of [undefined, `http://127.0.0.1:${port}`]) expect(await send(origin)).toBe(200)
   })
 })
+
+/** fetch would not let us choose these headers. */
+function statusFor(
+  port: number,
+  headers: Record<string, string>,
+  { method = 'GET', path = '/readyz' } = {},
+): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const request = plainRequest({ host: '127.0.0.1', port, path, method, headers }, (response) => {
+      response.resume()
+      resolve(response.statusCode)
+    })
+    request.on('error', reject)
+    request.end()
+  })
+}
 
 describe('an error', () => {
   const routes = (app: Express): void => {
@@ -149,6 +207,41 @@ describe('an error', () => {
     const { url } = await serve({ routes })
     await expect(fetch(`${url}/half`).then((response) => response.text())).rejects.toThrow()
     expect((await fetch(`${url}/healthz`)).status).toBe(200)
+  })
+})
+
+describe('a client that is slow on purpose', () => {
+  /** What a server says to these bytes, after which nothing more comes, until it closes the connection. */
+  const answerTo = (port: number, bytes: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      let answer = ''
+      const socket = connect(port, '127.0.0.1', () => socket.write(bytes))
+      socket.setEncoding('latin1')
+      socket.on('data', (text: string) => (answer += text))
+      socket.on('error', reject)
+      socket.on('close', () => resolve(answer))
+    })
+
+  test('is cut off in the middle of its headers', async () => {
+    const { port } = await serve()
+    expect(await answerTo(port, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ')).toContain('408')
+  })
+
+  test('has a bounded time for its body, and finds a bounded number of connections', async () => {
+    const app = createApp({ health: new Health(), metrics: createMetrics('test'), log, token: undefined })
+    const { server, close } = await listen(app, '127.0.0.1', 0, log)
+    closers.push(close)
+    expect(server.requestTimeout).toBe(60_000)
+    expect(server.maxConnections).toBe(1_000)
+  })
+
+  test('cannot send headers without end, nor cut the request in two ways', async () => {
+    const { port } = await serve()
+    const head = 'GET /readyz HTTP/1.1\r\nHost: localhost\r\n'
+    expect(await answerTo(port, `${head}X-Long: ${'x'.repeat(20_000)}\r\n\r\n`)).toContain('431')
+    expect(
+      await answerTo(port, `${head}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x`),
+    ).toContain('400')
   })
 })
 

@@ -1,42 +1,30 @@
-// The HTTP surface that every process has: health, readiness, metrics, errors as problem+json (RFC 9457), and a
-// bearer token where one is set. Rooms add their own routes between `createApp` and `listen`.
-import { timingSafeEqual } from 'node:crypto'
+// The HTTP surface that every process has: health, readiness, metrics, errors as problem+json (RFC 9457), and the guard
+// in front of all but /healthz. Rooms add their own routes between `createApp` and `listen`.
 import { createServer, type Server, STATUS_CODES } from 'node:http'
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express'
+import express, { type ErrorRequestHandler, type Express } from 'express'
 import { InputError, messageOf, PlumblineError } from './errors.ts'
 import type { Health } from './health.ts'
+import { guard } from './http-guard.ts'
 import type { Logger } from './log.ts'
 import type { Registry } from './metrics.ts'
+import { sendProblem } from './problem.ts'
+
+export { type Problem, sendProblem } from './problem.ts'
 
 export interface AppOptions {
   readonly health: Health
   readonly metrics: Registry
   readonly log: Logger
-  /** Required of every request when set. */
+  /** Required of every request but GET /healthz when set. */
   readonly token: string | undefined
-}
-
-export interface Problem {
-  readonly status: number
-  readonly title: string
-  readonly detail: string
-  /** Anything else that helps: the field, the limit, the lines. */
-  readonly [member: string]: unknown
-}
-
-/** Sends an error as application/problem+json. */
-export function sendProblem(response: Response, problem: Problem): void {
-  response
-    .status(problem.status)
-    .type('application/problem+json')
-    .send(JSON.stringify({ type: 'about:blank', ...problem }))
 }
 
 export function createApp({ health, metrics, token }: AppOptions): Express {
   const app = express()
   app.disable('x-powered-by')
-  if (token !== undefined) app.use(requireToken(token))
+  // Whoever watches over processes need not know the token: it learns nothing but that this one lives.
   app.get('/healthz', (_request, response) => void response.json({ live: true }))
+  app.use(guard(token))
   app.get('/readyz', (_request, response) => {
     const readiness = health.readiness()
     response.status(readiness.ready ? 200 : 503).json(readiness)
@@ -47,20 +35,13 @@ export function createApp({ health, metrics, token }: AppOptions): Express {
   return app
 }
 
-function requireToken(token: string): RequestHandler {
-  const expected = Buffer.from(`Bearer ${token}`)
-  return (request, response, next) => {
-    const given = Buffer.from(request.get('authorization') ?? '')
-    if (given.length === expected.length && timingSafeEqual(given, expected)) next()
-    else {
-      response.set('WWW-Authenticate', 'Bearer')
-      sendProblem(response, {
-        status: 401,
-        title: 'Unauthorized',
-        detail: 'send the header "Authorization: Bearer <API_TOKEN>"',
-      })
-    }
-  }
+/** What one client may cost: a connection that sends slowly or not at all is closed, and there is an end to how many. */
+const LIMITS = {
+  headersTimeoutMs: 5_000,
+  /** The largest body of POST /readings at 1.1 Mbit/s. */
+  requestTimeoutMs: 60_000,
+  checkEveryMs: 1_000,
+  connectionsMax: 1_000,
 }
 
 /** Time that open answers have to end when the server is closed, ms. */
@@ -77,7 +58,15 @@ export async function listen(
     sendProblem(response, { status: 404, title: 'Not Found', detail: `there is no ${request.method} ${request.path}` })
   })
   app.use(errorHandler(log))
-  const server = createServer(app)
+  const server = createServer(
+    {
+      headersTimeout: LIMITS.headersTimeoutMs,
+      requestTimeout: LIMITS.requestTimeoutMs,
+      connectionsCheckingInterval: LIMITS.checkEveryMs,
+    },
+    app,
+  )
+  server.maxConnections = LIMITS.connectionsMax
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const inUse = error.code === 'EADDRINUSE'
