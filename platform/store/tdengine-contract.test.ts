@@ -1,0 +1,12 @@
+// The contract over the TDengine adapter's own logic, on the stand-in; the same suite runs on a server in
+// tdengine.real.test.ts.
+import { storeContract } from './contract.ts'
+import { shifted } from './tdengine-shift.test-support.ts'
+import { StandIn } from './tdengine-stand-in.test-support.ts'
+import { TdengineStore } from './tdengine.ts'
+
+storeContract('TDengine (stand-in)', async () => {
+  const store = new TdengineStore({ transport: new StandIn(), database: 'plumbline', access: 'write' })
+  await store.migrate()
+  return shifted(store)
+})
