@@ -6,12 +6,10 @@ import { createLog } from '../platform/log.ts'
 import { audit } from './audit/audit.ts'
 import { untilSettled } from './audit/settle.ts'
 import { type AuditReport, reportText } from './core/audit-report.ts'
+import { Progress } from './progress.ts'
 
 const UNITS_MS = { ms: 1, s: 1_000, m: 60_000 } as const
 const WAIT_MAX_MS = 3_600_000
-/** Whoever waits longer than this wants to see that something moves. */
-const QUIET_MS = 2_000
-const PROGRESS_EVERY_MS = 1_000
 
 /** The command `audit`. @param env the environment, read by the command line's main */
 export function auditCommand(env: Readonly<Record<string, string | undefined>> = process.env): Command {
@@ -42,28 +40,10 @@ async function run(
 ): Promise<AuditReport> {
   const config = loadConfig(env)
   const kafka = connectKafka(config, createLog('audit', 'error'))
-  const display = new Progress()
+  const display = new Progress('audit', 'records read')
   const moving = waitMs === undefined ? null : await untilSettled(config, kafka, waitMs)
   const report = await audit(config, kafka, (count) => display.add(count))
   return moving === null ? report : { ...report, notes: [...report.notes, `still in flight after the wait: ${moving}`] }
-}
-
-/** Records read so far, on standard error, once the audit takes long enough to make somebody wonder. */
-class Progress {
-  readonly #started = performance.now()
-  #shownAt = this.#started + QUIET_MS - PROGRESS_EVERY_MS
-  #records = 0
-
-  add(records: number): void {
-    this.#records += records
-    const now = performance.now()
-    if (now - this.#shownAt < PROGRESS_EVERY_MS) return
-    this.#shownAt = now
-    const perSecond = Math.round((this.#records / (now - this.#started)) * 1_000)
-    process.stderr.write(
-      `audit: ${this.#records.toLocaleString('en')} records read, ${perSecond.toLocaleString('en')} a second\n`,
-    )
-  }
 }
 
 function duration(text: string): number {

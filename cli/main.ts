@@ -6,6 +6,7 @@ import { auditCommand } from './audit.ts'
 import { benchCommand } from './bench.ts'
 import { cleanCommand } from './clean.ts'
 import { demoCommand } from './demo.ts'
+import { dlqCommand } from './dlq.ts'
 import { completeEnvironment } from './environment.ts'
 import { importCommand } from './import.ts'
 import { produceCommand } from './produce.ts'
@@ -36,6 +37,7 @@ const commands = [
   produceCommand(env),
   importCommand(env),
   auditCommand(env),
+  dlqCommand(env),
   benchCommand(),
   settingsCommand(),
   cleanCommand(env),

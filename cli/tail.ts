@@ -101,7 +101,7 @@ async function followTopic(
 }
 
 /** Decodes by the schemas that the records name; each is parsed once. */
-class Decoder {
+export class Decoder {
   readonly #fetch: FetchSchema
   readonly #types = new Map<number, avsc.Type | null>()
 

@@ -1,15 +1,14 @@
 // `plumbline topics`: what is in Kafka, readable. `list` shows every topic with its records and retention; `tail`
 // decodes Avro by the registry, which Debian's kcat cannot.
-import { Command, InvalidArgumentError, Option } from 'commander'
-import { type Config, loadConfig } from '../platform/config.ts'
-import { InputError, KafkaError } from '../platform/errors.ts'
-import { connectKafka } from '../platform/kafka/kafkajs.ts'
-import type { Admin, Kafka } from '../platform/kafka/port.ts'
-import { createLog } from '../platform/log.ts'
+import { Command, Option } from 'commander'
+import { InputError } from '../platform/errors.ts'
+import type { Admin } from '../platform/kafka/port.ts'
 import { TOPICS } from '../schemas/topics.ts'
+import { whole } from './arguments.ts'
 import { count } from './core/panel.ts'
 import { renderTable } from './core/table.ts'
 import { tailTopic } from './tail.ts'
+import { type Connected, withKafka } from './with-kafka.ts'
 
 type Env = Readonly<Record<string, string>>
 
@@ -53,32 +52,6 @@ interface TailOptions {
   readonly partition?: number
   readonly follow?: boolean
   readonly json?: boolean
-}
-
-interface Connected {
-  readonly config: Config
-  readonly kafka: Kafka
-  readonly admin: Admin
-}
-
-async function withKafka(env: Env, work: (at: Connected) => Promise<void>): Promise<void> {
-  const config = loadConfig(env)
-  const kafka = connectKafka(config, createLog('cli', 'error'))
-  let admin
-  try {
-    admin = await kafka.admin()
-  } catch (cause) {
-    throw new KafkaError(
-      'UNREACHABLE',
-      `no broker answers at ${config.KAFKA_BROKERS}: start it by "plumbline up", or set KAFKA_BROKERS`,
-      { cause },
-    )
-  }
-  try {
-    await work({ config, kafka, admin })
-  } finally {
-    await admin.close()
-  }
 }
 
 async function listTopics(admin: Admin, asJson: boolean): Promise<void> {
@@ -143,12 +116,4 @@ async function tailChecked({ config, kafka, admin }: Connected, topic: string, o
     follow: options.follow ?? false,
     json: options.json ?? false,
   })
-}
-
-function whole(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text)
-    if (text !== '' && Number.isInteger(value) && value >= min && value <= max) return value
-    throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}`)
-  }
 }

@@ -33,8 +33,7 @@ export async function audit(config: Config, kafka: Kafka, onRecords: (count: num
       const book = await scanner.scan(inputs, partition)
       rows.push(judgePartition(book, cut, findings))
       judgeSent(book, lanes.get(partition) ?? [], cut.rawStart === 0, findings)
-      for (const { key, stored: count, refusedBySink } of book.sensors.values())
-        if (count > 0) stored.set(key, count - refusedBySink.size)
+      for (const { key, stored: count } of book.sensors.values()) if (count > 0) stored.set(key, count)
     }
     return report(inputs, rows, stored, findings)
   } finally {
@@ -70,6 +69,11 @@ function report(
     duplicate: sum((row) => row.duplicate),
     late: sum((row) => row.late),
     deadLettered: sum((row) => row.deadLettered),
+    letters: {
+      open: sum((row) => row.letters.open),
+      replayed: sum((row) => row.letters.replayed),
+      dropped: sum((row) => row.letters.dropped),
+    },
     control: sum((row) => row.control),
     buffered: sum((row) => row.buffered),
     sent: logs.accounts.length === 0 ? null : { logs: logs.accounts.length, accepted },

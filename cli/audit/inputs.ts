@@ -10,7 +10,7 @@ import type { Admin, CommittedOffset, OffsetRange } from '../../platform/kafka/p
 import { openStore } from '../../platform/store/open.ts'
 import { listWals, readWalSummary } from '../../platform/wal/reader.ts'
 import { commitMetadata, LEDGER_NAMES, type LedgerCounts } from '../../schemas/refine.ts'
-import { CLEAN, DLQ, LATE, RAW } from '../../schemas/topics.ts'
+import { CLEAN, DLQ, DLQ_MARKS, LATE, RAW } from '../../schemas/topics.ts'
 import type { Findings } from '../core/audit-findings.ts'
 import { keyOfText } from '../core/audit-records.ts'
 import type { WalAccount, WalLane } from '../core/audit-sent.ts'
@@ -40,14 +40,18 @@ export interface Inputs {
   /** Null where there is none. */
   readonly store: StoreState | null
   readonly refine: readonly RefineState[]
-  readonly ranges: Readonly<Record<'raw' | 'clean' | 'late' | 'dlq', readonly OffsetRange[]>>
+  /** `marks` is empty where nobody has dealt with a dead letter yet. */
+  readonly ranges: Readonly<Record<'raw' | 'clean' | 'late' | 'dlq' | 'marks', readonly OffsetRange[]>>
 }
 
 export async function readInputs(config: Config, admin: Admin, findings: Findings): Promise<Inputs> {
   const logs = readLogs(config.DATA_DIR, findings)
   const store = await readStore(config, findings)
   const before = await admin.committedOffsets(config.REFINE_GROUP, RAW)
+  const topics = await admin.listTopics()
   const ranges = {
+    // Before raw: what is marked as replayed must be there.
+    marks: topics.includes(DLQ_MARKS) ? await admin.offsetRanges(DLQ_MARKS) : [],
     raw: await admin.offsetRanges(RAW),
     clean: await admin.offsetRanges(CLEAN),
     late: await admin.offsetRanges(LATE),

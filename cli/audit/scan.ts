@@ -1,18 +1,23 @@
-// Reads the topics of one partition into its books, in the order late, dead letters, clean, raw: what late has must be
-// known before clean is read, so that readings of the same event time are counted once for the store.
-import { planScan, type ScanPlan, UnsupportedSchema, type WriterSchema } from '../../platform/codec/reading-scanner.ts'
+// Reads the topics of one partition into its books, in the order marks, dead letters, late, clean, raw: what the sink
+// refused must be known before late and clean are read, and what late has before clean, so that readings of the same
+// event time are counted once for the store.
+import type { ScanPlan } from '../../platform/codec/reading-scanner.ts'
 import type { RangeReader } from '../../platform/kafka/port.ts'
 import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
-import { LATE_REASON_HEADER } from '../../schemas/refine.ts'
+import { LATE_REASON_HEADER, REPLAY_OF_HEADER } from '../../schemas/refine.ts'
 import type { FetchSchema } from '../../schemas/register.ts'
 import { CLEAN, DLQ, LATE, RAW } from '../../schemas/topics.ts'
 import { PartitionBook } from '../core/audit-book.ts'
 import type { Findings } from '../core/audit-findings.ts'
-import { AuditRecords, keyText, type RecordKind } from '../core/audit-records.ts'
+import { AuditRecords, keyText, planOrNull, type RecordKind } from '../core/audit-records.ts'
+import { readPlace } from '../core/dead-letter.ts'
+import { readMarksOf } from '../dlq/letters.ts'
 import { type Inputs, topicPartition } from './inputs.ts'
 
 /** Of refine's dead letters; the sink has other stages. */
 const REFINE_STAGE = 'refine'
+
+const LETTER_COUNTS = { open: 'openLetters', replayed: 'replayedLetters', dropped: 'droppedLetters' } as const
 
 export class PartitionScanner {
   readonly #reader: RangeReader
@@ -32,8 +37,10 @@ export class PartitionScanner {
 
   async scan(inputs: Inputs, partition: number): Promise<PartitionBook> {
     const book = new PartitionBook(partition)
-    await this.#late(inputs, book)
+    const marks = inputs.ranges.marks[partition]
+    if (marks !== undefined) await readMarksOf(this.#reader, partition, marks, book.marks)
     await this.#deadLetters(inputs, book)
+    await this.#late(inputs, book)
     await this.#clean(inputs, book)
     await this.#raw(inputs, book)
     return book
@@ -62,6 +69,7 @@ export class PartitionScanner {
       const sensor = book.sensor(records.key)
       book.enter('late', sensor.lane(records.epoch), records.seq, records.ts)
       if (view.offset(i) >= stored || sensor.lateTs.has(records.ts)) return
+      if (book.refusedBySink.has(`${LATE}@${view.offset(i)}`)) return
       sensor.lateTs.add(records.ts)
       sensor.stored += 1
     })
@@ -74,9 +82,9 @@ export class PartitionScanner {
     const records = this.#records
     await this.#each(DLQ, partition, range.start, range.end, (kind, view, i) => {
       const headers = new Map(view.headers(i).map(({ key, value }) => [key, value?.toString() ?? '']))
+      counts[LETTER_COUNTS[book.marks.stateOf({ partition, offset: view.offset(i) })]] += 1
       if (headers.get('__connect.errors.stage') !== REFINE_STAGE) {
-        const place = `${headers.get('__connect.errors.topic')}/${headers.get('__connect.errors.offset')}`
-        if (kind === 'reading') book.sensor(records.key).refusedBySink.add(place)
+        book.refusedBySink.add(`${headers.get('__connect.errors.topic')}@${headers.get('__connect.errors.offset')}`)
         return
       }
       if (counts.deadLetters >= limit) {
@@ -120,7 +128,8 @@ export class PartitionScanner {
           `${CLEAN}/${partition} offset ${offset}: ts ${ts} of ${keyText(key)} follows ${sensor.lastTs}`,
         )
       else sensor.lastTs = ts
-      if (offset < stored && (sensor.lateTs.size === 0 || !sensor.lateTs.has(ts))) sensor.stored += 1
+      if (offset >= stored || (sensor.lateTs.size > 0 && sensor.lateTs.has(ts))) return
+      if (book.refusedBySink.size === 0 || !book.refusedBySink.has(`${CLEAN}@${offset}`)) sensor.stored += 1
     })
   }
 
@@ -136,9 +145,17 @@ export class PartitionScanner {
       if (kind === 'control' && isBelow) counts.controls += 1
       if (kind !== 'reading') return
       const lane = book.sensor(records.key).lane(records.epoch)
-      lane.records += 1
+      const replayOf = view.hasHeaders(i) ? headerOf(view, i, REPLAY_OF_HEADER) : undefined
+      if (replayOf === undefined) lane.records += 1
+      else this.#replay(book, replayOf, view.offset(i))
       book.enter(isBelow ? 'raw' : 'ahead', lane, records.seq, records.ts)
     })
+  }
+
+  #replay({ partition, replays }: PartitionBook, of: string, offset: number): void {
+    const place = readPlace(of)
+    if (place?.partition === partition && !replays.add(place.offset))
+      this.#findings.problem('REPLAYED_TWICE', `${RAW}/${partition} offset ${offset} replays dead letter ${of} again`)
   }
 
   /** Calls `visit` for every record of [from, to); the reading, where it is one, stands in `#records` meanwhile. */
@@ -169,15 +186,6 @@ export class PartitionScanner {
   async #learn(schemaId: number): Promise<void> {
     const text = await this.#fetchSchema(schemaId)
     this.#plans.set(schemaId, text === null ? null : planOrNull(text))
-  }
-}
-
-function planOrNull(text: string): ScanPlan | null {
-  try {
-    return planScan(JSON.parse(text) as WriterSchema)
-  } catch (error) {
-    if (error instanceof UnsupportedSchema || error instanceof SyntaxError || error instanceof TypeError) return null
-    throw error
   }
 }
 

@@ -1,6 +1,7 @@
 // The books of one partition: per sensor and epoch which seqs stand in raw, clean, late and the dead letters, as sets of
 // ranges; and counts of everything else. Readings without seq (epoch 0) are told apart by event time, which fills a range
 // each: they are bounded, and beyond the bound only counted.
+import { Marks } from './dlq-marks.ts'
 import { SeqSet } from './seq-set.ts'
 
 /** Identities of readings without seq that one partition's books hold; about 100 bytes each over all sets. */
@@ -30,10 +31,8 @@ export class SensorBook {
   lastTs = -Infinity
   /** Event times in late up to the sink's offset. */
   readonly lateTs = new Set<number>()
-  /** Distinct event times of clean and late up to the sink's offsets: what the store must hold. */
+  /** Distinct event times of clean and late up to the sink's offsets, without what the sink refused: what the store must hold. */
   stored = 0
-  /** Places in clean and late whose records the sink has dead-lettered. */
-  readonly refusedBySink = new Set<string>()
   readonly lanes: LaneBook[] = []
 
   constructor(key: string) {
@@ -61,6 +60,10 @@ export interface Counts {
   regressed: number
   deadLetters: number
   unknownControls: number
+  /** Dead letters of every stage by what became of them. */
+  openLetters: number
+  replayedLetters: number
+  droppedLetters: number
   /** In clean or late, behind the sink's offsets. */
   towardsStore: number
   /** In clean, late or the dead letters, beyond what the ledger knows. */
@@ -80,9 +83,18 @@ export class PartitionBook {
     regressed: 0,
     deadLetters: 0,
     unknownControls: 0,
+    openLetters: 0,
+    replayedLetters: 0,
+    droppedLetters: 0,
     towardsStore: 0,
     beyond: 0,
   }
+  /** Places (topic@offset) in clean and late whose records the sink has dead-lettered. */
+  readonly refusedBySink = new Set<string>()
+  /** What became of the partition's dead letters. */
+  readonly marks = new Marks()
+  /** Offsets of the dead letters whose replays are in raw. */
+  readonly replays = new SeqSet()
   /** Identities of readings without seq are no longer held: there are too many. */
   unnumberedOverflow = false
   #unnumbered = 0

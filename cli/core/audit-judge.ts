@@ -21,6 +21,12 @@ export interface Cut {
   readonly dlqStart: number
 }
 
+export interface LetterTotals {
+  readonly open: number
+  readonly replayed: number
+  readonly dropped: number
+}
+
 /** What became of the records of one partition. */
 export interface PartitionRow {
   readonly partition: number
@@ -29,6 +35,8 @@ export interface PartitionRow {
   readonly duplicate: number
   readonly late: number
   readonly deadLettered: number
+  /** What became of the dead letters that are kept, the sinks' included. */
+  readonly letters: LetterTotals
   readonly control: number
   readonly buffered: number
   /** In raw, not yet committed by refine. */
@@ -83,6 +91,7 @@ export function judgePartition(book: PartitionBook, cut: Cut, findings: Findings
       'BEYOND_LEDGER',
       `partition ${partition}: clean, late and the dead letters have ${counts.beyond} records that the ledger does not know`,
     )
+  if (cut.rawStart === 0) judgeReplays(book, findings)
   const isWhole = cut.rawStart + cut.cleanStart + cut.lateStart + cut.dlqStart === 0
   const unplaced = judgeLanes(book, cut, ledger, findings)
   const duplicate = isWhole
@@ -100,11 +109,21 @@ export function judgePartition(book: PartitionBook, cut: Cut, findings: Findings
     duplicate,
     late: ledger.late,
     deadLettered: ledger.deadLettered,
+    letters: { open: counts.openLetters, replayed: counts.replayedLetters, dropped: counts.droppedLetters },
     control: ledger.control,
     buffered: ledger.buffered,
     inFlight: counts.rawAhead,
     towardsStore: counts.towardsStore,
   }
+}
+
+/** What was marked as replayed stands in raw: both were written in one transaction. */
+function judgeReplays({ partition, marks, replays }: PartitionBook, findings: Findings): void {
+  for (const { from, to } of marks.replayed(partition).minus(replays))
+    findings.problem(
+      'REPLAY_MISSING',
+      `dead letters ${partition}@${from === to ? from : `${from}–${to}`} are marked as replayed and are not in raw`,
+    )
 }
 
 /** Returns how many distinct readings of raw are in no output. */

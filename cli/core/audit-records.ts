@@ -2,7 +2,13 @@
 // record, a reading with its place in the order, or something that has no place (undecodable, or with an identity that
 // its key does not bear out). Refine draws the same line, and the audit compares only what has a place, seq by seq.
 import { FRAME_BYTES } from '../../platform/codec/reading.ts'
-import { ReadingScanner, type ScanPlan } from '../../platform/codec/reading-scanner.ts'
+import {
+  planScan,
+  ReadingScanner,
+  type ScanPlan,
+  UnsupportedSchema,
+  type WriterSchema,
+} from '../../platform/codec/reading-scanner.ts'
 import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
 import { CONTROL_HEADER } from '../../schemas/refine.ts'
 
@@ -20,6 +26,8 @@ export class AuditRecords {
   epoch = 0
   seq = 0
   ts = 0
+  /** Index in METRICS of a metric of the last reading that is out of bounds; -1 for none. */
+  invalidMetric = -1
   /** Of the last record of an unknown schema. */
   schemaId = 0
   readonly #scanner = new ReadingScanner()
@@ -45,6 +53,7 @@ export class AuditRecords {
     this.epoch = scanner.epoch
     this.seq = scanner.seq
     this.ts = scanner.ts
+    this.invalidMetric = scanner.invalidMetric
     return 'reading'
   }
 
@@ -74,3 +83,13 @@ export class AuditRecords {
 /** Keys are kept as latin1 text of their bytes, so that any bytes survive; people read UTF-8. */
 export const keyText = (key: string): string => Buffer.from(key, 'latin1').toString('utf8')
 export const keyOfText = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
+
+/** How to read what a schema wrote; null where it is not the schema of a Reading. */
+export function planOrNull(text: string): ScanPlan | null {
+  try {
+    return planScan(JSON.parse(text) as WriterSchema)
+  } catch (error) {
+    if (error instanceof UnsupportedSchema || error instanceof SyntaxError || error instanceof TypeError) return null
+    throw error
+  }
+}

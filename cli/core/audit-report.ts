@@ -1,6 +1,6 @@
 // The audit's report, and its text for people: what came, what became of it, what is missing.
 import type { Gap, Problem } from './audit-findings.ts'
-import type { PartitionRow } from './audit-judge.ts'
+import type { LetterTotals, PartitionRow } from './audit-judge.ts'
 
 export interface AuditTable {
   readonly raw: number
@@ -8,6 +8,8 @@ export interface AuditTable {
   readonly duplicate: number
   readonly late: number
   readonly deadLettered: number
+  /** What became of the dead letters that are kept, the sinks' included. */
+  readonly letters: LetterTotals
   readonly control: number
   readonly buffered: number
   /** Readings that write-ahead logs on this machine accepted; null where there are none. */
@@ -63,7 +65,7 @@ export function reportText({
     row('  clean', table.clean),
     row('  duplicates', table.duplicate),
     row('  late', table.late),
-    row('  dead letters', table.deadLettered),
+    row('  dead letters', table.deadLettered, lettersText(table.letters)),
     row('  control', table.control),
     row('  buffered by refine', table.buffered),
     row('  in flight to refine', inFlight.toRefine),
@@ -95,6 +97,12 @@ export function reportText({
 
 function row(label: string, value: number, remark = ''): string {
   return `${label.padEnd(LABEL_COLUMNS)}${number(value).padStart(NUMBER_COLUMNS)}${remark === '' ? '' : `   ${remark}`}`
+}
+
+/** Empty while nobody has dealt with any. */
+function lettersText({ open, replayed, dropped }: LetterTotals): string {
+  if (replayed + dropped === 0) return ''
+  return `with the sinks’: ${number(open)} open, ${number(replayed)} replayed, ${number(dropped)} dropped`
 }
 
 function listed(lines: readonly string[], total: number): string[] {

@@ -73,5 +73,5 @@ export function renderRecord({ topic, partition, offset, time, key, headers, val
 export const renderJson = (record: ShownRecord): string => escapeControls(JSON.stringify(record))
 
 /** Records come from anywhere: no byte of theirs may steer the terminal. The escapes are those of JSON. */
-const escapeControls = (text: string): string =>
+export const escapeControls = (text: string): string =>
   text.replace(/[^\P{Cc}\n\t]/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`)

@@ -1,0 +1,98 @@
+// Gives dead letters their outcome, each exactly once. One transaction holds some replayed records and the marks of the
+// letters that they came from, so that there is never one without the other:
+//   1. the producer fences whoever had its transactional id: a run that was killed, or one that still goes on
+//   2. only then the marks are read: what an earlier run has committed is among them, what it has not is aborted
+//   3. records to telemetry.raw, marks to telemetry.dlq.marks, commit
+// Every run uses the same id, so both topics have one transactional writer. A run that is killed within a transaction
+// holds refine back on the partition it was writing to until the next run, or until the broker gives the transaction up.
+import { KafkaError, PlumblineError } from '../../platform/errors.ts'
+import type { Admin, Kafka, OutgoingBatch, TransactionalProducer } from '../../platform/kafka/port.ts'
+import { type HeaderInput, RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
+import { REPLAY_AS_HEADER, REPLAY_OF_HEADER } from '../../schemas/refine.ts'
+import { DLQ, DLQ_MARKS, RAW, topicSpec } from '../../schemas/topics.ts'
+import { type DeadLetter, placeText } from '../core/dead-letter.ts'
+import { markRecord } from '../core/dlq-marks.ts'
+
+export const TRANSACTIONAL_ID = 'dlq-outcomes'
+const TRANSACTION_TIMEOUT_MS = 10_000
+/** A transaction takes some 20 ms, as long as refine is held back by it: few letters keep it short. */
+const LETTERS_MAX = 200
+/** Half of what telemetry.raw takes in one batch; a letter that is larger goes alone. */
+const BYTES_MAX = 512 * 1024
+const FENCED = new Set(['PRODUCER_FENCED', 'INVALID_PRODUCER_EPOCH', 'INVALID_TXN_STATE'])
+
+export class Outcomes {
+  readonly #producer: TransactionalProducer
+  #partition = -1
+  readonly #records = new RecordBatchBuilder()
+  readonly #marks = new RecordBatchBuilder()
+
+  private constructor(producer: TransactionalProducer) {
+    this.#producer = producer
+  }
+
+  /** Fences every other run. Marks are to be read afterwards. */
+  static async open(kafka: Kafka, admin: Admin): Promise<Outcomes> {
+    const { name, configs } = topicSpec(DLQ_MARKS)
+    await admin.ensureTopics([{ name, partitions: await admin.partitionCount(DLQ), configs }])
+    const producer = await kafka.transactionalProducer({
+      transactionalId: TRANSACTIONAL_ID,
+      transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
+    })
+    await producer.fence()
+    return new Outcomes(producer)
+  }
+
+  /** Sends the letter's record again, with its key and value as they are, once committed. */
+  async replay(letter: DeadLetter, as: 'record' | 'late'): Promise<void> {
+    await this.#makeRoom(letter)
+    const headers: HeaderInput[] = [{ key: REPLAY_OF_HEADER, value: placeText(letter) }]
+    if (as === 'late') headers.push({ key: REPLAY_AS_HEADER, value: 'late' })
+    this.#records.add(letter.key, letter.value, headers)
+    const { key, value } = markRecord(letter, 'replayed', `${RAW}/${letter.partition}`)
+    this.#marks.add(key, value)
+  }
+
+  async drop(letter: DeadLetter): Promise<void> {
+    await this.#makeRoom(letter)
+    const { key, value } = markRecord(letter, 'dropped')
+    this.#marks.add(key, value)
+  }
+
+  /** Commits what was added; after an error the next run finds out what counts. */
+  async commit(): Promise<void> {
+    if (this.#marks.count === 0) return
+    const partition = this.#partition
+    const batches: OutgoingBatch[] = [{ topic: DLQ_MARKS, partition, records: this.#marks }]
+    if (this.#records.count > 0) batches.push({ topic: RAW, partition, records: this.#records })
+    try {
+      const transaction = await this.#producer.begin()
+      await transaction.send(batches)
+      await transaction.commit()
+    } catch (error) {
+      throw fencedOr(error)
+    }
+    this.#records.clear()
+    this.#marks.clear()
+  }
+
+  async close(): Promise<void> {
+    await this.#producer.close()
+  }
+
+  async #makeRoom({ partition, key, value }: DeadLetter): Promise<void> {
+    const bytes = this.#records.byteLength + (key?.length ?? 0) + (value?.length ?? 0)
+    const isFull = this.#marks.count >= LETTERS_MAX || bytes > BYTES_MAX
+    if (isFull || partition !== this.#partition) await this.commit()
+    this.#partition = partition
+  }
+}
+
+function fencedOr(error: unknown): unknown {
+  if (!(error instanceof KafkaError) || !FENCED.has(error.code)) return error
+  return new PlumblineError(
+    'TAKEN_OVER',
+    'another "plumbline dlq replay" or "drop" has begun meanwhile and this one has ended: let that one finish, then run this again; no dead letter is dealt with twice',
+    { cause: error },
+  )
+}

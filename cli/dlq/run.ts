@@ -1,0 +1,121 @@
+// `replay` and `drop`: goes through the chosen open letters, oldest first in each partition, and gives each its outcome;
+// or says what would happen. Only letters that stood in the topic when the run began are touched, so what is refused
+// again during it does not go round in circles. Between two transactions a run can be stopped.
+import type { ScanPlan } from '../../platform/codec/reading-scanner.ts'
+import type { Config } from '../../platform/config.ts'
+import type { Admin, Kafka, RangeReader } from '../../platform/kafka/port.ts'
+import { cachedSchemas, type FetchSchema } from '../../schemas/register.ts'
+import { DLQ } from '../../schemas/topics.ts'
+import { planOrNull } from '../core/audit-records.ts'
+import type { DeadLetter } from '../core/dead-letter.ts'
+import { type LetterFilter, matches, narrow } from '../core/dlq-filter.ts'
+import type { Marks, Outcome } from '../core/dlq-marks.ts'
+import { RunReport } from '../core/dlq-report.ts'
+import { type Route, Router } from '../core/dlq-route.ts'
+import { eachLetters, readMarks } from './letters.ts'
+import { Outcomes } from './outcomes.ts'
+
+export interface RunOptions {
+  readonly config: Config
+  readonly kafka: Kafka
+  readonly admin: Admin
+  readonly outcome: Outcome
+  readonly filter: LetterFilter
+  /** Letters at most. */
+  readonly limit: number
+  readonly dryRun: boolean
+  readonly signal: AbortSignal
+  /** Told of every letter and what becomes of it. */
+  readonly onLetter: (letter: DeadLetter, route: Route | null) => void
+  /** Told how many letters were looked at. */
+  readonly onRead: (count: number) => void
+}
+
+export async function runOutcome(options: RunOptions): Promise<RunReport> {
+  const { kafka, admin, dryRun } = options
+  const reader = await kafka.rangeReader()
+  let outcomes: Outcomes | null = null
+  try {
+    if (!dryRun) outcomes = await Outcomes.open(kafka, admin)
+    return await new Run(options, reader, outcomes, await readMarks(admin, reader)).all()
+  } finally {
+    await Promise.allSettled([reader.close(), outcomes?.close()])
+  }
+}
+
+class Run {
+  readonly #options: RunOptions
+  readonly #reader: RangeReader
+  /** Null: a dry run. */
+  readonly #outcomes: Outcomes | null
+  readonly #marks: Marks
+  readonly #routes: Routes
+  readonly #report: RunReport
+
+  constructor(options: RunOptions, reader: RangeReader, outcomes: Outcomes | null, marks: Marks) {
+    this.#options = options
+    this.#reader = reader
+    this.#outcomes = outcomes
+    this.#marks = marks
+    this.#routes = new Routes(options.config)
+    this.#report = new RunReport(options.outcome, options.dryRun)
+  }
+
+  async all(): Promise<RunReport> {
+    const { admin, filter, signal } = this.#options
+    const report = this.#report
+    for (const [partition, range] of (await admin.offsetRanges(DLQ)).entries()) {
+      const chosen = narrow(range, partition, filter)
+      await eachLetters(this.#reader, partition, chosen, this.#isEnough, (letters) => this.#through(letters))
+    }
+    report.stopped = signal.aborted
+    return report
+  }
+
+  #isEnough = (): boolean => this.#options.signal.aborted || this.#report.done >= this.#options.limit
+
+  async #through(letters: readonly DeadLetter[]): Promise<void> {
+    for (const letter of letters) {
+      if (this.#isEnough()) break
+      const state = this.#marks.stateOf(letter)
+      if (matches(letter, state, this.#options.filter)) await this.#decide(letter, state === 'open')
+    }
+    // Letters point into the fetched bytes, which are not to be kept; and what is counted is to be committed.
+    await this.#outcomes?.commit()
+    this.#options.onRead(letters.length)
+  }
+
+  async #decide(letter: DeadLetter, isOpen: boolean): Promise<void> {
+    const { outcome, onLetter } = this.#options
+    if (!isOpen) return this.#report.settledBefore()
+    const route = outcome === 'dropped' ? null : await this.#routes.of(letter)
+    if (route === null) await this.#outcomes?.drop(letter)
+    else if (route.kind === 'replay') await this.#outcomes?.replay(letter, route.as)
+    this.#report.count(route)
+    onLetter(letter, route)
+  }
+}
+
+const PLANS_MAX = 1_000
+
+/** Routes with the registry at hand: each schema is asked for once. */
+export class Routes {
+  readonly #plans = new Map<number, ScanPlan | null>()
+  readonly #fetchSchema: FetchSchema
+  readonly #router: Router
+
+  constructor(config: Config) {
+    this.#fetchSchema = cachedSchemas(config.REGISTRY_URL, config.API_TOKEN)
+    this.#router = new Router((id) => this.#plans.get(id), config.REFINE_FUTURE_MS)
+  }
+
+  async of(letter: DeadLetter): Promise<Route> {
+    const route = this.#router.route(letter, Date.now())
+    if (route.kind !== 'unknown-schema') return route
+    const text = await this.#fetchSchema(route.schemaId)
+    // Garbage may name any number of ids.
+    if (this.#plans.size >= PLANS_MAX) this.#plans.clear()
+    this.#plans.set(route.schemaId, text === null ? null : planOrNull(text))
+    return this.#router.route(letter, Date.now())
+  }
+}
