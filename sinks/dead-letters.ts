@@ -1,4 +1,4 @@
-// Sends records that cannot be read to the dead-letter topic: original key and bytes, the reason in Kafka Connect's
+// Sends records that cannot be read, or that the store will never take, to the dead-letter topic: original key and bytes, the reason in Kafka Connect's
 // header names, so that common tools show them. It happens before the store's progress passes them, so a crash in
 // between can repeat a dead letter but never lose one.
 import type { FetchedBatch, Kafka, OutgoingBatch, Producer } from '../platform/kafka/port.ts'
@@ -8,6 +8,17 @@ import type { Reject } from './core/decode.ts'
 
 /** Headers must stay small beside the record. */
 const REASON_CHARS_MAX = 500
+/** The headers of many small records outweigh them; the topic takes batches of several times this. */
+const SEND_BYTES = 1_048_576
+
+/** At which of Connect's stages a record failed, and by what. */
+export interface Cause {
+  readonly stage: 'VALUE_CONVERTER' | 'TASK_PUT'
+  readonly errorClass: string
+}
+
+export const UNREADABLE: Cause = { stage: 'VALUE_CONVERTER', errorClass: 'plumbline.DecodeError' }
+export const POISON: Cause = { stage: 'TASK_PUT', errorClass: 'plumbline.StorePoisonError' }
 
 export class DeadLetters {
   readonly #kafka: Kafka
@@ -19,21 +30,27 @@ export class DeadLetters {
   }
 
   /** Rejects with KafkaError when the broker does not take them; the whole call may then be repeated. */
-  async send({ topic, partition }: FetchedBatch, rejects: readonly Reject[]): Promise<void> {
-    const records = new RecordBatchBuilder()
-    for (const { view, index, reason } of rejects) {
+  async send(
+    { topic, partition }: FetchedBatch,
+    rejects: readonly Reject[],
+    { stage, errorClass }: Cause,
+  ): Promise<void> {
+    const producer = await this.#connected()
+    let records = new RecordBatchBuilder()
+    for (const [i, { view, index, reason }] of rejects.entries()) {
       records.add(view.key(index), view.value(index), [
         { key: '__connect.errors.topic', value: topic },
         { key: '__connect.errors.partition', value: String(partition) },
         { key: '__connect.errors.offset', value: String(view.offset(index)) },
-        { key: '__connect.errors.stage', value: 'VALUE_CONVERTER' },
-        { key: '__connect.errors.exception.class.name', value: 'plumbline.DecodeError' },
+        { key: '__connect.errors.stage', value: stage },
+        { key: '__connect.errors.exception.class.name', value: errorClass },
         { key: '__connect.errors.exception.message', value: reason.slice(0, REASON_CHARS_MAX) },
       ])
+      if (records.byteLength < SEND_BYTES && i < rejects.length - 1) continue
+      const batch: OutgoingBatch = { topic: DLQ, partition: partition % this.#partitions, records }
+      await producer.send([batch])
+      records = new RecordBatchBuilder()
     }
-    const producer = await this.#connected()
-    const batch: OutgoingBatch = { topic: DLQ, partition: partition % this.#partitions, records }
-    await producer.send([batch])
   }
 
   async close(): Promise<void> {

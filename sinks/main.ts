@@ -59,6 +59,7 @@ function startSink(
     group: config.SINK_GROUP,
     refineGroup: config.REFINE_GROUP,
     lingerMs: config.SINK_LINGER_MS,
+    writeTimeoutMs: config.SINK_WRITE_TIMEOUT_MS,
   })
 }
 

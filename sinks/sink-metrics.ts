@@ -1,9 +1,11 @@
 // The sink's metrics. Each is touched once per batch; latencies are observed for every 64th row of a unit, so that
 // large batches weigh more than small ones without a call per record.
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS_S, type Registry } from '../platform/metrics.ts'
-import { type Unit, unitRows } from './core/batch.ts'
+import type { BreakerState } from '../platform/breaker.ts'
+import { type Slice, sliceRows } from './core/batch.ts'
 
 const SAMPLE_EVERY_ROWS = 64
+const BREAKER_STATES: Readonly<Record<BreakerState['kind'], number>> = { closed: 0, 'half-open': 1, open: 2 }
 
 export class SinkMetrics {
   readonly #rows: Counter
@@ -11,8 +13,13 @@ export class SinkMetrics {
   readonly #writeSeconds: Histogram
   readonly #latencySeconds: Histogram
   readonly #lag: Gauge
+  readonly #breakerState: Gauge
+  readonly #breakerChanges: Counter
+  readonly #batchLimit: Gauge
+  readonly #waitingRows: Gauge
   readonly deadLetters: Counter
   readonly writeFailures: Counter
+  readonly retries: Counter
 
   constructor(registry: Registry) {
     const registers = [registry]
@@ -49,27 +56,66 @@ export class SinkMetrics {
     })
     this.deadLetters = new Counter({
       name: 'plumbline_sink_dead_letters_total',
-      help: 'Records that could not be read and went to the dead-letter topic.',
-      labelNames: ['topic'],
+      help: 'Records that went to the dead-letter topic: unreadable, or poison that the store never takes.',
+      labelNames: ['topic', 'reason'],
       registers,
     })
     this.writeFailures = new Counter({
       name: 'plumbline_sink_write_failures_total',
-      help: 'Store transactions that failed.',
+      help: 'Store transactions that met an outage.',
+      registers,
+    })
+    this.retries = new Counter({
+      name: 'plumbline_sink_retries_total',
+      help: 'Writes and probes that followed a failed one; bounded by a budget.',
+      registers,
+    })
+    this.#breakerState = new Gauge({
+      name: 'plumbline_sink_breaker_state',
+      help: 'Breaker of the store: 0 closed, 1 half-open, 2 open.',
+      registers,
+    })
+    this.#breakerChanges = new Counter({
+      name: 'plumbline_sink_breaker_changes_total',
+      help: 'How often the breaker has come into a state.',
+      labelNames: ['to'],
+      registers,
+    })
+    this.#batchLimit = new Gauge({
+      name: 'plumbline_sink_batch_rows_limit',
+      help: 'Rows that a batch may have at present; adapts to how fast the store is.',
+      registers,
+    })
+    this.#waitingRows = new Gauge({
+      name: 'plumbline_sink_waiting_rows',
+      help: 'Rows in memory that the store does not have yet; bounded by one fetch per partition.',
       registers,
     })
   }
 
-  written(units: readonly Unit[], seconds: number, nowMs: number): void {
+  written(slices: readonly Slice[], seconds: number, nowMs: number): void {
     this.#writeSeconds.observe(seconds)
     // A transaction that only moves progress is no batch.
-    if (units.length > 0) this.#batchRows.observe(units.reduce((sum, unit) => sum + unitRows(unit), 0))
-    for (const unit of units) {
-      this.#rows.inc({ topic: unit.lane.topic }, unitRows(unit))
-      for (let i = 0; i < unit.readings.length; i += SAMPLE_EVERY_ROWS) {
+    if (sliceRows(slices) > 0) this.#batchRows.observe(sliceRows(slices))
+    for (const { unit, from, to } of slices) {
+      this.#rows.inc({ topic: unit.lane.topic }, to - from)
+      for (let i = from; i < Math.min(to, unit.readings.length); i += SAMPLE_EVERY_ROWS) {
         this.#latencySeconds.observe({ topic: unit.lane.topic }, Math.max(0, nowMs - unit.readings[i].ts) / 1000)
       }
     }
+  }
+
+  breaker(to: BreakerState['kind']): void {
+    this.#breakerState.set(BREAKER_STATES[to])
+    this.#breakerChanges.inc({ to })
+  }
+
+  limit(rows: number): void {
+    this.#batchLimit.set(rows)
+  }
+
+  waitingRows(rows: number): void {
+    this.#waitingRows.set(rows)
   }
 
   lag(topic: string, partition: number, records: number): void {

@@ -4,6 +4,7 @@
 //               has them → seek → resume
 //   batch     → decode (what cannot be read goes to the dead-letter topic first) → rows and offset into the store in
 //               one transaction → the consumer may go on. A partition has one batch under way, so memory is bounded.
+//   brownout  → the store's breaker opens and all partitions are paused until a probe has closed it, see store-gate.ts
 //   taken     → the lane turns inactive; a unit of it that still waits is dropped and read again by the next owner.
 //   crash     → a new consumer, a bounded number of times, then the process ends for its supervisor.
 //
@@ -14,10 +15,11 @@ import { KafkaError, messageOf } from '../platform/errors.ts'
 import type { Admin, BatchContext, FetchedBatch, GroupConsumer, Kafka, TopicPartition } from '../platform/kafka/port.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Store } from '../platform/store/port.ts'
+import { Watchdog } from '../platform/watchdog.ts'
 import type { FetchSchema } from '../schemas/register.ts'
 import { ANOMALIES, CLEAN, LATE } from '../schemas/topics.ts'
 import type { Lane } from './core/batch.ts'
-import { DeadLetters } from './dead-letters.ts'
+import { DeadLetters, POISON } from './dead-letters.ts'
 import { patiently, settlesWithin } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 import { Tails } from './tails.ts'
@@ -38,6 +40,9 @@ const FETCH_BYTES = 1_048_576
 /** Crashes within the period after which the process ends. */
 const CRASHES_MAX = 5
 const CRASH_PERIOD_MS = 300_000
+/** A write that holds the thread for half a minute, past every deadline and lock, will not return. */
+const STUCK_LOOKS = 30
+const STUCK_LOOK_MS = 1_000
 
 export interface SinkOptions {
   readonly kafka: Kafka
@@ -48,6 +53,8 @@ export interface SinkOptions {
   readonly group: string
   readonly refineGroup: string
   readonly lingerMs: number
+  /** For one write to the store. */
+  readonly writeTimeoutMs: number
 }
 
 export class Sink {
@@ -63,6 +70,7 @@ export class Sink {
   #stopping = false
   #looking: Promise<void> = Promise.resolve()
   readonly #units: UnitMaker
+  readonly #watchdog: Watchdog
   #fail: (error: unknown) => void = () => {}
   /** Rejects when the sink cannot go on. */
   readonly failed: Promise<never>
@@ -73,13 +81,24 @@ export class Sink {
     tails: Tails,
     closeReader: () => Promise<void>,
   ) {
-    const { store, lingerMs, log, metrics, kafka, refineGroup, fetchSchema } = options
+    const { store, lingerMs, writeTimeoutMs, log, metrics, kafka, refineGroup, fetchSchema } = options
     this.#options = options
     this.#admin = admin
     this.#closeReader = closeReader
     this.#deadLetters = new DeadLetters(kafka)
     this.#units = new UnitMaker(fetchSchema, this.#deadLetters, metrics)
-    this.writer = new StoreWriter({ store, lingerMs, log, metrics, onMoved: (lane) => this.#reload(lane) })
+    this.#watchdog = new Watchdog('a write to the store', STUCK_LOOKS, STUCK_LOOK_MS)
+    this.writer = new StoreWriter({
+      store: { write: (batch, signal) => this.#watchdog.watch(() => store.write(batch, signal)) },
+      lingerMs,
+      timeoutMs: writeTimeoutMs,
+      log,
+      metrics,
+      deadLetter: (batch, rejects) => this.#deadLetters.send(batch, rejects, POISON),
+      onMoved: (lane) => this.#reload(lane),
+      onOpen: (isOpen) => this.#sitOut(isOpen),
+      onFailed: (error) => this.#fail(error),
+    })
     this.tracker = new Tracker({ admin, tails, writer: this.writer, metrics, refineGroup })
     this.failed = new Promise((_resolve, reject) => (this.#fail = reject))
     this.failed.catch(() => undefined) // main.ts may not be listening yet; it will be told all the same
@@ -101,7 +120,7 @@ export class Sink {
     await this.#looking
     await this.#consumer?.close()
     await written
-    await Promise.all([this.#admin.close(), this.#deadLetters.close(), this.#closeReader()])
+    await Promise.all([this.#admin.close(), this.#deadLetters.close(), this.#closeReader(), this.#watchdog.close()])
   }
 
   async #consume(): Promise<void> {
@@ -151,6 +170,15 @@ export class Sink {
     this.#begin([fresh])
   }
 
+  /** While the store is away nothing more is fetched than what waits for it already. */
+  #sitOut(isOpen: boolean): void {
+    for (const lane of this.#lanes.values()) {
+      if (!lane.active || !lane.started) continue
+      if (isOpen) this.#consumer?.pause(lane)
+      else this.#consumer?.resume(lane)
+    }
+  }
+
   #begin(lanes: readonly Lane[]): void {
     const isWanted = (): boolean => !this.#stopping && lanes.some((lane) => lane.active)
     const patience = { log: this.#options.log, isWanted }
@@ -175,7 +203,7 @@ export class Sink {
         lane.throughMs = saved?.throughMs ?? null
         lane.started = true
         this.#consumer?.seek(lane, lane.position)
-        this.#consumer?.resume(lane)
+        if (!this.writer.isOpen) this.#consumer?.resume(lane)
         // A new store learns at once which partitions there are, so that a silent one is not overlooked.
         if (saved === undefined) this.writer.touch(lane)
       }

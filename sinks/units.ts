@@ -8,7 +8,7 @@ import { ANOMALIES } from '../schemas/topics.ts'
 import { Codecs } from './codecs.ts'
 import type { Lane, Unit } from './core/batch.ts'
 import { anomalyCodec, collectSchemaIds, decodeBatch, type Decoded, readingCodec } from './core/decode.ts'
-import type { DeadLetters } from './dead-letters.ts'
+import { type DeadLetters, UNREADABLE } from './dead-letters.ts'
 import { type Patience, patiently } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 
@@ -30,12 +30,14 @@ export class UnitMaker {
     const { nextOffset } = batch
     if (batch.topic === ANOMALIES) {
       const decoded = await this.#decode(batch, lane, this.#anomalies, patience)
-      return decoded && { lane, nextOffset, readings: [], anomalies: decoded.values, versions: NONE, arrivals: NONE }
+      if (decoded === null) return null
+      const { values, offsets } = decoded
+      return { lane, batch, nextOffset, offsets, readings: [], anomalies: values, versions: NONE, arrivals: NONE }
     }
     const decoded = await this.#decode(batch, lane, this.#readings, patience)
     if (decoded === null) return null
-    const { values, versions, arrivals } = decoded
-    return { lane, nextOffset, readings: values, anomalies: [], versions, arrivals }
+    const { values, versions, arrivals, offsets } = decoded
+    return { lane, batch, nextOffset, offsets, readings: values, anomalies: [], versions, arrivals }
   }
 
   async #decode<T>(batch: FetchedBatch, lane: Lane, codecs: Codecs<T>, patience: Patience): Promise<Decoded<T> | null> {
@@ -48,11 +50,11 @@ export class UnitMaker {
     const { length: records, 0: first } = decoded.rejects
     patience.log.warn({ topic, partition, records, reason: first.reason }, 'records go to the dead-letter topic')
     const send = async (): Promise<true> => {
-      await this.#deadLetters.send(batch, decoded.rejects)
+      await this.#deadLetters.send(batch, decoded.rejects, UNREADABLE)
       return true
     }
     if ((await patiently('sending dead letters', patience, send)) === null) return null
-    this.#metrics.deadLetters.inc({ topic }, records)
+    this.#metrics.deadLetters.inc({ topic, reason: 'unreadable' }, records)
     return decoded
   }
 }

@@ -4,57 +4,63 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pino from 'pino'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { StoreError } from '../platform/errors.ts'
-import { createMetrics } from '../platform/metrics.ts'
+import { KafkaError } from '../platform/errors.ts'
+import { RecordBatchBuilder } from '../platform/kafka/record-batch-builder.ts'
+import { RecordBatchView } from '../platform/kafka/record-batch-view.ts'
+import { createMetrics, type Registry } from '../platform/metrics.ts'
 import { reading } from '../platform/store/contract-rows.ts'
-import type { Store, WriteBatch } from '../platform/store/port.ts'
+import { NO_ROWS } from '../platform/store/port.ts'
 import { SqliteStore } from '../platform/store/sqlite.ts'
+import { StoreOutageError, StorePoisonError } from '../platform/store/store-errors.ts'
+import { FaultyStore, type StoreFault } from '../test/fixtures/faulty-store.ts'
 import type { Lane, Unit } from './core/batch.ts'
 import { SinkMetrics } from './sink-metrics.ts'
 import { StoreWriter } from './writer.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'plumbline-writer-'))
+const TIMEOUT_MS = 50
 let files = 0
-let store: SqliteStore
-let batches: WriteBatch[]
-let failures: StoreError[]
-let failed: number
+let inner: SqliteStore
+let store: FaultyStore
 let moved: Lane[]
+let opened: boolean[]
+let dead: { offset: number; value: string; reason: string }[]
+let deadLetterFailures: Error[]
+let failedWith: unknown[]
+let registry: Registry
 let writer: StoreWriter
 
 beforeEach(async () => {
-  store = new SqliteStore({ file: join(folder, `${(files += 1)}.sqlite`), access: 'write' })
-  await store.migrate()
-  batches = []
-  failures = []
+  inner = new SqliteStore({ file: join(folder, `${(files += 1)}.sqlite`), access: 'write' })
+  await inner.migrate()
+  store = new FaultyStore(inner, () => 0)
   moved = []
-  failed = 0
-  const faulty: Store = {
-    migrate: () => store.migrate(),
-    read: (work) => store.read(work),
-    close: () => store.close(),
-    write: async (batch) => {
-      const failure = failures.shift()
-      if (failure !== undefined) {
-        failed += 1
-        throw failure
-      }
-      await store.write(batch)
-      batches.push(batch)
-    },
-  }
-  const metrics = new SinkMetrics(createMetrics('sinks'))
+  opened = []
+  dead = []
+  deadLetterFailures = []
+  failedWith = []
+  registry = createMetrics('sinks')
   writer = new StoreWriter({
-    store: faulty,
+    store,
     lingerMs: 5,
+    timeoutMs: TIMEOUT_MS,
     log: pino({ level: 'silent' }),
-    metrics,
+    metrics: new SinkMetrics(registry),
+    deadLetter: async (_batch, rejects) => {
+      const failure = deadLetterFailures.shift()
+      if (failure !== undefined) throw failure
+      for (const { view, index, reason } of rejects)
+        dead.push({ offset: view.offset(index), value: String(view.value(index)), reason })
+    },
     onMoved: (lane) => moved.push(lane),
+    onOpen: (isOpen) => opened.push(isOpen),
+    onFailed: (error) => failedWith.push(error),
   })
 })
 afterEach(async () => {
   await writer.stop()
-  await store.close()
+  await inner.close()
+  store.assertAllFired()
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -71,43 +77,138 @@ const lane = (partition: number, fields: Partial<Lane> = {}): Lane => ({
   savedMs: -Infinity,
   ...fields, // prettier-ignore
 })
-const unit = (of: Lane, ts: number): Unit => {
-  const readings = [reading({ sensor_id: `s${of.partition}`, ts })]
+/** A unit of readings at these times, as one fetch would have brought it. */
+const unitOf = (of: Lane, times: readonly number[]): Unit => {
+  const records = new RecordBatchBuilder()
+  for (const ts of times) records.add(Buffer.from('key'), Buffer.from(`bytes of ${ts}`))
+  const bytes = Buffer.from(records.finish(1_000, -1n, -1, -1, false))
+  bytes.writeBigInt64BE(BigInt(of.position), 0)
+  const nextOffset = of.position + times.length
+  const { topic, partition } = of
   return {
     lane: of,
-    readings,
+    batch: { topic, partition, views: [new RecordBatchView(bytes)], nextOffset, endOffset: nextOffset },
+    readings: times.map((ts) => reading({ sensor_id: `s${partition}`, ts, seq: ts })),
     anomalies: [],
-    versions: new Float64Array(1),
-    arrivals: new Float64Array(1),
-    nextOffset: of.position + 1,
+    versions: new Float64Array(times.length),
+    arrivals: new Float64Array(times.length),
+    offsets: Float64Array.from(times, (_ts, i) => of.position + i),
+    nextOffset,
   }
 }
-const totals = () => store.read((view) => view.totals())
+const unit = (of: Lane, ts: number): Unit => unitOf(of, [ts])
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1)
+const outage = (): StoreFault => ({ kind: 'throw', error: new StoreOutageError('on purpose') })
+const totals = () => inner.read((view) => view.totals())
+const metric = async (name: string): Promise<number> =>
+  (await registry.getSingleMetric(name)!.get()).values.reduce((sum, { value }) => sum + value, 0)
+const struck = async (kind: keyof FaultyStore['fired'], times = 1): Promise<void> => {
+  while (store.fired[kind] < times) await new Promise((resolve) => setTimeout(resolve, 5))
+}
 
 describe('writer', () => {
   it('puts what waits into one transaction and moves the lanes', async () => {
     const lanes = [lane(0), lane(1)]
     expect(await Promise.all(lanes.map((of) => writer.submit(unit(of, 1))))).toEqual(['written', 'written'])
-    expect(batches.length).toBe(1)
+    expect(store.written.length).toBe(1)
     expect(lanes.map(({ stored, position, busy }) => [stored, position, busy])).toEqual([[1, 1, false], [1, 1, false]]) // prettier-ignore
-    expect((await store.read((view) => view.progress())).map(({ offset }) => offset)).toEqual([1, 1])
+    expect((await inner.read((view) => view.progress())).map(({ offset }) => offset)).toEqual([1, 1])
   })
 
   it('EM-5: a store that fails gets the same rows again, each once, and is not ready meanwhile', async () => {
-    failures = [1, 2, 3].map(() => new StoreError('STORE_UNAVAILABLE', 'on purpose', { retriable: true }))
+    store.script(outage(), outage())
     const of = lane(0)
     const outcome = writer.submit(unit(of, 1))
-    while (failed === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await struck('throw')
     expect(writer.check()).toMatchObject({ ready: false, detail: expect.stringContaining('on purpose') })
+    expect(writer.check().detail).toMatch(/breaker closed, \d outages in a row, next try in \d\.\d s/)
     expect(await outcome).toBe('written')
-    expect(failed).toBe(3)
     expect(writer.check().ready).toBe(true)
     expect((await totals()).readings).toBe(1)
+    expect(opened).toEqual([])
+  })
+
+  it('EM-5: the third outage in a row opens the breaker, the probe that succeeds closes it, and both are seen', async () => {
+    store.script(outage(), outage(), outage(), outage())
+    const outcome = writer.submit(unit(lane(0), 1))
+    await struck('throw', 3)
+    expect(writer.isOpen).toBe(true)
+    expect(await metric('plumbline_sink_breaker_state')).toBeGreaterThan(0)
+    expect(await outcome).toBe('written')
+    expect(opened).toEqual([true, false])
+    expect(await metric('plumbline_sink_breaker_state')).toBe(0)
+    expect(await metric('plumbline_sink_retries_total')).toBe(4)
+    expect(await metric('plumbline_sink_write_failures_total')).toBe(4)
+  })
+
+  it('EM-5: a write without an answer is aborted and written again, and the next batches are smaller', async () => {
+    store.script({ kind: 'silence' })
+    const limit = await metric('plumbline_sink_batch_rows_limit')
+    expect(await writer.submit(unit(lane(0), 1))).toBe('written')
+    expect(await metric('plumbline_sink_batch_rows_limit')).toBe(limit / 2)
+    expect((await totals()).readings).toBe(1)
+  })
+
+  it('EM-3 EM-5: when only the answer is lost, the rows are in the store once and the partition is read again', async () => {
+    store.script({ kind: 'lost-answer' })
+    const of = lane(0)
+    expect(await writer.submit(unit(of, 1))).toBe('dropped')
+    expect(moved).toEqual([of])
+    expect(await totals()).toMatchObject({ readings: 1, superseded: 0 })
+  })
+
+  it('EM-5: a write that cannot even be aborted ends the sink, and what waits is dropped', async () => {
+    store.script({ kind: 'stuck' })
+    expect(await writer.submit(unit(lane(0), 1))).toBe('dropped')
+    expect(failedWith).toMatchObject([{ code: 'STORE_STUCK' }])
+  })
+
+  it('EM-5: after time-outs a large unit goes in piece by piece, and progress moves with each', async () => {
+    store.script({ kind: 'silence' }, { kind: 'silence' })
+    const of = lane(0)
+    const times = range(6_000)
+    expect(await writer.submit(unitOf(of, times))).toBe('written')
+    expect(store.written.map(({ rows }) => rows.readings.length)).toEqual([5_000, 1_000])
+    expect(store.written.map(({ progress }) => [progress[0].after, progress[0].offset])).toEqual([[null, 5_000], [5_000, 6_000]]) // prettier-ignore
+    expect((await totals()).readings).toBe(6_000)
+  })
+
+  it('X-3: all and only the poison rows are dead-lettered, with their bytes and the reason; then progress passes them', async () => {
+    const lanes = [lane(0), lane(1)]
+    const poison = new Set([1, 2, 50, 99, 100])
+    store.isPoison = ({ sensor_id, ts }) => sensor_id === 's0' && poison.has(ts)
+    const outcomes = lanes.map((of) => writer.submit(unitOf(of, range(100))))
+    expect(await Promise.all(outcomes)).toEqual(['written', 'written'])
+    expect(dead.map(({ offset, value }) => [offset, value])).toEqual([...poison].map((ts) => [ts - 1, `bytes of ${ts}`])) // prettier-ignore
+    expect(dead[0].reason).toBe('s0 at 1 is poison on purpose')
+    expect((await totals()).readings).toBe(195)
+    expect(lanes.map(({ stored }) => stored)).toEqual([100, 100])
+    expect((await inner.read((view) => view.progress())).map(({ offset }) => offset)).toEqual([100, 100])
+    expect(await metric('plumbline_sink_dead_letters_total')).toBe(5)
+    expect(opened).toEqual([])
+  })
+
+  it('X-3: an outage in the middle of the search costs time and no row', async () => {
+    store.isPoison = ({ ts }) => ts === 3
+    store.script({ kind: 'throw', error: new StorePoisonError('first refusal') }, outage(), outage())
+    expect(await writer.submit(unitOf(lane(0), range(8)))).toBe('written')
+    expect(dead.map(({ offset }) => offset)).toEqual([2])
+    expect((await totals()).readings).toBe(7)
+  })
+
+  it('X-3: progress never passes a row that the dead-letter topic has not taken', async () => {
+    store.isPoison = ({ ts }) => ts === 1
+    deadLetterFailures = [new KafkaError('AWAY', 'on purpose', { retriable: true })]
+    expect(await writer.submit(unitOf(lane(0), range(4)))).toBe('written')
+    expect(deadLetterFailures).toEqual([])
+    expect(dead.length).toBe(1)
+    for (const { progress } of store.written.slice(0, -1)) expect(progress).toEqual([])
   })
 
   it('EM-3: when another sink has moved a partition on, only that partition’s rows are given up', async () => {
     const [mine, lost] = [lane(0), lane(1)]
-    await store.write({ rows: { readings: [], versions: new Float64Array(0), arrivals: new Float64Array(0) }, anomalies: [], progress: [{ topic: lost.topic, partition: 1, after: null, offset: 9, throughMs: null, eventMs: null }] }) // prettier-ignore
+    const ahead = { topic: lost.topic, partition: 1, after: null, offset: 9, throughMs: null, eventMs: null }
+    await inner.write({ rows: NO_ROWS, anomalies: [], progress: [ahead] })
     expect(await Promise.all([writer.submit(unit(mine, 1)), writer.submit(unit(lost, 1))])).toEqual([
       'written',
       'dropped',
@@ -117,10 +218,10 @@ describe('writer', () => {
   })
 
   it('a unit of a partition that was taken away is dropped, not written', async () => {
-    failures = [new StoreError('STORE_UNAVAILABLE', 'on purpose', { retriable: true })]
+    store.script(outage())
     const of = lane(0)
     const outcome = writer.submit(unit(of, 1))
-    while (failed === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await struck('throw')
     of.active = false
     expect(await outcome).toBe('dropped')
     expect((await totals()).readings).toBe(0)
@@ -131,18 +232,25 @@ describe('writer', () => {
     writer.touch(quiet)
     await writer.submit(unit(loud, 1))
     await writer.submit(unit(loud, 2))
-    const progress = await store.read((view) => view.progress())
+    const progress = await inner.read((view) => view.progress())
     expect(progress).toContainEqual({ topic: 'telemetry.clean', partition: 0, offset: 0, throughMs: 77, eventMs: null })
     expect(quiet.stored).toBe(0)
   })
 
+  it('EM-5: the progress of a quiet partition is the probe where nothing else waits', async () => {
+    store.standing = outage()
+    writer.touch(lane(0))
+    await struck('throw', 3)
+    expect(writer.isOpen).toBe(true)
+    store.standing = null
+    while (writer.isOpen) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(opened).toEqual([true, false])
+  })
+
   it('stops although the store fails: what waits is dropped and stays in the log', async () => {
-    failures = Array.from(
-      { length: 1_000 },
-      () => new StoreError('STORE_UNAVAILABLE', 'on purpose', { retriable: true }),
-    )
+    store.standing = outage()
     const outcome = writer.submit(unit(lane(0), 1))
-    while (failed === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    await struck('throw')
     await writer.stop()
     expect(await outcome).toBe('dropped')
     expect(await writer.submit(unit(lane(0), 2))).toBe('dropped')

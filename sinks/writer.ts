@@ -1,47 +1,81 @@
 // Puts units into the store, one transaction after the other. It waits a little so that partitions share a
-// transaction, writes, and on failure tries the same rows again with growing pauses: nothing is dropped and nothing
-// piles up, since every partition waits for its one unit. A unit leaves unwritten only when its partition is no
-// longer ours.
-import { setTimeout as delay } from 'node:timers/promises'
-import { backoffMs } from '../platform/backoff.ts'
-import { messageOf, StoreError } from '../platform/errors.ts'
+// transaction, and writes as many rows as the store takes in good time. What a failed write means decides what follows:
+//
+//   outage → the same rows again when the gate lets them; nothing is dropped and nothing piles up, since every partition
+//            waits for its one unit. Bound: one fetch per partition, 16 MiB of records over all of them.
+//   poison → the batch is halved until each bad row stands alone; these go to the dead-letter topic, all others in.
+//   moved  → the partition is another sink's; its unit is dropped.
+//
+// A unit leaves unwritten only when its partition is no longer ours.
+import { StoreError } from '../platform/errors.ts'
 import type { CheckResult } from '../platform/health.ts'
+import type { FetchedBatch } from '../platform/kafka/port.ts'
 import type { Logger } from '../platform/log.ts'
-import type { Store } from '../platform/store/port.ts'
-import { BATCH_ROWS, composeBatch, type Lane, takeUnits, type Unit, unitRows } from './core/batch.ts'
+import type { Store, WriteBatch } from '../platform/store/port.ts'
+import { classifyFailure, type StoreFailure } from '../platform/store/store-errors.ts'
+import { BATCH_ROWS_MAX, nextLimit } from './core/batch-limit.ts'
+import {
+  composeBatch,
+  composeRows,
+  type Lane,
+  offsetAfter,
+  type Slice,
+  sliceRows,
+  takeSlices,
+  type Unit,
+  unitRows,
+  type Waiting,
+} from './core/batch.ts'
+import { type Reject, rejectAt } from './core/decode.ts'
+import { PoisonSearch } from './core/poison.ts'
+import { patiently } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
-
-const RETRY = { baseMs: 100, capMs: 5_000 }
+import { StoreGate } from './store-gate.ts'
+import { writeWithin } from './timed-write.ts'
 
 /** Unwritten: the partition has gone, or the store has been moved on by another sink. */
 export type Outcome = 'written' | 'dropped'
 
-interface Waiting extends Unit {
+interface Submitted extends Waiting {
   readonly settle: (outcome: Outcome) => void
 }
 
 export interface WriterOptions {
-  readonly store: Store
+  readonly store: Pick<Store, 'write'>
   readonly lingerMs: number
+  /** For one write. */
+  readonly timeoutMs: number
   readonly log: Logger
   readonly metrics: SinkMetrics
+  /** Sends rows that the store will never take to the dead-letter topic; what it rejects with may be retriable. */
+  readonly deadLetter: (batch: FetchedBatch, rejects: readonly Reject[]) => Promise<void>
   /** The store stands elsewhere than the lane believes: it must be read again. */
   readonly onMoved: (lane: Lane) => void
+  /** The store is away (true) or back: whether new units are wanted. */
+  readonly onOpen: (isOpen: boolean) => void
+  /** The writer has ended and nothing is written any more. */
+  readonly onFailed: (error: unknown) => void
 }
 
 export class StoreWriter {
   readonly #options: WriterOptions
-  readonly #waiting: Waiting[] = []
+  readonly #gate: StoreGate
+  readonly #waiting: Submitted[] = []
   readonly #touched = new Set<Lane>()
-  #failing: string | null = null
-  #stopped = false
+  #limit = BATCH_ROWS_MAX
+  readonly #stopping = new AbortController()
   #ended = false
   #wake: () => void = () => {}
   readonly #running: Promise<void>
 
   constructor(options: WriterOptions) {
     this.#options = options
+    const { metrics, log, onOpen } = options
+    this.#gate = new StoreGate({ metrics, log, onOpen })
+    metrics.limit(this.#limit)
     this.#running = this.#run()
+      .catch(options.onFailed)
+      .finally(() => this.#end())
   }
 
   /** Resolves when the unit is in the store, or is not going to be. One unit per lane at a time. */
@@ -49,7 +83,8 @@ export class StoreWriter {
     if (this.#ended) return Promise.resolve('dropped')
     unit.lane.busy = true
     return new Promise((settle) => {
-      this.#waiting.push({ ...unit, settle })
+      this.#waiting.push({ ...unit, done: 0, settle })
+      this.#options.metrics.waitingRows(this.#waitingRows())
       this.#wake()
     })
   }
@@ -60,40 +95,53 @@ export class StoreWriter {
     this.#wake()
   }
 
+  /** While true, new units are not wanted. */
+  get isOpen(): boolean {
+    return this.#gate.isOpen
+  }
+
   check(): CheckResult {
-    return this.#failing === null
-      ? { ready: true, detail: 'the store takes rows' }
-      : { ready: false, detail: this.#failing }
+    const { ready, detail } = this.#gate.check()
+    return { ready, detail: `${detail}; ${this.#waiting.length} fetches wait, ${this.#limit} rows per batch at most` }
   }
 
   /** Ends after what waits is written; while the store fails it is dropped instead, and read again at the next start. */
   async stop(): Promise<void> {
-    this.#stopped = true
+    this.#stopping.abort()
     this.#wake()
     await this.#running
   }
 
+  get #stopped(): boolean {
+    return this.#stopping.signal.aborted
+  }
+
   async #run(): Promise<void> {
-    while (!this.#stopped || this.#waiting.length > 0) {
+    while (!this.#stopped || (this.#waiting.length > 0 && !this.#gate.isFailing)) {
       if (this.#waiting.length === 0 && this.#touched.size === 0) {
         await new Promise<void>((resolve) => (this.#wake = resolve))
         continue
       }
-      if (this.#waiting.length > 0) await this.#linger()
-      const units = takeUnits(this.#waiting) as Waiting[]
-      const touched = [...this.#touched]
-      this.#touched.clear()
-      await this.#writePatiently(units, touched)
+      if (!this.#gate.isFailing) await this.#linger()
+      this.#settle((unit) => (unit.lane.active ? null : 'dropped'))
+      const slices = takeSlices(this.#waiting, this.#limit)
+      const idle = this.#takeIdle()
+      if (slices.length + idle.length > 0) await this.#put(slices, idle)
     }
+  }
+
+  /** What still waits is read again by the next owner of its partition. */
+  #end(): void {
     this.#ended = true
+    this.#settle(() => 'dropped')
   }
 
   async #linger(): Promise<void> {
+    if (this.#waiting.length === 0) return
     const deadline = performance.now() + this.#options.lingerMs
     for (;;) {
       const left = deadline - performance.now()
-      if (left <= 0 || this.#stopped || this.#waiting.reduce((sum, unit) => sum + unitRows(unit), 0) >= BATCH_ROWS)
-        return
+      if (left <= 0 || this.#stopped || this.#waitingRows() >= this.#limit) return
       let timer: NodeJS.Timeout | undefined
       await new Promise<void>((resolve) => {
         this.#wake = resolve
@@ -103,39 +151,93 @@ export class StoreWriter {
     }
   }
 
-  async #writePatiently(taken: readonly Waiting[], touched: readonly Lane[]): Promise<void> {
-    let units = taken
-    for (let attempt = 0; ; attempt += 1) {
-      units = settleGone(units)
-      // Lanes with a unit take their step with it; a lane may have gone or become busy since it was touched.
-      const idle = touched.filter((lane) => lane.active && lane.started && !units.some((unit) => unit.lane === lane))
-      if (units.length === 0 && idle.length === 0) return
-      try {
-        await this.#write(units, idle)
-        return
-      } catch (error) {
-        if (isMoved(error)) this.#moved(error, [...units.map((unit) => unit.lane), ...idle])
-        else await this.#pauseAfter(error, attempt)
-        if (this.#stopped && this.#failing !== null) for (const { lane } of units) lane.active = false
-      }
+  /** Lanes with a unit take their step with it; a lane may have gone or become busy since it was touched. */
+  #takeIdle(): Lane[] {
+    const idle = [...this.#touched].filter(
+      (lane) => lane.active && lane.started && !this.#waiting.some((unit) => unit.lane === lane),
+    )
+    this.#touched.clear()
+    return idle
+  }
+
+  async #put(slices: readonly Slice<Submitted>[], idle: readonly Lane[]): Promise<void> {
+    const failure = await this.#try(composeBatch(slices, idle), slices)
+    if (failure === null) return this.#advance(slices, idle)
+    for (const lane of idle) this.#touched.add(lane)
+    switch (failure.kind) {
+      case 'outage':
+        return this.#gate.pause(this.#stopping.signal)
+      case 'poison':
+        return this.#sift(slices)
+      case 'moved':
+        return this.#moved(failure.error, [...slices.map(({ unit }) => unit.lane), ...idle])
     }
   }
 
-  async #write(units: readonly Waiting[], idle: readonly Lane[]): Promise<void> {
-    const { store, metrics } = this.#options
+  /** One write. @returns null when the store has taken it */
+  async #try(batch: WriteBatch, slices: readonly Slice[]): Promise<StoreFailure | null> {
+    const { store, timeoutMs, metrics } = this.#options
+    const rows = sliceRows(slices)
     const started = performance.now()
-    await store.write(composeBatch(units, idle))
-    this.#failing = null
-    metrics.written(units, (performance.now() - started) / 1000, Date.now())
-    for (const { lane, nextOffset } of units) lane.position = nextOffset
-    for (const lane of [...units.map((unit) => unit.lane), ...idle]) {
+    const failure = await writeWithin(store, batch, timeoutMs).then(
+      () => null,
+      (error: unknown) => classify(error, rows),
+    )
+    const tookMs = performance.now() - started
+    if (failure?.kind === 'outage') this.#gate.failed(failure.reason)
+    else this.#gate.succeeded()
+    if (failure === null) metrics.written(slices, tookMs / 1_000, Date.now())
+    this.#limit = nextLimit(this.#limit, { rows, tookMs, timedOut: failure?.kind === 'outage' && failure.timedOut })
+    metrics.limit(this.#limit)
+    return failure
+  }
+
+  /** The store has the slices and the progress up to their ends. */
+  #advance(slices: readonly Slice<Submitted>[], idle: readonly Lane[]): void {
+    for (const slice of slices) {
+      slice.unit.done = slice.to
+      slice.unit.lane.position = offsetAfter(slice)
+    }
+    for (const lane of [...slices.map(({ unit }) => unit.lane), ...idle]) {
       lane.stored = lane.position
       lane.savedMs = Date.now()
     }
-    for (const { lane, settle } of units) {
-      lane.busy = false
-      settle('written')
+    this.#settle((unit) => (unit.lane.stored === unit.nextOffset ? 'written' : null))
+  }
+
+  /** Brings every row but the bad ones into the store, these to the dead-letter topic; progress follows with the next batch. */
+  async #sift(slices: readonly Slice<Submitted>[]): Promise<void> {
+    const search = new PoisonSearch(slices)
+    for (let part = search.next; part !== null; part = search.next) {
+      if (this.#stopped && this.#gate.isFailing) return
+      const wanted = part.filter(({ unit }) => unit.lane.active)
+      const failure = wanted.length === 0 ? null : await this.#try(composeRows(wanted), wanted)
+      if (failure === null) search.passed()
+      else if (failure.kind === 'poison') search.refused(failure.error.message)
+      else await this.#gate.pause(this.#stopping.signal)
     }
+    for (const { unit, to } of slices) {
+      const rejects = search.found
+        .filter((row) => row.unit === unit)
+        .map(({ row, reason }) => rejectAt(unit.batch, unit.offsets[row], reason))
+      if (rejects.length === 0 || (await this.#deadLetter(unit, rejects))) unit.done = to
+    }
+  }
+
+  /** @returns false when the unit is no longer wanted */
+  async #deadLetter({ lane, batch }: Unit, rejects: readonly Reject[]): Promise<boolean> {
+    const { log, deadLetter, metrics } = this.#options
+    const { topic, partition } = lane
+    const { length: records, 0: first } = rejects
+    log.warn({ topic, partition, records, reason: first.reason }, 'the store refuses rows: they are dead-lettered')
+    const isWanted = (): boolean => lane.active && !this.#stopped
+    const send = async (): Promise<true> => {
+      await deadLetter(batch, rejects)
+      return true
+    }
+    if ((await patiently('sending dead letters', { log, isWanted }, send)) === null) return false
+    metrics.deadLetters.inc({ topic, reason: 'poison' }, records)
+    return true
   }
 
   #moved(error: StoreError, lanes: readonly Lane[]): void {
@@ -146,22 +248,28 @@ export class StoreWriter {
     this.#options.onMoved(lane)
   }
 
-  async #pauseAfter(error: unknown, attempt: number): Promise<void> {
-    this.#failing = `writing to the store fails: ${messageOf(error)}`
-    this.#options.metrics.writeFailures.inc()
-    this.#options.log.error({ err: error, attempt }, 'the store did not take a batch; trying again')
-    if (!this.#stopped) await delay(backoffMs(RETRY, attempt, Math.random))
+  /** Lets go of the units that have an outcome. */
+  #settle(outcomeOf: (unit: Submitted) => Outcome | null): void {
+    for (const unit of [...this.#waiting]) {
+      const outcome = outcomeOf(unit)
+      if (outcome === null) continue
+      this.#waiting.splice(this.#waiting.indexOf(unit), 1)
+      unit.lane.busy = false
+      unit.settle(outcome)
+    }
+    this.#options.metrics.waitingRows(this.#waitingRows())
+  }
+
+  #waitingRows(): number {
+    return this.#waiting.reduce((sum, unit) => sum + unitRows(unit) - unit.done, 0)
   }
 }
 
-/** Settles units whose lane has gone and returns the others. */
-function settleGone(units: readonly Waiting[]): Waiting[] {
-  return units.filter(({ lane, settle }) => {
-    if (lane.active) return true
-    lane.busy = false
-    settle('dropped')
-    return false
-  })
+/** Rows cannot be at fault where there are none. Rethrows what ends the process. */
+function classify(error: unknown, rows: number): StoreFailure {
+  if (error instanceof StoreError && error.code === 'STORE_STUCK') throw error
+  const failure = classifyFailure(error)
+  return failure.kind === 'poison' && rows === 0
+    ? { kind: 'outage', reason: failure.error.message, timedOut: false }
+    : failure
 }
-
-const isMoved = (error: unknown): error is StoreError => error instanceof StoreError && error.code === 'STORE_MOVED'

@@ -194,10 +194,12 @@ export interface Store {
   migrate(): Promise<void>
   /**
    * Writes rows and progress. SQLite: all or nothing, in one transaction.
-   * Rejects with StoreError: STORE_UNAVAILABLE (the same batch may go in later), STORE_MOVED (see ProgressUpdate) or
-   * STORE_FAILED.
+   * Rejects with StoreOutageError (the same batch may go in later), StorePoisonError (it never will), both of
+   * store-errors.ts, STORE_MOVED (see ProgressUpdate) or STORE_FAILED. After a time-out the batch may be stored or not;
+   * written again it changes nothing.
+   * @param signal when it fires, the write sends nothing more and settles soon
    */
-  write(batch: WriteBatch): Promise<void>
+  write(batch: WriteBatch, signal?: AbortSignal): Promise<void>
   /** Runs reads on one consistent state (where the store can give one; else progress must be read first). */
   read<T>(work: (view: StoreView) => Promise<T>): Promise<T>
   close(): Promise<void>

@@ -14,6 +14,7 @@ import type { Store, StoreView, WriteBatch } from './port.ts'
 import { isMigrated, migrate } from './sqlite-migrations.ts'
 import { SqliteView } from './sqlite-reads.ts'
 import { SqliteWriter } from './sqlite-writer.ts'
+import { StoreOutageError, StorePoisonError } from './store-errors.ts'
 
 /** How long a statement waits for another process's lock, ms: longer than any transaction of ours takes. */
 const BUSY_TIMEOUT_MS = 5_000
@@ -143,16 +144,17 @@ function attempt<T>(work: () => T): T {
 
 /** SQLite's primary result codes that a later try may not meet: BUSY, LOCKED, NOMEM, IOERR, FULL, CANTOPEN, PROTOCOL. */
 const RETRIABLE = new Set([5, 6, 7, 10, 13, 14, 15])
-/** CONSTRAINT: another process wrote the same sensor; the writer has forgotten what it knew and may try again. */
-const CONSTRAINT = 19
+/** Extended codes PRIMARYKEY, UNIQUE, ROWID: another process wrote the same sensor; what was known of it is forgotten. */
+const MET_ANOTHER = new Set([1555, 2067, 2579])
+/** TOOBIG, CONSTRAINT (of a check, a trigger, a type) and MISMATCH: it is a row that the table does not take. */
+const POISON = new Set([18, 19, 20])
 
 /** What SQLite threw as a StoreError; anything else as it is. */
 function asStoreError(error: unknown): unknown {
   if ((error as { code?: unknown }).code !== 'ERR_SQLITE_ERROR') return error
-  const errcode = Number((error as { errcode?: unknown }).errcode) & 0xff
-  const retriable = RETRIABLE.has(errcode) || errcode === CONSTRAINT
-  return new StoreError(retriable ? 'STORE_UNAVAILABLE' : 'STORE_FAILED', `SQLite: ${messageOf(error)} (${errcode})`, {
-    retriable,
-    cause: error,
-  })
+  const errcode = Number((error as { errcode?: unknown }).errcode)
+  const message = `SQLite: ${messageOf(error)} (${errcode})`
+  if (RETRIABLE.has(errcode & 0xff) || MET_ANOTHER.has(errcode)) return new StoreOutageError(message, { cause: error })
+  if (POISON.has(errcode & 0xff)) return new StorePoisonError(message, { cause: error })
+  return new StoreError('STORE_FAILED', message, { cause: error })
 }

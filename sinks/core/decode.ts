@@ -29,6 +29,8 @@ export interface Decoded<T> {
   readonly versions: Float64Array
   /** By index of `values`: arrival in the topic, ms. */
   readonly arrivals: Float64Array
+  /** By index of `values`: offset in the partition. */
+  readonly offsets: Float64Array
   readonly rejects: readonly Reject[]
 }
 
@@ -104,6 +106,7 @@ export function decodeBatch<T>(
   const values: T[] = []
   const versions = new Float64Array(count)
   const arrivals = new Float64Array(count)
+  const offsets = new Float64Array(count)
   const rejects: Reject[] = []
   const isLate = batch.topic === LATE
   for (const view of batch.views) {
@@ -113,13 +116,22 @@ export function decodeBatch<T>(
         const value = decodeRecord(view, i, codecs)
         versions[values.length] = isLate ? 1 + view.offset(i) : 0
         arrivals[values.length] = view.timestamp(i)
+        offsets[values.length] = view.offset(i)
         values.push(value)
       } catch (error) {
         rejects.push({ view, index: i, reason: (error as Error).message })
       }
     }
   }
-  return { values, versions, arrivals, rejects }
+  return { values, versions, arrivals, offsets, rejects }
+}
+
+/** The batch's record at an offset that it has. */
+export function rejectAt({ views }: FetchedBatch, offset: number, reason: string): Reject {
+  for (const view of views)
+    for (let index = 0; index < view.count; index += 1)
+      if (view.offset(index) === offset) return { view, index, reason }
+  throw new Error(`the batch has no record at offset ${offset}`)
 }
 
 function decodeRecord<T>(view: RecordBatchView, i: number, codecs: ReadonlyMap<number, Codec<T>>): T {
