@@ -52,7 +52,7 @@ export async function acquire(deps: AcquireDeps, partition: number): Promise<Tas
 }
 
 async function restore(deps: AcquireDeps, partition: number, producer: TransactionalProducer): Promise<Task> {
-  const { admin, settings, plans, coreSettings } = deps
+  const { admin, reader, settings, plans, coreSettings } = deps
   const { topics } = settings
   const committed = (await admin.committedOffsets(settings.group, topics.raw))[partition] ?? null
   const raw = (await admin.offsetRanges(topics.raw))[partition]
@@ -68,7 +68,7 @@ async function restore(deps: AcquireDeps, partition: number, producer: Transacti
   }
   const outputs = new BatchOutputs(topics, partition, deps.anomalySchemaId, (id) => plans.get(id)!.type)
   const core = new Refine(coreSettings, planOf, fingerprint, discard)
-  if (committed === null || metadata === null) await expectNoSnapshot(admin, topics.snapshots, partition)
+  if (committed === null || metadata === null) await expectNoSnapshot(admin, reader, topics.snapshots, partition)
   else await rebuild(deps, core, partition, metadata, committed.offset, raw)
   live = true
   core.emitTo(outputs)
@@ -84,14 +84,17 @@ async function restore(deps: AcquireDeps, partition: number, producer: Transacti
   })
 }
 
-async function expectNoSnapshot(admin: Admin, topic: string, partition: number): Promise<void> {
+/** An owner that died in the first transaction of a partition leaves an aborted snapshot, which is none. */
+async function expectNoSnapshot(admin: Admin, reader: RangeReader, topic: string, partition: number): Promise<void> {
   const { start, end } = (await admin.offsetRanges(topic))[partition]
-  if (start === end) return
-  throw new FatalRestoreError(
-    'SNAPSHOT_WITHOUT_OFFSET',
-    `raw partition ${partition} has snapshots but no committed offset (an idle group's offsets expire): beginning anew would double everything; set the group's offset again, or delete ${topic}, clean and late to begin anew`,
-    { topic, partition },
-  )
+  await reader.read({ topic, partition }, start, end, ({ views }) => {
+    if (views.every(({ count }) => count === 0)) return
+    throw new FatalRestoreError(
+      'SNAPSHOT_WITHOUT_OFFSET',
+      `raw partition ${partition} has snapshots but no committed offset (an idle group's offsets expire): beginning anew would double everything; set the group's offset again, or delete ${topic}, clean and late to begin anew`,
+      { topic, partition },
+    )
+  })
 }
 
 async function rebuild(

@@ -14,6 +14,7 @@ const SLICE_RECORDS = 40
 /** Some transactions apart, so that the crash comes while records flow. */
 const SLICE_PAUSE_MS = 60
 const KILLED = 128 + 9
+const STARTED = 'refine starts'
 
 let stack: Stack
 
@@ -24,6 +25,18 @@ afterAll(() => stack?.stop())
 
 describe(`refine killed at each step of its commit protocol (FAULT_SEED=${SEED})`, () => {
   const startMs = Date.now() - 600_000
+
+  it.each(['begun', 'snapshot-sent', 'offset-sent'])(
+    'dies at "%s" of the first transaction of a partition, which leaves nothing but an aborted snapshot',
+    async (step) => {
+      const entry = await stack.processes.start({
+        main: 'test/faults/refine-entry.ts',
+        env: stack.env({ ...QUICK, CRASH_STEP: step, CRASH_AFTER: '0' }),
+        ready: { output: STARTED },
+      })
+      expect(await entry.exited, entry.output()).toBe(KILLED)
+    },
+  )
 
   it.each(STEPS)('dies at "%s"', async (step) => {
     const seed = SEED * 100 + STEPS.indexOf(step)

@@ -17,6 +17,7 @@ runMain(async (signal) => {
   const config = loadConfig(env)
   const log = createLog('refine-entry', config.LOG_LEVEL)
   let left = Number(CRASH_AFTER)
+  log.info('refine starts')
   await runRefine(
     {
       config,
