@@ -8,11 +8,11 @@ ARGS ?=
 RUN := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 INSTALLED := node_modules/.package-lock.json
 
-.PHONY: help setup up demo test test-unit test-real soak lint format typecheck docs bench clean
+.PHONY: help setup up demo test test-unit test-real test-compose soak lint format typecheck audit-deps docs bench bench-burst clean
 
 help: ## list what there is to make
 	@printf 'make <target>, options by ARGS="…"\n\n'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED) ## install the packages (the other targets do so by themselves)
 
@@ -43,6 +43,9 @@ test-unit: $(INSTALLED) ## the quick tests: pure, without processes
 test-real: $(INSTALLED) ## the tests on real Kafka, Redis and processes
 	@$(RUN) vitest run --project real $(ARGS)
 
+test-compose: $(INSTALLED) ## docker compose up for real: kills, scaling, dashboard, audit; needs a Docker engine
+	@$(RUN) vitest run --project docker --bail 1 $(ARGS)
+
 soak: $(INSTALLED) ## longer: many more properties, and the whole pipeline under kills with more load in between
 	@$(RUN) FC_RUNS=20000 vitest run --project unit --testTimeout 1800000
 	@$(RUN) SOAK=1 vitest run --project real test/faults $(ARGS)
@@ -57,11 +60,17 @@ format: $(INSTALLED) ## format all files
 typecheck: $(INSTALLED) ## check types
 	@$(RUN) tsc --noEmit
 
+audit-deps: $(INSTALLED) ## known vulnerabilities and licences of the packages that are shipped
+	@npm audit --omit=dev --json 2>/dev/null | $(RUN) node deploy/audit-deps/main.ts
+
 docs: $(INSTALLED) ## write the settings' table into the README
 	@bin/plumbline settings --write README.md
 
 bench: $(INSTALLED) ## measure: make bench ARGS="refine --records 2000000 --sensors 1000"
 	@bin/plumbline bench $(ARGS)
+
+bench-burst: $(INSTALLED) ## bursts and brownouts, with a report: make bench-burst ARGS="--rate 2000 --find-max"
+	@bin/plumbline bench burst $(ARGS)
 
 clean: ## remove the kept data (not Kafka's jars); stop "up" first
 	@bin/plumbline clean
