@@ -46,6 +46,8 @@ for (const command of commands) program.addCommand(command)
 
 try {
   await program.parseAsync()
+  // What a pipe has not taken yet would be cut off.
+  await new Promise<void>((written) => process.stdout.write('', () => written()))
   process.exit()
 } catch (error) {
   const text =
