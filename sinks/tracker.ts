@@ -3,11 +3,11 @@
 // group's committed ones: for lag displays only, since the store is the truth.
 import { ProgressWatch } from '../platform/health.ts'
 import type { Admin, GroupConsumer, OffsetRange } from '../platform/kafka/port.ts'
+import type { Tails } from '../platform/kafka/tails.ts'
 import { RAW } from '../schemas/topics.ts'
 import type { Lane } from './core/batch.ts'
 import { takeLook } from './core/marks.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
-import type { Tails } from './tails.ts'
 import type { StoreWriter } from './writer.ts'
 
 /** Least time between two progress rows of a quiet partition, and between two commits of a partition's offset. */

@@ -5,6 +5,7 @@ import type { Config } from '../../platform/config.ts'
 import { backoffMs } from '../../platform/backoff.ts'
 import { KafkaError } from '../../platform/errors.ts'
 import type { Admin, Kafka, Producer, RangeReader } from '../../platform/kafka/port.ts'
+import { Tails } from '../../platform/kafka/tails.ts'
 import { aborted } from '../../platform/lifecycle.ts'
 import type { Logger } from '../../platform/log.ts'
 import { ANOMALIES, EXTENTS, type RefineTopics, SNAPSHOTS } from '../../schemas/topics.ts'
@@ -137,7 +138,7 @@ async function runMember(
         ended.abort()
       },
     })
-    await Promise.all([aborted(end), tasks.tick(end), watchProgress(tasks, connections.admin, deps, end)])
+    await Promise.all([aborted(end), tasks.tick(end), watchProgress(tasks, connections, deps, end)])
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error
     crash = error
@@ -150,13 +151,17 @@ async function runMember(
   return crash
 }
 
-/** Compares positions with the ends of the partitions, from outside of the fetch loop, which may be what hangs. */
+/**
+ * Compares positions with the ends of the partitions, from outside of the fetch loop, which may be what hangs. Dead
+ * letters come back in transactions, so raw may end in markers.
+ */
 async function watchProgress(
   tasks: Tasks,
-  admin: Admin,
+  { admin, reader }: Connections,
   { clock, log, observer, topics }: RefineDeps,
   signal: AbortSignal,
 ): Promise<void> {
+  const tails = new Tails(reader)
   while (!signal.aborted) {
     await clock.sleep(PROGRESS_MS, signal).catch(() => undefined)
     if (signal.aborted) return
@@ -164,8 +169,12 @@ async function watchProgress(
       const ranges = await admin.offsetRanges(topics.raw)
       const running = tasks.running()
       observer.keep(new Set(running.map(({ partition }) => partition)))
-      for (const { partition, position } of running)
-        observer.progress(partition, position, ranges[partition].end, clock.mono())
+      for (const { partition, position } of running) {
+        const { end } = ranges[partition]
+        const reached =
+          position < end ? await tails.passable({ topic: topics.raw, partition }, position, end) : position
+        observer.progress(partition, reached, end, clock.mono())
+      }
     } catch (error) {
       log.warn({ err: error }, 'the ends of the raw partitions cannot be read')
     }
