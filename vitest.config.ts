@@ -1,6 +1,9 @@
-// Two projects: `unit` is pure and quick; `real` starts Kafka, Redis and whole processes, one file at a time, since
-// two cores carry one broker well and several badly.
+// Three projects: `unit` is pure and quick; `real` starts Kafka, Redis and whole processes, one file at a time, since
+// two cores carry one broker well and several badly; `docker` needs a Docker engine and runs by `make test-compose` only.
 import { defineConfig } from 'vitest/config'
+
+/** They need a server, which only the environment can name; test/run.ts says when they are left out. */
+const TDENGINE_TESTS = process.env.TDENGINE_URL ? [] : ['platform/store/tdengine.real.test.ts']
 
 export default defineConfig({
   test: {
@@ -9,7 +12,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.test.ts'],
-          exclude: ['**/*.real.test.ts', 'node_modules/**', '.plumbline/**'],
+          exclude: ['**/*.real.test.ts', '**/*.docker.test.ts', 'node_modules/**', '.plumbline/**'],
           testTimeout: 20_000,
         },
       },
@@ -18,9 +21,17 @@ export default defineConfig({
           name: 'real',
           include: ['**/*.real.test.ts'],
           globalSetup: ['test/fixtures/prepare.ts'],
-          exclude: ['node_modules/**', '.plumbline/**'],
+          exclude: ['node_modules/**', '.plumbline/**', ...TDENGINE_TESTS],
           testTimeout: 180_000,
           hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'docker',
+          include: ['**/*.docker.test.ts'],
+          exclude: ['node_modules/**', '.plumbline/**'],
           fileParallelism: false,
         },
       },
