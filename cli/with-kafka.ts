@@ -1,6 +1,6 @@
 // Connects a command to Kafka and disconnects it; where no broker answers the error says what to do.
 import { type Config, loadConfig } from '../platform/config.ts'
-import { KafkaError } from '../platform/errors.ts'
+import { ConfigError, KafkaError } from '../platform/errors.ts'
 import { connectKafka } from '../platform/kafka/kafkajs.ts'
 import type { Admin, Kafka } from '../platform/kafka/port.ts'
 import { createLog } from '../platform/log.ts'
@@ -21,6 +21,8 @@ export async function withKafka(
   try {
     admin = await kafka.admin()
   } catch (cause) {
+    // It does answer, and does not let us in.
+    if (cause instanceof ConfigError) throw cause
     throw new KafkaError(
       'UNREACHABLE',
       `no broker answers at ${config.KAFKA_BROKERS}: start it by "plumbline up", or set KAFKA_BROKERS`,
