@@ -161,10 +161,21 @@ export interface Coverage extends SensorRef {
 }
 
 export interface SensorCount extends SensorRef {
-  /** Rows, that is distinct event times. */
+  /** Rows, that is distinct event times; without a range also those that were deleted by their age. */
   readonly count: number
   /** Writes that met a row of another reading at the same event time: the one or the other is superseded. */
   readonly superseded: number
+}
+
+/**
+ * How long each level is kept: ms of event time before now, null for ever. Minutes are kept at least as long as rows
+ * and hours at least as long as minutes, since each is corrected from what is finer.
+ */
+export interface Retention {
+  readonly rows: number | null
+  readonly '1s': number | null
+  readonly '1m': number | null
+  readonly '1h': number | null
 }
 
 /** Reads of one consistent state. */
@@ -178,6 +189,10 @@ export interface StoreView {
   seqCount(sensors: readonly SensorRef[]): Promise<SeqCount>
   /** Latest readings by event time, newest first; null: no such sensor. */
   recent(at: SensorRef, limit: number): Promise<StoredReading[] | null>
+  /**
+   * Rejects with StoreError STORE_EXPIRED where the range, or the windows in it, need what is not kept any more:
+   * readings are deleted by their age, and their aggregates have boundaries of a second, a minute, an hour.
+   */
   aggregate(query: AggregateQuery): Promise<Aggregate>
   /** Newest first. */
   anomalies(filter: AnomalyFilter, limit: number): Promise<Anomaly[]>
@@ -200,6 +215,13 @@ export interface Store {
    * @param signal when it fires, the write sends nothing more and settles soon
    */
   write(batch: WriteBatch, signal?: AbortSignal): Promise<void>
+  /**
+   * One bounded step of upkeep: aggregates that no write brings on, and deletion of what is not kept any more. A
+   * sensor's newest readings stay, however old. Absent where the store does this by itself.
+   * @param nowMs what ages are counted from
+   * @returns true: there is more to do now
+   */
+  maintain?(nowMs: number, keep: Retention): Promise<boolean>
   /** Runs reads on one consistent state (where the store can give one; else progress must be read first). */
   read<T>(work: (view: StoreView) => Promise<T>): Promise<T>
   close(): Promise<void>

@@ -8,6 +8,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Metric } from '../../schemas/metrics.ts'
 import { StoreError } from '../errors.ts'
+import { LEVELS } from './rollup-plan.ts'
 
 export interface Migration {
   readonly number: number
@@ -66,7 +67,24 @@ export const MIGRATIONS: readonly Migration[] = [
       ) WITHOUT ROWID;
       INSERT INTO lanes SELECT sensor_id, epoch, count(*), min(seq), max(seq) FROM readings GROUP BY sensor_id, epoch;`,
   },
+  {
+    number: 4,
+    name: 'rollups',
+    // Nothing is aggregated here: rolled_to says of every sensor how far its rollups go, at first nowhere. The writer
+    // moves it in bounded steps, and until then its rows answer. The rollups' tables are made of the metrics: see below.
+    sql: `
+      CREATE TABLE sites (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+      INSERT INTO sites (name) SELECT DISTINCT site FROM sources;
+      ALTER TABLE sources ADD COLUMN site_id INTEGER NOT NULL DEFAULT 0;
+      UPDATE sources SET site_id = (SELECT id FROM sites WHERE name = site);
+      ALTER TABLE sensors ADD COLUMN rolled_to INTEGER NOT NULL DEFAULT -8640000000000000;
+      ALTER TABLE sensors ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
+      CREATE TABLE horizons (level TEXT PRIMARY KEY, from_ms INTEGER NOT NULL) WITHOUT ROWID;`,
+  },
 ]
+
+/** The migration from which on there are rollups. */
+const ROLLUPS_SINCE = 4
 
 /** Columns of readings that are not metrics, in the order of the writer's statements. */
 export const ROW_COLUMNS = ['sensor_id', 'ts', 'version', 'epoch', 'seq', 'source_id', 'arrival'] as const
@@ -76,6 +94,32 @@ export function metricColumn(name: string): string {
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(name) || (ROW_COLUMNS as readonly string[]).includes(name))
     throw new Error(`metric ${name} cannot be a column: choose another field name in schemas/reading.avsc`)
   return `"${name}"`
+}
+
+/** Columns of a rollup for one metric: how many values, and of them least, greatest and sum; see `rollupColumns`. */
+const GAUGE_COLUMNS = ['n', 'min', 'max', 'sum'] as const
+/** Of a cumulative metric also the first and the last value, each with its event time. */
+const CUMULATIVE_COLUMNS = ['first', 'first_ts', 'last', 'last_ts'] as const
+export type RollupPart = (typeof GAUGE_COLUMNS)[number] | (typeof CUMULATIVE_COLUMNS)[number]
+
+/** The column of a rollup that holds one part of a metric's aggregate, quoted. */
+export function rollupColumn(name: string, part: RollupPart): string {
+  metricColumn(name)
+  return `"${name}__${part}"`
+}
+
+export const rollupParts = ({ kind }: Metric): readonly RollupPart[] =>
+  kind === 'cumulative' ? [...GAUGE_COLUMNS, ...CUMULATIVE_COLUMNS] : GAUGE_COLUMNS
+
+const PART_TYPES: Readonly<Record<RollupPart, string>> = {
+  n: 'INTEGER NOT NULL DEFAULT 0',
+  min: 'REAL',
+  max: 'REAL',
+  sum: 'REAL',
+  first: 'REAL',
+  first_ts: 'INTEGER',
+  last: 'REAL',
+  last_ts: 'INTEGER',
 }
 
 /**
@@ -103,8 +147,7 @@ export function migrate(db: DatabaseSync, metrics: readonly Metric[], nowMs: num
     })
   }
   inTransaction(db, () => {
-    for (const name of missingMetrics(db, metrics))
-      db.exec(`ALTER TABLE readings ADD COLUMN ${metricColumn(name)} REAL`)
+    for (const addition of missingColumns(db, metrics)) db.exec(addition)
   })
 }
 
@@ -113,22 +156,46 @@ export function isMigrated(db: DatabaseSync, metrics: readonly Metric[]): boolea
   const known =
     db.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'").get() !== undefined
   return (
-    known && appliedNumber(db) >= MIGRATIONS[MIGRATIONS.length - 1].number && missingMetrics(db, metrics).length === 0
+    known && appliedNumber(db) >= MIGRATIONS[MIGRATIONS.length - 1].number && missingColumns(db, metrics).length === 0
   )
 }
 
 const appliedNumber = (db: DatabaseSync): number =>
   Number(db.prepare('SELECT coalesce(max(number), 0) AS number FROM migrations').get()!.number)
 
-function missingMetrics(db: DatabaseSync, metrics: readonly Metric[]): string[] {
-  const present = new Set(
-    db
-      .prepare("SELECT name FROM pragma_table_info('readings')")
-      .all()
-      .map((row) => row.name),
-  )
-  return metrics.map((metric) => metric.name).filter((name) => !present.has(name))
+/** Statements that add what the metrics need and is not there yet: columns of readings and of the rollups. */
+function missingColumns(db: DatabaseSync, metrics: readonly Metric[]): string[] {
+  const rows = columnsOf(db, 'readings')
+  const additions = metrics
+    .filter(({ name }) => !rows.has(name))
+    .map(({ name }) => `ALTER TABLE readings ADD COLUMN ${metricColumn(name)} REAL`)
+  if (appliedNumber(db) < ROLLUPS_SINCE) return additions
+  for (const { table } of LEVELS) {
+    const present = columnsOf(db, table)
+    const missing = metrics.flatMap((metric) =>
+      rollupParts(metric)
+        .filter((part) => !present.has(`${metric.name}__${part}`))
+        .map((part) => `${rollupColumn(metric.name, part)} ${PART_TYPES[part]}`),
+    )
+    if (present.size === 0) additions.push(createRollup(table, missing))
+    else additions.push(...missing.map((column) => `ALTER TABLE ${table} ADD COLUMN ${column}`))
+  }
+  return additions
 }
+
+/** sealed: 1 of rows that are deleted, 0 of rows that are there; see sqlite-maintenance.ts. */
+const createRollup = (table: string, columns: readonly string[]): string => `CREATE TABLE ${table} (
+  sensor_id INTEGER NOT NULL, bucket INTEGER NOT NULL, site_id INTEGER NOT NULL, epoch INTEGER NOT NULL,
+  sealed INTEGER NOT NULL, count INTEGER NOT NULL, min_seq INTEGER NOT NULL, max_seq INTEGER NOT NULL,
+  ${columns.join(', ')}, PRIMARY KEY (sensor_id, bucket, site_id, epoch, sealed)) WITHOUT ROWID`
+
+const columnsOf = (db: DatabaseSync, table: string): Set<unknown> =>
+  new Set(
+    db
+      .prepare('SELECT name FROM pragma_table_info(?)')
+      .all(table)
+      .map(({ name }) => name),
+  )
 
 function inTransaction(db: DatabaseSync, work: () => void): void {
   db.exec('BEGIN IMMEDIATE')

@@ -160,12 +160,12 @@ export class SqliteView implements StoreView {
     const counts: SensorCount[] = []
     const filter = range === undefined ? '' : 'AND epoch = ? AND seq BETWEEN ? AND ?'
     const values = range === undefined ? [] : [range.epoch, range.fromSeq, range.toSeq]
-    for await (const { id, tenant, name, superseded } of this.#eachSensor()) {
+    for await (const { id, tenant, name, superseded, expired } of this.#eachSensor()) {
       const [row] = this.#all(`SELECT count(*) AS count FROM readings WHERE sensor_id = ? ${filter}`, id, ...values)
       counts.push({
         tenant: String(tenant),
         sensor: String(name),
-        count: Number(row.count),
+        count: Number(row.count) + (range === undefined ? Number(expired) : 0),
         superseded: Number(superseded),
       })
     }
@@ -189,7 +189,7 @@ export class SqliteView implements StoreView {
 
   async *#eachSensor(): AsyncGenerator<Row> {
     const breather = new Breather()
-    for (const sensor of this.#all('SELECT id, tenant, name, superseded FROM sensors ORDER BY tenant, name')) {
+    for (const sensor of this.#all('SELECT id, tenant, name, superseded, expired FROM sensors ORDER BY tenant, name')) {
       await breather.pause()
       yield sensor
     }

@@ -2,14 +2,17 @@
 // of the primary key are touched once. Readings behind a sensor's newest one (nearly all: clean is in order) cannot
 // meet a row and go in by plain inserts of many rows; the others are looked up and follow the version rule of port.ts.
 //
-// Counters per (sensor, epoch) are kept in the same transaction. What is remembered of sensors between batches is
+// Counters per (sensor, epoch) and rollups (sqlite-rollups.ts) are kept in the same transaction. What is remembered of sensors between batches is
 // dropped when a transaction fails or when another process has written to the file.
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { Metric } from '../../schemas/metrics.ts'
 import type { Reading } from '../codec/reading.ts'
 import { StoreError } from '../errors.ts'
-import type { Anomaly, ProgressUpdate, ReadingRows, WriteBatch } from './port.ts'
+import type { Anomaly, ProgressUpdate, ReadingRows, Retention, WriteBatch } from './port.ts'
+import { SqliteMaintenance } from './sqlite-maintenance.ts'
 import { metricColumn, ROW_COLUMNS } from './sqlite-migrations.ts'
+import { MASKED_METRICS } from './sqlite-rollup-statements.ts'
+import { type Frontier, SqliteRollups } from './sqlite-rollups.ts'
 
 /** Rows per insert: more saves no further time and takes longer to bind (measured by bench/store.ts). */
 const CHUNK_ROWS = 20
@@ -31,6 +34,7 @@ const ANOMALY_COLUMNS = [
 /** What is known of a sensor while the process runs. */
 interface SensorState {
   readonly id: number
+  readonly frontier: Frontier
   /** Greatest event time stored; -Infinity when there is none. */
   lastTs: number
   /** Where its last reading came from: most readings come from the same source as the one before. */
@@ -48,6 +52,8 @@ export class SqliteWriter {
   readonly #metrics: readonly string[]
   readonly #width: number
   readonly #statements: ReturnType<typeof prepare>
+  readonly #rollups: SqliteRollups
+  readonly #maintenance: SqliteMaintenance
   readonly #tenants = new Map<string, Map<string, SensorState>>()
   #remembered = 0
   #dataVersion = -1
@@ -61,28 +67,45 @@ export class SqliteWriter {
     this.#metrics = metrics.map((metric) => metric.name)
     this.#width = ROW_COLUMNS.length + metrics.length
     this.#statements = prepare(db, this.#metrics)
+    this.#rollups = new SqliteRollups(db, metrics)
+    this.#maintenance = new SqliteMaintenance(db, this.#rollups)
     this.#chunk = new Array<SQLInputValue>(CHUNK_ROWS * this.#width).fill(null)
   }
 
   /** Throws what SQLite throws; then nothing of the batch is stored. */
   write({ rows, anomalies, progress }: WriteBatch): void {
-    this.#db.exec('BEGIN IMMEDIATE')
     try {
-      this.#dropStaleState()
-      this.#groupBySensor(rows)
-      for (const sensor of this.#touched) this.#writeSensor(sensor, rows)
-      this.#flushChunk()
-      for (const anomaly of anomalies) this.#writeAnomaly(anomaly)
-      for (const at of progress) this.#writeProgress(at)
-      this.#db.exec('COMMIT')
-    } catch (error) {
-      this.#forget()
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-      throw error
+      this.#transact(() => {
+        this.#groupBySensor(rows)
+        for (const sensor of this.#touched) this.#writeSensor(sensor, rows)
+        this.#flushChunk()
+        this.#rollups.settle(rows.readings.length)
+        for (const anomaly of anomalies) this.#writeAnomaly(anomaly)
+        for (const at of progress) this.#writeProgress(at)
+      })
     } finally {
       for (const sensor of this.#touched) sensor.head = sensor.tail = -1
       this.#touched.length = 0
       this.#chunkRows = 0
+    }
+  }
+
+  /** One step of maintenance; see port.ts. */
+  maintain(nowMs: number, keep: Retention): boolean {
+    return this.#transact(() => this.#maintenance.step(nowMs, keep))
+  }
+
+  #transact<T>(work: () => T): T {
+    this.#db.exec('BEGIN IMMEDIATE')
+    try {
+      this.#dropStaleState()
+      const result = work()
+      this.#db.exec('COMMIT')
+      return result
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      this.#forget()
+      throw error
     }
   }
 
@@ -94,6 +117,7 @@ export class SqliteWriter {
 
   #forget(): void {
     this.#tenants.clear()
+    this.#rollups.forget()
     this.#remembered = 0
   }
 
@@ -130,9 +154,11 @@ export class SqliteWriter {
     const found = findSensor.get(tenant_id, sensor_id)
     const id = found === undefined ? Number(addSensor.run(tenant_id, sensor_id).lastInsertRowid) : Number(found.id)
     const last = lastTs.get(id)!.ts
+    const newest = last === null ? -Infinity : Number(last)
     return {
       id,
-      lastTs: last === null ? -Infinity : Number(last),
+      frontier: this.#rollups.frontier(id, newest),
+      lastTs: newest,
       site: '',
       node: '',
       tags: {},
@@ -148,6 +174,7 @@ export class SqliteWriter {
     let count = 0
     let minSeq = 0
     let maxSeq = 0
+    let appended = 0
     // Least event time of this sensor that waits in the chunk: from there on the table does not know everything.
     let waitingTs = Infinity
     for (let i = sensor.head; i >= 0; i = this.#next[i]) {
@@ -170,6 +197,7 @@ export class SqliteWriter {
         minSeq = maxSeq = reading.seq
       }
       count += 1
+      appended += 1
       minSeq = Math.min(minSeq, reading.seq)
       maxSeq = Math.max(maxSeq, reading.seq)
       sensor.lastTs = reading.ts
@@ -183,6 +211,7 @@ export class SqliteWriter {
       }
     }
     if (count > 0) this.#statements.count.run(sensor.id, epoch, count, minSeq, maxSeq)
+    if (appended > 0) this.#rollups.appended(sensor.frontier, appended, sensor.lastTs)
   }
 
   /** Inserts what the chunk holds, row by row: it is not full. */
@@ -201,12 +230,14 @@ export class SqliteWriter {
     if (stored === undefined) {
       insert.run(...row)
       count.run(sensor.id, reading.epoch, 1, reading.seq, reading.seq)
+      this.#rollups.changed(sensor.frontier, reading.ts)
       return
     }
     const same = stored.version === version && stored.epoch === reading.epoch && stored.seq === reading.seq
     if (!same) supersede.run(sensor.id)
     if (version < Number(stored.version)) return
     replace.run(...row)
+    this.#rollups.changed(sensor.frontier, reading.ts)
     if (stored.epoch !== reading.epoch) count.run(sensor.id, stored.epoch, -1, stored.seq, stored.seq)
     count.run(sensor.id, reading.epoch, stored.epoch === reading.epoch ? 0 : 1, reading.seq, reading.seq)
   }
@@ -227,18 +258,27 @@ export class SqliteWriter {
     into[at + 5] = sensor.sourceId
     into[at + 6] = arrival
     const metrics = this.#metrics
-    for (let m = 0; m < metrics.length; m += 1) into[at + 7 + m] = (reading[metrics[m]] ?? null) as SQLInputValue
+    let { present } = sensor.frontier
+    for (let m = 0; m < metrics.length; m += 1) {
+      const value = (reading[metrics[m]] ?? null) as SQLInputValue
+      if (value !== null && m < MASKED_METRICS) present |= 1 << m
+      into[at + 7 + m] = value
+    }
+    sensor.frontier.present = present
   }
 
   /** The sensor's reading comes from another source than the one before: finds or adds it. */
   #moveSensor(sensor: SensorState, { site_id, node_id, tags }: Reading): void {
-    const { findSource, addSource, addSite, markSites } = this.#statements
+    const { findSource, addSource, addName, findName, addSite, markSites } = this.#statements
     const newSite = sensor.sourceId < 0 || sensor.site !== site_id
     if (newSite && Number(addSite.run(site_id, sensor.id).changes) > 0) markSites.run(sensor.id, sensor.id)
     const json = JSON.stringify(tags, Object.keys(tags).sort())
     const found = findSource.get(site_id, node_id, json)
-    sensor.sourceId =
-      found === undefined ? Number(addSource.run(site_id, node_id, json).lastInsertRowid) : Number(found.id)
+    if (found === undefined) {
+      addName.run(site_id)
+      const site = Number(findName.get(site_id)!.id)
+      sensor.sourceId = Number(addSource.run(site_id, node_id, json, site).lastInsertRowid)
+    } else sensor.sourceId = Number(found.id)
     sensor.site = site_id
     sensor.node = node_id
     sensor.tags = tags
@@ -294,7 +334,9 @@ function prepare(db: DatabaseSync, metrics: readonly string[]) {
     findSensor: db.prepare('SELECT id FROM sensors WHERE tenant = ? AND name = ?'),
     addSensor: db.prepare('INSERT INTO sensors (tenant, name) VALUES (?, ?)'),
     findSource: db.prepare('SELECT id FROM sources WHERE site = ? AND node = ? AND tags = ?'),
-    addSource: db.prepare('INSERT INTO sources (site, node, tags) VALUES (?, ?, ?)'),
+    addSource: db.prepare('INSERT INTO sources (site, node, tags, site_id) VALUES (?, ?, ?, ?)'),
+    addName: db.prepare('INSERT OR IGNORE INTO sites (name) VALUES (?)'),
+    findName: db.prepare('SELECT id FROM sites WHERE name = ?'),
     addSite: db.prepare('INSERT OR IGNORE INTO sensor_sites VALUES (?, ?, 1)'),
     markSites: db.prepare(
       'UPDATE sensor_sites SET only_site = ((SELECT count(*) FROM sensor_sites WHERE sensor_id = ?) = 1) WHERE sensor_id = ?',

@@ -10,7 +10,7 @@ import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { METRICS, type Metric } from '../../schemas/metrics.ts'
 import { messageOf, StoreError } from '../errors.ts'
-import type { Store, StoreView, WriteBatch } from './port.ts'
+import type { Retention, Store, StoreView, WriteBatch } from './port.ts'
 import { isMigrated, migrate } from './sqlite-migrations.ts'
 import { SqliteView } from './sqlite-reads.ts'
 import { SqliteWriter } from './sqlite-writer.ts'
@@ -71,6 +71,12 @@ export class SqliteStore implements Store {
     const writer = this.#writer
     if (writer === null) throw new Error('call migrate() before write()')
     attempt(() => writer.write(batch))
+  }
+
+  async maintain(nowMs: number, keep: Retention): Promise<boolean> {
+    const writer = this.#writer
+    if (writer === null) throw new Error('call migrate() before maintain()')
+    return attempt(() => writer.maintain(nowMs, keep))
   }
 
   async read<T>(work: (view: StoreView) => Promise<T>): Promise<T> {
