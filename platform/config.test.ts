@@ -72,8 +72,21 @@ describe('the configuration', () => {
     ['REGISTRY_URL', 'file:///etc/passwd'],
     ['REFINE_GROUP', 'a/b'],
     ['STORE', 'postgres'],
+    ['TDENGINE_URL', 'http://127.0.0.1:6041/rest/sql'],
+    ['TDENGINE_URL', 'http://127.0.0.1:6041/Plumbline'],
+    ['TDENGINE_URL', 'http://127.0.0.1:6041?db=x'],
+    ['TDENGINE_URL', 'taos://127.0.0.1:6030'],
+    ['TDENGINE_URL', 'no address'],
   ])('names %s when it is %j', (name, value) => {
     expect(complaint({ [name]: value })).toContain(`${name} is ${JSON.stringify(value)}`)
+  })
+
+  test('knows TDengine by an address alone, and asks for it when it is the store', () => {
+    for (const TDENGINE_URL of ['http://127.0.0.1:6041', 'https://tsdb:6041/', 'http://[::1]:6041/plumbline_2'])
+      expect(loadConfig({ STORE: 'tdengine', TDENGINE_URL })).toMatchObject({ TDENGINE_URL, TDENGINE_USERNAME: 'root' })
+    expect(complaint({ STORE: 'tdengine' })).toContain('TDENGINE_URL')
+    expect(complaint({ TDENGINE_URL: 'http://root:hunter2@host:6041' })).toMatch(/without user and password/)
+    expect(complaint({ TDENGINE_URL: 'http://root:hunter2@host:6041' })).not.toContain('hunter2')
   })
 
   test('names every bad and every unknown variable at once', () => {

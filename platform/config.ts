@@ -18,6 +18,11 @@ const withoutCredentials = (address: z.ZodType<string>) =>
     (given) => !/^\w+:\/\/[^/?#]*@/.test(given),
     'a user or password in the address would be seen in messages: expected none; API_TOKEN is sent',
   )
+/** scheme://host:port/database */
+const tdengineUrl = url(/^https?$/).refine(
+  (given) => /^\w+:\/\/[^/?#@]*(\/([a-z][a-z0-9_]{0,31})?)?$/.test(given),
+  'expected an address without user and password, and behind it at most the name of a database in lower-case letters, digits and "_"',
+)
 /** host:port, comma separated. */
 const brokers = text.regex(/^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/, 'expected host:port, several separated by commas')
 
@@ -59,8 +64,14 @@ export const SETTINGS = {
     'Schema registry, Confluent’s REST API.',
   ),
   REDIS_URL: secret('Redis for the query API’s cache; without it the in-process cache serves alone.', url(/^rediss?$/)),
-  STORE: setting(z.enum(['sqlite']), 'sqlite', 'Which store the sink writes and the query API reads.'),
+  STORE: setting(z.enum(['sqlite', 'tdengine']), 'sqlite', 'Which store the sink writes and the query API reads.'),
   SQLITE_FILE: setting(file, '.plumbline/store.sqlite', 'File of the embedded store.'),
+  TDENGINE_URL: optional(
+    tdengineUrl,
+    'taosAdapter, `http://host:6041`; with a path, `/name`, the database of that name, else `plumbline`.',
+  ),
+  TDENGINE_USERNAME: setting(text.min(1), 'root', 'TDengine user.'),
+  TDENGINE_PASSWORD: secret('TDengine password; that of a fresh server if not set.'),
   DATA_DIR: setting(file, '.plumbline', 'Folder of write-ahead logs and other local state.'),
   // How they talk
   LISTEN_HOST: setting(text.min(1), '127.0.0.1', 'Address to listen on. Anything but loopback needs API_TOKEN.'),
@@ -247,6 +258,8 @@ function checkTogether(config: Config): void {
       `LISTEN_HOST is ${config.LISTEN_HOST}, which is not loopback: set API_TOKEN or API_TOKEN_FILE`,
     )
   checkSasl(config)
+  if (config.STORE === 'tdengine' && config.TDENGINE_URL === undefined)
+    throw new ConfigError('STORE is tdengine, which needs TDENGINE_URL, for example http://127.0.0.1:6041')
   if ((config.KAFKA_TLS_CERT_FILE === undefined) !== (config.KAFKA_TLS_KEY_FILE === undefined))
     throw new ConfigError('KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE belong together')
   if (config.DETECTOR_MIN_SAMPLES > config.DETECTOR_WINDOW)

@@ -52,6 +52,7 @@ try {
   const { passed, failed, skipped, problems } = addUp(parts, process.env.CI === 'true')
   say('')
   for (const problem of problems) say(`! ${problem}`)
+  if (!process.env.TDENGINE_URL) say('not run: the store contract on a real TDengine, since TDENGINE_URL is not set')
   say(`${passed} passed, ${failed} failed, ${skipped} skipped`)
   process.exitCode = failed === 0 ? 0 : 1
 } finally {

@@ -57,7 +57,7 @@ function read(path: string): Source {
 
 const sources = sourcesBelow(ROOT)
 const isTest = ({ path }: Source): boolean =>
-  /(\.test(-support)?|\/contract)\.ts$/.test(path) || path.startsWith('test/')
+  /(\.test(-support)?|\/contract)\.ts$/.test(path) || path.startsWith('test/') || path === 'vitest.config.ts'
 const isCore = ({ path }: Source): boolean => /^[^/]+\/core\//.test(path)
 const roomOf = (path: string): string | undefined => ROOMS.find((room) => path.startsWith(`${room}/`))
 /** Where a relative import leads, from the root; undefined for a package. */
