@@ -1,10 +1,16 @@
 // `plumbline bench`: what the parts cost, measured on this machine. Figures are for comparing within one run.
 import { Command, InvalidArgumentError } from 'commander'
+import { findMax } from '../bench/load-burst/find-max.ts'
+import { runLoadBurst } from '../bench/load-burst/run.ts'
+import type { Sample } from '../bench/load-burst/samples.ts'
 import { benchPipeline, type PipelineReport } from '../bench/pipeline.ts'
 import { benchRefine, type RefineReport } from '../bench/refine.ts'
 import { benchStages, type StagesReport } from '../bench/stages.ts'
 import { withBenchStack } from '../bench/stack.ts'
 import { loadConfig } from '../platform/config.ts'
+
+/** Of each trial of --find-max, after its warm-up. */
+const FIND_SECONDS = 30
 
 interface RefineFlags {
   records: number
@@ -51,6 +57,16 @@ export function benchCommand(): Command {
     .option('--seconds <n>', 'length of the measurement, after 20 s of warming up', whole(5, 3_600), 60)
     .option('--json', 'print the report as JSON')
     .action(runPipelineBench)
+  bench
+    .command('burst')
+    .description('bursts of ten times the rate and brownouts of the store; a report with plots and the audit')
+    .option('--rate <n>', 'readings per second between the bursts', whole(10, 1e6), 2_000)
+    .option('--seconds <n>', 'length; the last brownout ends at 135 s, the last burst at 180 s', whole(30, 3_600), 180)
+    .option('--seed <n>', 'the same seed gives the same readings and outages', whole(0, 2 ** 31 - 1), 1)
+    .option('--stream-jobs <n>', 'processes that share the work of refine', whole(1, 64), 1)
+    .option('--out <folder>', 'where the report goes', 'bench-report')
+    .option('--find-max', 'search for the highest steady rate that is sustained, instead')
+    .action(runBurstBench)
   return bench
 }
 
@@ -135,6 +151,41 @@ function describePipeline(report: PipelineReport): string {
     ['peak memory, MB', parts(report.peak_rss_mb)],
   ]
   return `${rows.map(([name, value]) => `${name.padEnd(20)} ${value}`).join('\n')}\n`
+}
+
+interface BurstFlags {
+  rate: number
+  seconds: number
+  seed: number
+  streamJobs: number
+  out: string
+  findMax?: true
+}
+
+async function runBurstBench(flags: BurstFlags): Promise<void> {
+  if (flags.findMax === true) {
+    const best = await findMax(flags.rate, FIND_SECONDS, progress)
+    process.stdout.write(
+      best === null ? 'not even the first rate was sustained: begin with a lower --rate\n' : describePipeline(best),
+    )
+    process.exitCode = best === null ? 1 : 0
+    return
+  }
+  const report = await runLoadBurst(flags, showSample)
+  if (report === null) return
+  // The plots' library is large, and every other command would load it as well.
+  const { summaryRows, writeReport } = await import('../bench/load-burst/report.ts')
+  const rows = summaryRows(report).map(([name, value]) => `${name.padEnd(20)} ${value}`)
+  const files = writeReport(report, flags.out)
+  process.stdout.write(`\n${rows.join('\n')}\n\n${files.join('\n')}\n`)
+  if (!report.audit.balanced) process.exitCode = 1
+}
+
+function showSample({ atS, acceptedPerS, storedPerS, waiting, latency, breaker, rssMb }: Sample): void {
+  const number = (value: number): string => Math.round(value).toLocaleString('en')
+  process.stderr.write(
+    `${atS.toFixed(0).padStart(4)} s  accepted ${number(acceptedPerS)}/s  stored ${number(storedPerS)}/s  waiting ${number(waiting.producers)}+${number(waiting.refine)}+${number(waiting.sinks)}  p99 ${latency.p99?.toFixed(1) ?? '–'} s  breaker ${['closed', 'half-open', 'open'][breaker]}  sinks ${rssMb.sinks} MB\n`,
+  )
 }
 
 const whole =

@@ -42,6 +42,7 @@ export interface Latency {
   /** Seconds, of what took up to 30 s; null: nothing observed. */
   readonly p50: number | null
   readonly p99: number | null
+  readonly p999: number | null
   /** Share of what took longer: history that is brought in, or a pipeline that is behind. */
   readonly beyond: number
 }
@@ -61,6 +62,8 @@ export interface PipelineView {
     readonly held: number
   }
   readonly nodes: { readonly count: number; readonly degraded: number; readonly paused: number }
+  /** The sinks' way to the store: breaker 0 closed, 1 half-open, 2 open; rows a transaction, null: none was written. */
+  readonly store: { readonly breaker: number; readonly retries: number; readonly batchRows: number | null }
 }
 
 interface StageNames {
@@ -141,7 +144,13 @@ export function viewOf(before: Frame | null, after: Frame): PipelineView {
         bucketIncrease(before === null ? undefined : former(before, process), metrics, metric, labels),
       )
       const buckets = mergeBuckets(grown)
-      return { name, p50: quantile(buckets, 0.5), p99: quantile(buckets, 0.99), beyond: shareBeyond(buckets) }
+      return {
+        name,
+        p50: quantile(buckets, 0.5),
+        p99: quantile(buckets, 0.99),
+        p999: quantile(buckets, 0.999),
+        beyond: shareBeyond(buckets),
+      }
     }),
     counts: {
       consumed: refined('consumed') - refined('control'),
@@ -158,8 +167,18 @@ export function viewOf(before: Frame | null, after: Frame): PipelineView {
       degraded: total({ metric: 'plumbline_producer_degraded_nodes' }, 'producers'),
       paused: total({ metric: 'plumbline_producer_paused_nodes' }, 'producers'),
     },
+    store: {
+      breaker: total({ metric: 'plumbline_sink_breaker_state' }, 'sinks'),
+      retries: total({ metric: 'plumbline_sink_retries_total' }, 'sinks'),
+      batchRows: ratio(
+        perS({ metric: 'plumbline_sink_batch_rows_sum' }, 'sinks'),
+        perS({ metric: 'plumbline_sink_batch_rows_count' }, 'sinks'),
+      ),
+    },
   }
 }
+
+const ratio = (sum: number, count: number): number | null => (count > 0 ? sum / count : null)
 
 const overRoom = (frame: Frame, room: string): (readonly [string, Exposition])[] =>
   [...frame.processes]

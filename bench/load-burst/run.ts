@@ -1,0 +1,182 @@
+// EM-10: the whole pipeline under bursts and brownouts of its store, with the audit at the end. Starts everything in a
+// folder of its own, watches it once a second, and leaves nothing behind but the report.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { cpus, tmpdir, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { audit } from '../../cli/audit/audit.ts'
+import { untilSettled } from '../../cli/audit/settle.ts'
+import type { AuditReport } from '../../cli/core/audit-report.ts'
+import { Monitor } from '../../cli/stack/monitor.ts'
+import { runSession, type Session } from '../../cli/stack/session.ts'
+import { connectKafka } from '../../platform/kafka/kafkajs.ts'
+import { createLog } from '../../platform/log.ts'
+import { type Recovery, recoveryOf, type Sample, sampleOf } from './samples.ts'
+import { type Brownout, BROWNOUTS, BURST, outages } from './scenario.ts'
+import { StoreOutage } from './store-outage.ts'
+
+const SAMPLE_MS = 1_000
+/** What latencies and rates of a sample are taken over. */
+const SPAN_MS = 2_000
+const SETTLE_MS = 180_000
+const SENSOR_RATE_HZ = 10
+
+export interface BurstOptions {
+  /** Readings per second between the bursts. */
+  readonly rate: number
+  readonly seconds: number
+  readonly seed: number
+  readonly streamJobs: number
+}
+
+export interface BurstReport {
+  readonly machine: {
+    readonly cores: number
+    readonly model: string
+    readonly memory_gb: number
+    readonly node: string
+  }
+  readonly options: BurstOptions
+  readonly burst: typeof BURST
+  /** In a burst: what N events/s stands for. */
+  readonly burst_rate_per_s: number
+  readonly readings: number
+  readonly outages: number
+  readonly recoveries: readonly Recovery[]
+  readonly retries: number
+  readonly peak: { readonly accepted_per_s: number; readonly stored_per_s: number; readonly rss_mb: Sample['rssMb'] }
+  readonly samples: readonly Sample[]
+  readonly audit: AuditReport
+}
+
+/** @returns null when the operator interrupted it */
+export async function runLoadBurst(options: BurstOptions, show: (sample: Sample) => void): Promise<BurstReport | null> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'plumbline-burst-'))
+  try {
+    const stack = { dataDir, streamJobs: options.streamJobs, env: environment(options, dataDir) }
+    return await runSession(stack, (session) => burst(session, options, show))
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true })
+  }
+}
+
+async function burst(
+  { stack, steps, signal }: Session,
+  options: BurstOptions,
+  show: (sample: Sample) => void,
+): Promise<BurstReport | null> {
+  const brownouts = BROWNOUTS.filter(({ atMs, lengthMs }) => atMs + lengthMs <= options.seconds * 1_000)
+  const monitor = new Monitor(undefined, SPAN_MS)
+  const startedAt = performance.now()
+  const end = AbortSignal.any([signal, AbortSignal.timeout(options.seconds * 1_000)])
+  const samples: Sample[] = []
+  const take = async (): Promise<void> => {
+    const { view } = await monitor.observe(stack.rooms().map(({ spec }) => spec))
+    const sample = sampleOf(view, Math.round((performance.now() - startedAt) / 100) / 10)
+    samples.push(sample)
+    show(sample)
+  }
+  const faults = brownOut(stack.plan.config.SQLITE_FILE, brownouts, options.seed, end)
+  while (!end.aborted) {
+    await take()
+    await delay(SAMPLE_MS, undefined, { signal: end }).catch(() => undefined)
+  }
+  const fired = await faults
+  if (signal.aborted) return null
+  await stack.stopProducers(steps)
+  const { config } = stack.plan
+  const kafka = connectKafka(config, createLog('bench', 'error'))
+  await steps.run('what is on its way has arrived', async () => {
+    const moving = await untilSettled(config, kafka, SETTLE_MS)
+    if (moving !== null) throw new Error(`still in flight after ${SETTLE_MS / 1_000} s: ${moving}`)
+  })
+  await take()
+  let account: AuditReport | null = null
+  await steps.run('audit', async () => {
+    account = await audit(config, kafka, () => undefined)
+  })
+  return reportOf(options, brownouts, fired, samples, account!)
+}
+
+/** Takes the store away at the stated times. @returns how often that really happened */
+async function brownOut(
+  file: string,
+  brownouts: readonly Brownout[],
+  seed: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const startedAt = performance.now()
+  const store = new StoreOutage(file)
+  try {
+    for (const { fromMs, toMs } of outages(brownouts, seed)) {
+      const waitMs = fromMs - (performance.now() - startedAt)
+      await delay(Math.max(0, waitMs), undefined, { signal }).catch(() => undefined)
+      if (signal.aborted) break
+      await store.hold(toMs - (performance.now() - startedAt))
+    }
+    return store.fired
+  } finally {
+    store.close()
+  }
+}
+
+function reportOf(
+  options: BurstOptions,
+  brownouts: readonly Brownout[],
+  fired: number,
+  samples: readonly Sample[],
+  account: AuditReport,
+): BurstReport {
+  const most = (value: (sample: Sample) => number): number => Math.round(Math.max(0, ...samples.map(value)))
+  return {
+    machine: {
+      cores: cpus().length,
+      model: cpus()[0]?.model ?? 'unknown',
+      memory_gb: Math.round(totalmem() / 2 ** 30),
+      node: process.version,
+    },
+    options,
+    burst: BURST,
+    burst_rate_per_s: options.rate * BURST.factor,
+    readings: account.table.sent?.accepted ?? 0,
+    outages: fired,
+    recoveries: brownouts.map((brownout) => recoveryOf(brownout, samples)),
+    retries: samples.at(-1)?.retries ?? 0,
+    peak: {
+      accepted_per_s: most((sample) => sample.acceptedPerS),
+      stored_per_s: most((sample) => sample.storedPerS),
+      rss_mb: {
+        producers: most(({ rssMb }) => rssMb.producers),
+        refine: most(({ rssMb }) => rssMb.refine),
+        sinks: most(({ rssMb }) => rssMb.sinks),
+      },
+    },
+    samples,
+    audit: account,
+  }
+}
+
+function environment({ rate, seed }: BurstOptions, dataDir: string): Record<string, string> {
+  return {
+    PATH: process.env.PATH ?? '',
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '',
+    DATA_DIR: dataDir,
+    SQLITE_FILE: join(dataDir, 'store.sqlite'),
+    LOG_LEVEL: 'warn',
+    KAFKA_BROKERS: '127.0.0.1:0',
+    FLEET_SENSORS: String(Math.max(1, Math.round(rate / SENSOR_RATE_HZ))),
+    FLEET_RATE_HZ: String(SENSOR_RATE_HZ),
+    FLEET_SEED: String(seed),
+    FLEET_OUT_OF_ORDER: '0.02',
+    FLEET_DUPLICATES: '0.007',
+    FLEET_BURST_FACTOR: String(BURST.factor),
+    FLEET_BURST_MS: String(BURST.lengthMs),
+    FLEET_BURST_EVERY_MS: String(BURST.everyMs),
+    RING_CAPACITY: '200000',
+    QUERY_API_PORT: '0',
+    REGISTRY_PORT: '0',
+    PRODUCERS_PORT: '0',
+    STREAM_JOBS_PORT: '0',
+    SINKS_PORT: '0',
+  }
+}
