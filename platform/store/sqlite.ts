@@ -18,6 +18,8 @@ import { StoreOutageError, StorePoisonError } from './store-errors.ts'
 
 /** How long a statement waits for another process's lock, ms: longer than any transaction of ours takes. */
 const BUSY_TIMEOUT_MS = 5_000
+/** The same of a write, which blocks the thread meanwhile: beyond it the caller waits, who can do other things. */
+const WRITE_BUSY_TIMEOUT_MS = 200
 /** Page cache of the writer, KiB: the newest page of each of some ten thousand sensors. */
 const WRITER_CACHE_KIB = 65_536
 /** Pages in the WAL before they are moved to the file: hot pages are rewritten often and moved once. */
@@ -64,6 +66,7 @@ export class SqliteStore implements Store {
     if (this.#writerDb === null) throw new Error('a store opened for reading does not migrate')
     const db = this.#writerDb
     attempt(() => migrate(db, this.#metrics, Date.now()))
+    db.exec(`PRAGMA busy_timeout = ${WRITE_BUSY_TIMEOUT_MS}`)
     this.#writer = new SqliteWriter(db, this.#metrics)
   }
 
