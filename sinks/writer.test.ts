@@ -9,7 +9,7 @@ import { RecordBatchBuilder } from '../platform/kafka/record-batch-builder.ts'
 import { RecordBatchView } from '../platform/kafka/record-batch-view.ts'
 import { createMetrics, type Registry } from '../platform/metrics.ts'
 import { reading } from '../platform/store/contract-rows.ts'
-import { NO_ROWS } from '../platform/store/port.ts'
+import { NO_ROWS, type WriteBatch } from '../platform/store/port.ts'
 import { SqliteStore } from '../platform/store/sqlite.ts'
 import { StoreOutageError, StorePoisonError } from '../platform/store/store-errors.ts'
 import { FaultyStore, type StoreFault } from '../test/fixtures/faulty-store.ts'
@@ -22,6 +22,7 @@ const TIMEOUT_MS = 50
 let files = 0
 let inner: SqliteStore
 let store: FaultyStore
+let batches: WriteBatch[]
 let moved: Lane[]
 let opened: boolean[]
 let dead: { offset: number; value: string; reason: string }[]
@@ -34,6 +35,8 @@ beforeEach(async () => {
   inner = new SqliteStore({ file: join(folder, `${(files += 1)}.sqlite`), access: 'write' })
   await inner.migrate()
   store = new FaultyStore(inner, () => 0)
+  batches = []
+  store.onWritten = (batch) => batches.push(batch)
   moved = []
   opened = []
   dead = []
@@ -110,7 +113,7 @@ describe('writer', () => {
   it('puts what waits into one transaction and moves the lanes', async () => {
     const lanes = [lane(0), lane(1)]
     expect(await Promise.all(lanes.map((of) => writer.submit(unit(of, 1))))).toEqual(['written', 'written'])
-    expect(store.written.length).toBe(1)
+    expect(batches.length).toBe(1)
     expect(lanes.map(({ stored, position, busy }) => [stored, position, busy])).toEqual([[1, 1, false], [1, 1, false]]) // prettier-ignore
     expect((await inner.read((view) => view.progress())).map(({ offset }) => offset)).toEqual([1, 1])
   })
@@ -168,8 +171,8 @@ describe('writer', () => {
     const of = lane(0)
     const times = range(6_000)
     expect(await writer.submit(unitOf(of, times))).toBe('written')
-    expect(store.written.map(({ rows }) => rows.readings.length)).toEqual([5_000, 1_000])
-    expect(store.written.map(({ progress }) => [progress[0].after, progress[0].offset])).toEqual([[null, 5_000], [5_000, 6_000]]) // prettier-ignore
+    expect(batches.map(({ rows }) => rows.readings.length)).toEqual([5_000, 1_000])
+    expect(batches.map(({ progress }) => [progress[0].after, progress[0].offset])).toEqual([[null, 5_000], [5_000, 6_000]]) // prettier-ignore
     expect((await totals()).readings).toBe(6_000)
   })
 
@@ -202,7 +205,7 @@ describe('writer', () => {
     expect(await writer.submit(unitOf(lane(0), range(4)))).toBe('written')
     expect(deadLetterFailures).toEqual([])
     expect(dead.length).toBe(1)
-    for (const { progress } of store.written.slice(0, -1)) expect(progress).toEqual([])
+    for (const { progress } of batches.slice(0, -1)) expect(progress).toEqual([])
   })
 
   it('EM-3: when another sink has moved a partition on, only that partition’s rows are given up', async () => {

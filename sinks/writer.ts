@@ -187,7 +187,7 @@ export class StoreWriter {
     if (failure?.kind === 'outage') this.#gate.failed(failure.reason)
     else this.#gate.succeeded()
     if (failure === null) metrics.written(slices, tookMs / 1_000, Date.now())
-    this.#limit = nextLimit(this.#limit, { rows, tookMs, timedOut: failure?.kind === 'outage' && failure.timedOut })
+    this.#limit = nextLimit(this.#limit, { rows, tookMs, timeoutMs })
     metrics.limit(this.#limit)
     return failure
   }
@@ -269,7 +269,5 @@ export class StoreWriter {
 function classify(error: unknown, rows: number): StoreFailure {
   if (error instanceof StoreError && error.code === 'STORE_STUCK') throw error
   const failure = classifyFailure(error)
-  return failure.kind === 'poison' && rows === 0
-    ? { kind: 'outage', reason: failure.error.message, timedOut: false }
-    : failure
+  return failure.kind === 'poison' && rows === 0 ? { kind: 'outage', reason: failure.error.message } : failure
 }

@@ -26,8 +26,7 @@ describe('X-3: outage and poison are told apart', () => {
     expect(classifyFailure(error).kind).toBe(kind)
   })
 
-  it('says whether an outage was a time-out, since the batch may then be stored', () => {
-    expect(classifyFailure(new StoreOutageError('late', {}, 'STORE_TIMEOUT'))).toMatchObject({ timedOut: true })
-    expect(classifyFailure(new StoreOutageError('away'))).toMatchObject({ timedOut: false, reason: 'away' })
+  it('keeps the reason of an outage for the operator', () => {
+    expect(classifyFailure(new StoreOutageError('away'))).toEqual({ kind: 'outage', reason: 'away' })
   })
 })

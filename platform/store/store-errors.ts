@@ -27,12 +27,11 @@ export class StorePoisonError extends StoreError {
 export type StoreFailure =
   | { readonly kind: 'moved'; readonly error: StoreError }
   | { readonly kind: 'poison'; readonly error: StorePoisonError }
-  | { readonly kind: 'outage'; readonly reason: string; readonly timedOut: boolean }
+  | { readonly kind: 'outage'; readonly reason: string }
 
 /** @param error what `Store.write` rejected with */
 export function classifyFailure(error: unknown): StoreFailure {
   if (error instanceof StorePoisonError) return { kind: 'poison', error }
   if (error instanceof StoreError && error.code === 'STORE_MOVED') return { kind: 'moved', error }
-  const timedOut = error instanceof StoreError && error.code === 'STORE_TIMEOUT'
-  return { kind: 'outage', reason: messageOf(error), timedOut }
+  return { kind: 'outage', reason: messageOf(error) }
 }

@@ -11,18 +11,19 @@ export const BATCH_ROWS_MAX = 20_000
 export const BATCH_ROWS_MIN = 500
 /** Back from least to most within 20 full batches. */
 const STEP_ROWS = 1_000
-/** Ten times what a full batch takes on a healthy disk. */
-const SLOW_MS = 1_000
+/** A write is slow from this share of its deadline on: by default a second, ten times what a full batch should take. */
+const SLOW_SHARE = 0.2
 
 /** What a write has shown. */
 export interface WriteShown {
   readonly rows: number
   readonly tookMs: number
-  readonly timedOut: boolean
+  /** Deadline of the write. */
+  readonly timeoutMs: number
 }
 
 /** The limit for the next batch. */
-export function nextLimit(limit: number, { rows, tookMs, timedOut }: WriteShown): number {
-  if (timedOut || tookMs > SLOW_MS) return Math.max(BATCH_ROWS_MIN, Math.floor(limit / 2))
+export function nextLimit(limit: number, { rows, tookMs, timeoutMs }: WriteShown): number {
+  if (tookMs > timeoutMs * SLOW_SHARE) return Math.max(BATCH_ROWS_MIN, Math.floor(limit / 2))
   return rows >= limit ? Math.min(BATCH_ROWS_MAX, limit + STEP_ROWS) : limit
 }
