@@ -82,6 +82,32 @@ async function expectShared(processes: number): Promise<void> {
   })
 }
 
+test.skipIf(missing !== null)(
+  'the override swaps in the embedded store and our own registry and leaves Grafana out, nothing else',
+  async () => {
+    const alone = await Compose.create({})
+    const services = async (...files: string[]): Promise<Record<string, Service>> => {
+      const args = [...files.flatMap((file) => ['-f', file]), '--profile', '*', 'config', '--format', 'json']
+      return (JSON.parse(await alone.do(args)) as { services: Record<string, Service> }).services
+    }
+    const whole = await services('docker-compose.yml')
+    const swapped = await services('docker-compose.yml', 'deploy/docker/sqlite.yml')
+    expect(Object.keys(whole).filter((name) => !(name in swapped))).toEqual(['grafana', 'tdengine'])
+    for (const [name, service] of Object.entries(swapped)) {
+      if (name === 'schema-registry') continue
+      const expected = structuredClone(whole[name])
+      if (expected.environment?.STORE !== undefined) expected.environment.STORE = 'sqlite'
+      delete expected.depends_on?.tdengine
+      expect([name, service]).toEqual([name, expected])
+    }
+  },
+)
+
+interface Service {
+  readonly environment?: Record<string, string | null>
+  readonly depends_on?: Record<string, unknown>
+}
+
 describe.skipIf(missing !== null)('docker compose up', { timeout: 5 * MINUTE_MS }, () => {
   beforeAll(async () => {
     compose = await Compose.create({ TOPIC_PARTITIONS: String(PARTITIONS), ...LOAD })
