@@ -6,6 +6,7 @@ import { createLog } from '../platform/log.ts'
 import { audit } from './audit/audit.ts'
 import { untilSettled } from './audit/settle.ts'
 import { type AuditReport, reportText } from './core/audit-report.ts'
+import { escapeControls } from './core/decode.ts'
 import { Progress } from './progress.ts'
 
 const UNITS_MS = { ms: 1, s: 1_000, m: 60_000 } as const
@@ -29,7 +30,7 @@ Examples:
     )
     .action(async ({ wait, json }: { wait?: number; json?: true }) => {
       const report = await run(env, wait)
-      process.stdout.write(json === true ? `${JSON.stringify(report)}\n` : reportText(report))
+      process.stdout.write(escapeControls(json === true ? `${JSON.stringify(report)}\n` : reportText(report)))
       if (!report.balanced) process.exitCode = 1
     })
 }

@@ -5,6 +5,7 @@ import { PlumblineError } from '../platform/errors.ts'
 import { auditCommand } from './audit.ts'
 import { benchCommand } from './bench.ts'
 import { cleanCommand } from './clean.ts'
+import { escapeControls } from './core/decode.ts'
 import { demoCommand } from './demo.ts'
 import { dlqCommand } from './dlq.ts'
 import { completeEnvironment } from './environment.ts'
@@ -56,6 +57,7 @@ try {
       : error instanceof Error
         ? (error.stack ?? error.message)
         : String(error)
-  process.stderr.write(`plumbline: ${text}\n`)
+  // Messages may name what came from elsewhere: topics, sensors, answers.
+  process.stderr.write(escapeControls(`plumbline: ${text}\n`))
   process.exit(1)
 }

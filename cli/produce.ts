@@ -3,6 +3,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { loadConfig } from '../platform/config.ts'
 import { InputError, messageOf, PlumblineError } from '../platform/errors.ts'
+import { escapeControls } from './core/decode.ts'
 import { METRICS } from '../schemas/metrics.ts'
 
 const REQUEST_TIMEOUT_MS = 30_000
@@ -62,7 +63,7 @@ async function produce(
   for await (const body of bodies) {
     const answer = await post(url, body, API_TOKEN)
     for (const { line, message } of answer.rejected ?? [])
-      process.stderr.write(`line ${totals.lines + line}: ${message}\n`)
+      process.stderr.write(escapeControls(`line ${totals.lines + line}: ${message}\n`))
     totals.accepted += answer.accepted ?? 0
     totals.rejected += answer.rejected_count ?? 0
     totals.lines += body.split('\n').length - 1

@@ -58,6 +58,23 @@ describe('POST /readings (X-1)', () => {
     expect(readWalSummary(outbox.wal.dir)).toMatchObject({ appendedIndex: 1, accepted: new Map([['default/a', 0]]) })
   })
 
+  test('names that mean something to SQL, spreadsheets or objects are names like any other', async () => {
+    const names = ['__proto__', 'constructor', "';DROP--", '=1+1', '..', '%2e%2e', '$(id)', '{{7*7}}']
+    const answer = await post(JSON.stringify(names.map((sensor_id) => reading({ sensor_id }))))
+    expect(answer).toMatchObject({ status: 202, body: { accepted: names.length } })
+    const { accepted } = readWalSummary(outbox.wal.dir)!
+    expect([...accepted.keys()].sort()).toEqual(names.map((name) => `default/${name}`).sort())
+    expect(({} as { power_w?: number }).power_w).toBeUndefined()
+  })
+
+  test.each([
+    ['lines', '\n'.repeat(300), 'application/x-ndjson'],
+    ['elements', `[${'1,'.repeat(300)}1]`, 'application/json'],
+  ])('a body of more %s than readings could fit in is refused before they are looked at', async (_what, body, type) => {
+    const answer = await post(body, type)
+    expect(answer).toMatchObject({ status: 413, body: { detail: '301 lines or elements; the limit is 256' } })
+  })
+
   test('an array and NDJSON take what is sound and name the rest by line', async () => {
     const list = await post(JSON.stringify([reading(), reading({ power_w: 'x' }), reading({ sensor_id: 'b' })]))
     expect(list).toMatchObject({
@@ -77,12 +94,19 @@ describe('POST /readings (X-1)', () => {
     ['a time with a fraction', { ts: 1.5 }, 'ts', /int/],
     ['a sensor with a slash', { sensor_id: 'a/b' }, 'sensor_id', /"\/"/],
     ['a sensor with a control character', { sensor_id: 'a\u0000' }, 'sensor_id', /control/],
+    ['a sensor with a control character of the upper half', { sensor_id: 'a\u009b' }, 'sensor_id', /control/],
+    ['a sensor with half a surrogate pair, which has no UTF-8', { sensor_id: 'a\ud800' }, 'sensor_id', /surrogate/],
+    ['a tag that would be a prototype', { tags: JSON.parse('{"__proto__":"x"}') as object }, 'tags', /__proto__/],
+    ['a field that would be a prototype', JSON.parse('{"__proto__":{"power_w":1}}') as object, '__proto__', /neither/],
+    ['a tag with half a surrogate pair', { tags: { a: '\udfff' } }, 'tags.a', /surrogate/],
     ['a sensor that is too long', { sensor_id: 'x'.repeat(129) }, 'sensor_id', /128/],
     ['too many tags', { tags: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, 'v'])) }, 'tags', /64/],
     ['a seq without its epoch', { seq: 4 }, 'epoch', /epoch/],
     ['no metric at all', { power_w: null }, 'metrics', /power_w/],
   ])('%s gets 422 that names field and limit', async (_name, overrides, field, limit) => {
-    const { status, headers, body } = await post(JSON.stringify(reading(overrides)))
+    // Not by a spread, which would set the prototype.
+    const text = JSON.stringify(Object.defineProperties(reading(), Object.getOwnPropertyDescriptors(overrides)))
+    const { status, headers, body } = await post(text)
     expect(status).toBe(422)
     expect(headers.get('content-type')).toContain('application/problem+json')
     expect(body.rejected).toEqual([{ line: 1, field, code: expect.any(String), message: expect.stringMatching(limit) }])

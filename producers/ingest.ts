@@ -40,6 +40,8 @@ const REJECTIONS_MAX = 1_000
 const RETRY_AFTER_S = 1
 /** A long body must not keep the nodes from sampling: about 20 ms of work. */
 const LINES_PER_TURN = 2_000
+/** No reading is shorter. Refusing millions of lines that cannot be readings would keep a core busy for minutes. */
+const READING_CHARS_MIN = 32
 
 export function addIngestRoutes(app: Express, options: IngestOptions): void {
   const parseBody = express.text({
@@ -48,7 +50,7 @@ export function addIngestRoutes(app: Express, options: IngestOptions): void {
     defaultCharset: 'utf-8',
   })
   app.post('/readings', parseBody, async (request, response) => {
-    const inputs = parse(request)
+    const inputs = parse(request, Math.floor(options.bodyBytes / READING_CHARS_MIN))
     const intake = new Intake(options)
     for (let line = 1; line <= inputs.length && intake.full === null; line += 1) {
       intake.take(inputs[line - 1], line)
@@ -64,18 +66,30 @@ export function addIngestRoutes(app: Express, options: IngestOptions): void {
 /** Either a value or the text of a line that is to be parsed by itself. */
 type Input = { value: unknown } | { text: string }
 
-function parse(request: Request): Input[] {
+/** @param inputsMax more than these are refused with 413, before anything is made of them */
+function parse(request: Request, inputsMax: number): Input[] {
   if (typeof request.body !== 'string')
     throw Object.assign(new Error(`send application/json or ${NDJSON}`), { status: 415 })
   if (request.is(NDJSON) !== false) {
+    let lines = 1
+    for (let at = request.body.indexOf('\n'); at !== -1; at = request.body.indexOf('\n', at + 1)) lines += 1
+    refuseAbove(inputsMax, lines)
     return request.body.split('\n').map((text) => ({ text }))
   }
+  let value: unknown
   try {
-    const value: unknown = JSON.parse(request.body)
-    return Array.isArray(value) ? value.map((element: unknown) => ({ value: element })) : [{ value }]
+    value = JSON.parse(request.body)
   } catch (error) {
     throw new InputError('NOT_JSON', 'body', `the body is not JSON: ${messageOf(error)}`)
   }
+  if (!Array.isArray(value)) return [{ value }]
+  refuseAbove(inputsMax, value.length)
+  return value.map((element: unknown) => ({ value: element }))
+}
+
+function refuseAbove(inputsMax: number, inputs: number): void {
+  if (inputs > inputsMax)
+    throw Object.assign(new Error(`${inputs} lines or elements; the limit is ${inputsMax}`), { status: 413 })
 }
 
 /** Takes the readings of one request into the log. */

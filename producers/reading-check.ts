@@ -15,14 +15,27 @@ const TAG_VALUE_MAX = 256
 /** 2^53 - 1: beyond it a number is not exact. */
 const LONG_MAX = Number.MAX_SAFE_INTEGER
 
-const NAME_PATTERN = /^[^\s/\u0000-\u001f\u007f]+$/
-const name = z.string().min(1).max(NAME_MAX).regex(NAME_PATTERN, 'must not hold spaces, control characters or "/"')
+/** Half a surrogate pair has no UTF-8: two names that differ in one would be one key, and one's readings duplicates. */
+const NAME_PATTERN = /^[^\s/\p{Cc}\p{Cs}]+$/u
+const name = z
+  .string()
+  .min(1)
+  .max(NAME_MAX)
+  .regex(NAME_PATTERN, 'must not hold spaces, control characters, halves of surrogate pairs or "/"')
 const long = z.number().int().min(0).max(LONG_MAX)
 const metricFields = Object.fromEntries(
   METRICS.map(({ name: metric, min, max }) => [metric, z.number().min(min).max(max).nullish()]),
 )
+const tagText = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .refine((given) => given.isWellFormed(), 'must not hold halves of surrogate pairs')
 const tags = z
-  .record(z.string().min(1).max(TAG_KEY_MAX), z.string().max(TAG_VALUE_MAX))
+  .unknown()
+  // As the key of an object this is its prototype: the tag would vanish without a word.
+  .refine((given) => !Object.hasOwn(Object(given) as object, '__proto__'), 'no tag can have the name __proto__')
+  .pipe(z.record(tagText(TAG_KEY_MAX).min(1), tagText(TAG_VALUE_MAX)))
   .refine((given) => Object.keys(given).length <= TAGS_MAX, `at most ${TAGS_MAX} tags`)
 
 const readingSchema = z.strictObject({

@@ -40,6 +40,12 @@ it('bytes that are no text are shown in hexadecimal, many of them cut', () => {
   expect(JSON.stringify(textOf(Buffer.alloc(1_000, 0xff))).length).toBeLessThan(200)
 })
 
+it('a record cannot make lines that look like another record, nor turn the order in which its own are read', () => {
+  const record = { topic: 't', partition: 0, offset: 1, time: '', headers: { 'a\nb': 'c\nd' }, value: 'e\nf\u202eg' }
+  const shown = renderRecord({ ...record, key: 'k\nt/0 @2  key forged' })
+  expect(shown.split('\n')).toEqual(['t/0 @1    key k\\nt/0 @2  key forged', '  a\\nb: c\\nd', '  e\\nf\\u202eg'])
+})
+
 it('whatever a record holds, none of its bytes steers the terminal, and JSON stays JSON', () => {
   const anything = fc.oneof(
     fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),

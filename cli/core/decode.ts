@@ -66,12 +66,19 @@ export function renderRecord({ topic, partition, offset, time, key, headers, val
   const lines = [`${topic}/${partition} @${offset}  ${time}  key ${key ?? '(none)'}`]
   for (const [name, text] of Object.entries(headers)) lines.push(`  ${name}: ${text}`)
   lines.push(`  ${typeof value === 'string' ? value : JSON.stringify(value)}${note === undefined ? '' : `  (${note})`}`)
-  return escapeControls(lines.join('\n'))
+  // Line by line: a record must not be able to make lines that look like another record's.
+  return lines.map((line) => escapeControls(line).replaceAll('\n', '\\n')).join('\n')
 }
 
 /** One record as a line of JSON. */
 export const renderJson = (record: ShownRecord): string => escapeControls(JSON.stringify(record))
 
-/** Records come from anywhere: no byte of theirs may steer the terminal. The escapes are those of JSON. */
+/**
+ * Records come from anywhere: no byte of theirs may steer the terminal, nor turn the order in which a line is read
+ * (the directions of bidirectional text). The escapes are those of JSON.
+ */
 export const escapeControls = (text: string): string =>
-  text.replace(/[^\P{Cc}\n\t]/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  text.replace(
+    /[^\P{Cc}\n\t]|[\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
