@@ -72,6 +72,22 @@ export const SETTINGS = {
   ),
   TDENGINE_USERNAME: setting(text.min(1), 'root', 'TDengine user.'),
   TDENGINE_PASSWORD: secret('TDengine password; that of a fresh server if not set.'),
+  STORE_KEEP_ROWS_D: setting(
+    int(0, 36_500),
+    '30',
+    'Days, by event time, that readings are kept as rows (longer than Kafka keeps them, for the audit and corrections); 0: for ever. The embedded store only.',
+  ),
+  STORE_KEEP_1S_D: setting(
+    int(0, 36_500),
+    '7',
+    'Days that aggregates of 1 s are kept; before that rows answer as long as they are kept. 0: for ever.',
+  ),
+  STORE_KEEP_1M_D: setting(int(0, 36_500), '366', 'Days that aggregates of 1 m are kept; 0: for ever.'),
+  STORE_KEEP_1H_D: setting(
+    int(0, 36_500),
+    '0',
+    'Days that aggregates of 1 h are kept; 0: for ever (some 2 MB per sensor and year).',
+  ),
   DATA_DIR: setting(file, '.plumbline', 'Folder of write-ahead logs and other local state.'),
   // How they talk
   LISTEN_HOST: setting(text.min(1), '127.0.0.1', 'Address to listen on. Anything but loopback needs API_TOKEN.'),
@@ -262,6 +278,13 @@ function checkTogether(config: Config): void {
     throw new ConfigError('STORE is tdengine, which needs TDENGINE_URL, for example http://127.0.0.1:6041')
   if ((config.KAFKA_TLS_CERT_FILE === undefined) !== (config.KAFKA_TLS_KEY_FILE === undefined))
     throw new ConfigError('KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE belong together')
+  const orEver = (days: number): number => (days === 0 ? Infinity : days)
+  for (const [fine, coarse] of [
+    ['STORE_KEEP_ROWS_D', 'STORE_KEEP_1M_D'],
+    ['STORE_KEEP_1M_D', 'STORE_KEEP_1H_D'],
+  ] as const)
+    if (orEver(config[coarse]) < orEver(config[fine]))
+      throw new ConfigError(`${coarse} must not be less than ${fine}: the one is corrected from the other`)
   if (config.DETECTOR_MIN_SAMPLES > config.DETECTOR_WINDOW)
     throw new ConfigError('DETECTOR_MIN_SAMPLES must not exceed DETECTOR_WINDOW')
 }

@@ -8,6 +8,7 @@ import type { Kafka } from '../platform/kafka/port.ts'
 import { aborted, runMain } from '../platform/lifecycle.ts'
 import { createLog, type Logger } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
+import { retentionOf, startMaintenance } from '../platform/store/maintenance.ts'
 import { openStore } from '../platform/store/open.ts'
 import { cachedSchemas } from '../schemas/register.ts'
 import { ANOMALIES, CLEAN, DLQ, LATE, RAW } from '../schemas/topics.ts'
@@ -30,6 +31,7 @@ runMain(async (signal) => {
   const kafka = connectKafka(config, log)
   await untilTopicsExist(kafka, signal)
   const sink = await startSink(config, kafka, store, new SinkMetrics(registry), log)
+  const maintenance = startMaintenance(store, retentionOf(config), log)
   health.add('progress', () => sink.tracker.watch.check(Date.now()))
   health.add('store', () => sink.writer.check())
   const { port, close } = await listen(app, config.LISTEN_HOST, config.SINKS_PORT, log)
@@ -38,6 +40,7 @@ runMain(async (signal) => {
     await Promise.race([aborted(signal), sink.failed])
   } finally {
     await sink.stop()
+    await maintenance.stop()
     await store.close()
     await close()
   }

@@ -251,6 +251,28 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       expect(await increases(60_000, 180_000)).toEqual([3, 0])
     })
 
+    it('EM-6: an aggregate over hours is exact whatever the boundaries, and follows late readings and corrections', async () => {
+      const store = await fresh()
+      const minutes = Array.from({ length: 240 }, (_, i) => i)
+      const rows = minutes.map((i) => clean({ ts: i * 60_000 + 500, power_w: i % 7, energy_wh: i, epoch: 1, seq: i }))
+      for (let i = 0; i < rows.length; i += 50) await store.write(batch(rows.slice(i, i + 50)))
+      await upkeep(store)
+      const corrected = late(0, { ts: 30 * 60_000 + 500, power_w: 1_000, energy_wh: 30, epoch: 1, seq: 30 })
+      const added = late(1, { ts: 90 * 60_000 + 700, power_w: -1_000, energy_wh: null, epoch: 1, seq: 300 })
+      await store.write(batch([corrected, added]))
+      const readings = [...rows.map((row, i) => (i === 30 ? corrected : row)), added].map((row) => row.reading)
+      for (const [windowMs, from, to] of [
+        [3_600_000, 0, 14_400_000],
+        [3_600_000, 1_234, 14_000_001],
+        [90_000, 1_800_000, 9_000_000],
+        [7_000, 1_799_999, 2_000_000],
+        [86_400_000, -5, 14_400_000],
+      ]) {
+        const query = { site: 'site', tenant: null, windowMs, from, to, metrics: ['power_w', 'energy_wh'] }
+        expectAggregate(await store.read((view) => view.aggregate(query)), bruteForce(readings, query))
+      }
+    })
+
     it('EM-7: the average never leaves [min, max] by rounding', async () => {
       const store = await fresh()
       await store.write(batch([1, 2, 3].map((ts) => clean({ ts, power_w: 0.1 }))))
@@ -329,6 +351,12 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       })
     })
   })
+}
+
+/** What the store does in the background, to its end, with everything kept. */
+async function upkeep(store: Store): Promise<void> {
+  const keep = { rows: null, '1s': null, '1m': null, '1h': null }
+  while (await store.maintain?.(0, keep));
 }
 
 /** Counters kept while writing equal what is counted row by row, and every write is a row or superseded. */

@@ -6,11 +6,13 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
+import { METRICS } from '../../schemas/metrics.ts'
 import { checkAsync } from '../../test/fixtures/property.ts'
 import { bruteForce, expectAggregate } from './contract-oracle.ts'
 import { batch, reading, type Row } from './contract-rows.ts'
 import type { Retention } from './port.ts'
 import { floorTo, HOUR, type Level, LEVELS } from './rollup-plan.ts'
+import { migrate, MIGRATIONS } from './sqlite-migrations.ts'
 import { SqliteStore } from './sqlite.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'plumbline-rollups-'))
@@ -201,7 +203,65 @@ describe('rollups', () => {
       60,
     )
   })
+
+  it('EM-7: are kept by the writes themselves, some rows behind the newest', async () => {
+    const file = nextFile()
+    const store = await open(file)
+    for (let first = 0; first < 3_000; first += 300)
+      await store.write(batch(Array.from({ length: 300 }, (_, i) => row((first + i) * 100))))
+    expect(frontiersOf(file)).toEqual(new Map([['s', 240_000]]))
+    expect(bucketsOf(file, LEVELS[0])).toHaveLength(240)
+    await store.close()
+  })
+
+  it('TA-11: of a store that an earlier version wrote are made in bounded steps, and answers are right meanwhile', async () => {
+    const file = nextFile()
+    const db = new DatabaseSync(file)
+    migrate(db, METRICS, 0, MIGRATIONS.slice(0, 3))
+    db.exec(`INSERT INTO sensors (tenant, name) VALUES ('t', 's'); INSERT INTO sources VALUES (1, 'site', 'n', '{}');
+      INSERT INTO sensor_sites VALUES ('site', 1, 1)`)
+    const insert = db.prepare(
+      'INSERT INTO readings (sensor_id, ts, version, epoch, seq, source_id, arrival, power_w) VALUES (1, ?, 0, 1, ?, 1, 0, ?)',
+    )
+    db.exec('BEGIN')
+    for (let i = 0; i < 30_000; i += 1) insert.run(i * 1_000, i, i % 10)
+    db.exec('COMMIT')
+    db.close()
+    const store = await open(file)
+    const query = { site: 'site', tenant: null, windowMs: HOURS, from: 0, to: 9 * HOURS, metrics: ['power_w'] }
+    const answer = (): Promise<unknown> => store.read((view) => view.aggregate(query))
+    const before = await answer()
+    const rolled: number[] = []
+    do {
+      rolled.push(frontiersOf(file).get('s')!)
+      expect(await answer()).toEqual(before)
+    } while (await store.maintain(0, FOR_EVER))
+    expect(rolled.length).toBeGreaterThan(3)
+    expect(frontiersOf(file).get('s')).toBe(29_940_000)
+    expect(await answer()).toEqual(before)
+    await store.close()
+  })
+
+  it('name what is not kept any more instead of answering from less', async () => {
+    const store = await open()
+    await store.write(batch(Array.from({ length: 300 }, (_, i) => row(i * 60_000))))
+    const steps = await maintain(store, 4 * HOURS, { rows: HOURS, '1s': HOURS, '1m': 2 * HOURS, '1h': null })
+    expect(steps).toBe(1)
+    const ask = (windowMs: number, from: number): Promise<number[]> =>
+      store.read(async (view) => {
+        const query = { site: 'site', tenant: null, windowMs, from, to: 5 * HOURS, metrics: null }
+        return (await view.aggregate(query)).windows.map(({ count }) => count)
+      })
+    expect(await ask(HOURS, 0)).toEqual([60, 60, 60, 60, 60])
+    expect((await ask(60_000, 2 * HOURS)).length).toBe(180)
+    await expect(ask(60_000, HOURS)).rejects.toMatchObject({ code: 'STORE_EXPIRED', retriable: false })
+    await expect(ask(HOURS, 1_000)).rejects.toThrow(/only aggregates of 1h and longer are kept/)
+    expect(await store.read((view) => view.recent({ tenant: 't', sensor: 's' }, 1_000))).toHaveLength(120)
+    await store.close()
+  })
 })
+
+const row = (at: number): Row => ({ version: 0, reading: reading({ ts: at, power_w: 1, epoch: 1, seq: at / 100 }) })
 
 /** A site stays known when its only reading there was overwritten by one from elsewhere. */
 const sitesOf = (written: readonly Row[]): number =>

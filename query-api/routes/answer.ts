@@ -82,6 +82,8 @@ function sendError(response: Response, error: unknown): void {
   response.set('Cache-Control', 'no-store')
   if (error instanceof NotFound)
     return sendProblem(response, { status: 404, title: 'Not Found', detail: error.message, code: error.code })
+  if (error instanceof StoreError && error.code === 'STORE_EXPIRED')
+    return sendProblem(response, { status: 410, title: 'Gone', detail: error.message, code: error.code })
   if (error instanceof StoreError && error.retriable) {
     response.set('Retry-After', RETRY_AFTER_S)
     return sendProblem(response, { status: 503, title: 'Service Unavailable', detail: error.message, code: error.code })
