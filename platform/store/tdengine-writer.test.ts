@@ -144,6 +144,30 @@ describe('TDengine without transactions', () => {
     ])
   })
 
+  it('EM-3: what a write that failed has left behind is looked up, and what comes again is not counted again', async () => {
+    const server = new Server()
+    const store = await sinkOf(server)
+    server.meet = async (run) => {
+      await run()
+      throw new StoreOutageError('TDengine: out of service')
+    }
+    await expect(store.write(batch([row(150, 9)]))).rejects.toBeInstanceOf(StoreOutageError)
+    server.meet = (run) => run()
+    await store.write(batch([row(150, 5), row(150, 9)]))
+    await store.write(batch([row(150, 9), row(150, 12)]))
+    expect((await store.read((view) => view.recent(AT, 1)))![0].version).toBe(12)
+    // 5 and 9 gave way, 9 once although it was written three times.
+    expect(await store.read((view) => view.countsPerSensor())).toEqual([{ ...AT, count: 1, superseded: 2 }])
+    server.meet = async (run) => {
+      await run()
+      throw new StoreOutageError('TDengine: out of service')
+    }
+    await expect(store.write(batch([row(160, 9)]))).rejects.toBeInstanceOf(StoreOutageError)
+    server.meet = (run) => run()
+    await store.write(batch([row(160, 5)]))
+    expect((await store.read((view) => view.recent(AT, 1)))![0].version).toBe(9)
+  })
+
   it('X-3: rows that cannot be stored are poison, and leave progress where it was', async () => {
     const server = new Server()
     const store = await sinkOf(server)
