@@ -40,6 +40,7 @@ describe('EM-5: breaker', () => {
   it('counts the probes that failed, by which the waits grow', () => {
     let state = afterOutage({ kind: 'half-open', failedProbes: 4 }, 700, POLICY)
     expect(state).toEqual({ kind: 'open', probeAtMs: 700, failedProbes: 5 })
+    expect(atTime(state, 699)).toBe(state)
     state = atTime(state, 700)
     expect(state).toEqual({ kind: 'half-open', failedProbes: 5 })
   })
