@@ -212,6 +212,25 @@ describe('query API', () => {
     expect(answer.body.detail).toContain(name)
   })
 
+  it.each([
+    ['/sensors/..%2f..%2f..%2fetc%2fpasswd/recent', 404],
+    ["/sensors/x'%20OR%20'1'='1/recent", 404],
+    ['/sensors/s%00/recent', 404],
+    ['/sensors/a%0d%0aSet-Cookie:x=1/recent', 404],
+    ['/sensors/__proto__/recent', 404],
+    ['/sites/constructor/agg', 404],
+    ['/web/home.html', 404],
+    ['/sensors?__proto__=1', 400],
+    ['/sensors?limit[__proto__]=1', 400],
+    ['/sites/site/agg?metric=constructor', 400],
+    ['/sites/site/agg?metric=power_w)%20FROM%20readings--', 400],
+  ])('a path, SQL, header or prototype in %s is a name like any other: status %i', async (path, status) => {
+    const answer = await get(path)
+    expect(answer.status).toBe(status)
+    expect(answer.headers.get('set-cookie')).toBeNull()
+    expect((await get('/sensors/s/recent')).body.readings).toHaveLength(4)
+  })
+
   it('shows a page without foreign assets on which every text is escaped', async () => {
     const response = await fetch(url)
     const html = await response.text()

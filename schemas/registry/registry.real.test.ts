@@ -211,6 +211,20 @@ describe('the schema registry', () => {
     expect(await call('POST', '/subjects/back/versions', { schema: V1 })).toMatchObject({ status: 200 })
   })
 
+  it('takes no harm from nesting without end, nor from names that mean something to objects and paths', async () => {
+    const nested = (times: number): string => '{"type":"array","items":'.repeat(times) + '"int"' + '}'.repeat(times)
+    expect(await call('POST', '/subjects/deep/versions', { schema: nested(15_000) })).toMatchObject({ status: 422 })
+    expect(await call('POST', '/subjects/deep/versions', '['.repeat(500_000))).toMatchObject({ status: 400 })
+    expect(await call('POST', '/subjects/big/versions', 'x'.repeat(2_000_000))).toMatchObject({ status: 413 })
+    for (const subject of ['__proto__', 'constructor', '..%2f..%2fx']) {
+      expect(await call('GET', `/subjects/${subject}/versions`)).toMatchObject({ status: 404 })
+      expect(await call('POST', `/subjects/${subject}/versions`, { schema: V1 })).toMatchObject({ status: 200 })
+      expect(await call('GET', `/subjects/${subject}/versions`)).toMatchObject({ status: 200, json: [1] })
+    }
+    expect(await call('POST', '/subjects/a%0d%0ab/versions', { schema: V1 })).toMatchObject({ status: 422 })
+    expect(room.isRunning()).toBe(true)
+  })
+
   it('asks for the token where one is set, and registerSchemas sends it', async () => {
     await room.stop()
     room = await start({ API_TOKEN: 'of-the-test' })
