@@ -17,7 +17,7 @@ const dockerfile = read('deploy/docker/Dockerfile')
 const NOT_HANDED_ON = /^KAFKA_(TLS|SASL)_|_PORT$/
 
 test('every setting of Plumbline is set by the compose file or handed on by it, under its own name (EM-9)', () => {
-  const named = new Set([...compose.matchAll(/^ +([A-Z][A-Z_]+):/gm)].map(([, name]) => name))
+  const named = new Set([...compose.matchAll(/^ +([A-Z][A-Z0-9_]+):/gm)].map(([, name]) => name))
   const missing = Object.entries(SETTINGS)
     .filter(([name]) => !NOT_HANDED_ON.test(name) && !named.has(name))
     .filter(([name, setting]) => !('secret' in setting && named.has(`${name}_FILE`)))
