@@ -20,7 +20,8 @@ import { settled, type Stack, startStack } from '../test/fixtures/refine.ts'
 import { readTopic } from '../test/fixtures/topic-records.ts'
 import { audit } from './audit/audit.ts'
 import type { AuditReport } from './core/audit-report.ts'
-import { TRANSACTIONAL_ID } from './dlq/outcomes.ts'
+import { eachLetters } from './dlq/letters.ts'
+import { Outcomes, TRANSACTIONAL_ID } from './dlq/outcomes.ts'
 import { NODE, ROOT } from './paths.ts'
 
 const PARTITIONS = 2
@@ -145,6 +146,24 @@ describe('X-3: dead letters', () => {
     expect(dry.out).toContain(`${(UNKNOWN + 1).toLocaleString('en')} stay open`)
     expect((await dlq('replay', '--reason', 'NOT_FRAMED')).out).toContain('0 replayed')
     expect(await flat(RAW)).toHaveLength(before.length)
+    expect(await marked()).toBe(0)
+  })
+
+  it('are in one run’s hands: one that has begun ends the one before it, which can commit nothing any more', async () => {
+    const [, second] = (await readTopic(stack.kafka, DLQ))[0]
+    const reader = await stack.kafka.rangeReader()
+    const former = await Outcomes.open(stack.kafka, stack.admin)
+    const latter = await Outcomes.open(stack.kafka, stack.admin)
+    const range = { start: second.offset, end: second.offset + 1 }
+    await eachLetters(
+      reader,
+      0,
+      range,
+      () => false,
+      ([letter]) => former.replay(letter, 'record'),
+    )
+    await expect(former.commit()).rejects.toMatchObject({ code: 'TAKEN_OVER' })
+    await Promise.all([former.close(), latter.close(), reader.close()])
     expect(await marked()).toBe(0)
   })
 
