@@ -218,6 +218,11 @@ describe('settings that belong together', () => {
     expect(complaint({ KAFKA_TLS_CERT_FILE: 'a.pem' })).toContain('KAFKA_TLS_KEY_FILE')
     expect(complaint({ DETECTOR_WINDOW: '10' })).toContain('DETECTOR_MIN_SAMPLES')
   })
+
+  test('a level of the store is kept at least as long as the finer one that corrects it', () => {
+    expect(complaint({ STORE_KEEP_ROWS_D: '0' })).toContain('STORE_KEEP_1M_D must not be less than STORE_KEEP_ROWS_D')
+    expect(complaint({ STORE_KEEP_1H_D: '100' })).toContain('STORE_KEEP_1H_D must not be less than STORE_KEEP_1M_D')
+  })
 })
 
 test('the table has a row for every setting, with its default and its meaning', () => {

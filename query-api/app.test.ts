@@ -251,4 +251,14 @@ describe('query API', () => {
     const metrics = await (await fetch(`${url}/metrics`)).text()
     expect(metrics).toMatch(/plumbline_query_seconds_count\{[^}]*route="\/sensors",status="200"\} \d+/)
   })
+
+  // The last one: it deletes what the others read.
+  it('EM-6: says 410 where what a window needs has been deleted by its age', async () => {
+    const keep = { rows: 0, '1s': 0, '1m': 0, '1h': null }
+    while (await writer.maintain(60 * MINUTE, keep));
+    const { status, body } = await get('/sites/site/agg?window=1m&from=0&to=300000')
+    expect([status, body.code]).toEqual([410, 'STORE_EXPIRED'])
+    expect(body.detail).toContain('only aggregates of 1h and longer are kept')
+    expect((await get('/sites/site/agg?window=1h&from=0&to=3600000')).status).toBe(200)
+  })
 })
