@@ -248,6 +248,7 @@ describe('the write-ahead log (MI-2)', () => {
     appendReadings(wal, 'a', 5)
     for (const index of [9, 10]) wal.acknowledge(index)
     writeFileSync(lastSegment(dir), kept)
+    expect(readWalSummary(dir)).toMatchObject({ appendedIndex: 5, acknowledgedIndex: 5 })
     const second = openWal(dir, { boot: 'second' })
     expect([second.appended, second.acknowledged]).toEqual([5, 5])
     appendReadings(second, 'a', 4)

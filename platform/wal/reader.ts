@@ -106,6 +106,7 @@ export function readWalSummary(dir: string): WalSummary | null {
 
 function summarise(dir: string, bases: readonly number[]): WalSummary {
   const { header, lanes, scan } = loadSegment(dir, bases[bases.length - 1], Infinity)
+  const appendedIndex = header.baseIndex + scan.count
   const accepted = new Map<string, number>()
   const foreign: LaneRecord[] = []
   for (const { key, epoch, own, count, lastSeq } of lanes.records()) {
@@ -118,9 +119,10 @@ function summarise(dir: string, bases: readonly number[]): WalSummary {
     epoch: header.epoch,
     accepted,
     foreign,
-    appendedIndex: header.baseIndex + scan.count,
-    // Only acknowledged segments are deleted: what lies before the first one is acknowledged, whatever the file says.
-    acknowledgedIndex: Math.max(readAck(dir), bases[0]),
+    appendedIndex,
+    // Only acknowledged segments are deleted: what lies before the first one is acknowledged, whatever the file says. It
+    // may say more than was just read: of what the owner has appended since, or of what a power cut has taken.
+    acknowledgedIndex: Math.min(appendedIndex, Math.max(readAck(dir), bases[0])),
     tail: scan.tail,
   }
 }
