@@ -220,7 +220,7 @@ describe('settings that belong together', () => {
   })
 
   test('a level of the store is kept at least as long as the finer one that corrects it', () => {
-    expect(complaint({ STORE_KEEP_ROWS_D: '0' })).toContain('STORE_KEEP_1M_D must not be less than STORE_KEEP_ROWS_D')
+    expect(complaint({ STORE_KEEP_1M_D: '366' })).toContain('STORE_KEEP_1M_D must not be less than STORE_KEEP_ROWS_D')
     expect(complaint({ STORE_KEEP_1H_D: '100' })).toContain('STORE_KEEP_1H_D must not be less than STORE_KEEP_1M_D')
   })
 })

@@ -74,15 +74,15 @@ export const SETTINGS = {
   TDENGINE_PASSWORD: secret('TDengine password; that of a fresh server if not set.'),
   STORE_KEEP_ROWS_D: setting(
     int(0, 36_500),
-    '30',
-    'Days, by event time, that readings are kept as rows (longer than Kafka keeps them, for the audit and corrections); 0: for ever. The embedded store only.',
+    '0',
+    'Days, by event time, that readings are kept as rows; 0: for ever. Shorter than what is imported, it turns history into aggregates. The embedded store only.',
   ),
   STORE_KEEP_1S_D: setting(
     int(0, 36_500),
     '7',
     'Days that aggregates of 1 s are kept; before that rows answer as long as they are kept. 0: for ever.',
   ),
-  STORE_KEEP_1M_D: setting(int(0, 36_500), '366', 'Days that aggregates of 1 m are kept; 0: for ever.'),
+  STORE_KEEP_1M_D: setting(int(0, 36_500), '0', 'Days that aggregates of 1 m are kept; 0: for ever.'),
   STORE_KEEP_1H_D: setting(
     int(0, 36_500),
     '0',
