@@ -100,6 +100,27 @@ export const SETTINGS = {
   LOG_LEVEL: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error']), 'info', 'Least level that is logged.'),
   TOPIC_PARTITIONS: setting(int(1, 1024), '6', 'Partitions of the data topics when they are created.'),
   TOPIC_REPLICATION: setting(int(1, 9), '1', 'Replicas of every topic when it is created.'),
+  // Members and the total order
+  MEMBER_ID: optional(
+    text.regex(/^[\w.@-]{1,100}$/),
+    'Name of this process among the members of the cluster; by its room, host and process if not set.',
+  ),
+  HEARTBEAT_MS: setting(int(100, 60_000), '5000', 'Time between the heartbeats of a member, ms.'),
+  HEARTBEAT_TIMEOUT_MS: setting(
+    int(500, 600_000),
+    '10000',
+    'Time without a heartbeat after which a member is taken out of the view, ms.',
+  ),
+  SEQUENCER_GROUP: setting(
+    text.regex(/^[\w.-]{1,100}$/),
+    'sequencer',
+    'Consumer group of the sequencers; one of them is active.',
+  ),
+  SEQUENCER_SESSION_MS: setting(
+    int(1_000, 300_000),
+    '6000',
+    'Time after which another sequencer takes over from a silent one, ms.',
+  ),
   // Producers
   FLEET_NODES: setting(int(0, 10_000), '20', 'Simulated nodes; 0: none.'),
   FLEET_SENSORS: setting(int(1, 1_000_000), '200', 'Simulated sensors, shared among the nodes.'),
@@ -285,6 +306,8 @@ function checkTogether(config: Config): void {
   ] as const)
     if (orEver(config[coarse]) < orEver(config[fine]))
       throw new ConfigError(`${coarse} must not be less than ${fine}: the one is corrected from the other`)
+  if (config.HEARTBEAT_TIMEOUT_MS <= config.HEARTBEAT_MS)
+    throw new ConfigError('HEARTBEAT_TIMEOUT_MS must exceed HEARTBEAT_MS: a member could not stay in time')
   if (config.DETECTOR_MIN_SAMPLES > config.DETECTOR_WINDOW)
     throw new ConfigError('DETECTOR_MIN_SAMPLES must not exceed DETECTOR_WINDOW')
 }

@@ -17,8 +17,10 @@ export const MAX_RECORD_BYTES = 1_048_576
 /** Outputs carry what raw carried plus headers, and several records a batch: room for both. */
 const OUTPUT_BATCH_BYTES = String(8 * MAX_RECORD_BYTES)
 
+const BROKER_TIME = { 'message.timestamp.type': 'LogAppendTime' }
+const COMPACTED = { 'cleanup.policy': 'compact' }
 const logged = (days: number) => ({
-  'message.timestamp.type': 'LogAppendTime',
+  ...BROKER_TIME,
   'retention.ms': String(days * 86_400_000),
 })
 
@@ -30,7 +32,11 @@ export const EXTENTS = 'telemetry.extents'
 export const DLQ = 'telemetry.dlq'
 export const DLQ_MARKS = 'telemetry.dlq.marks'
 export const SNAPSHOTS = 'refine.snapshots'
+export const ORDER = 'telemetry.order'
 export const NODES = 'nodes'
+export const VIEWS = 'cluster.views'
+export const CONFIG = 'config'
+export const CONFIG_ACKS = 'config.acks'
 
 /** The topics of one refine: where it reads and where it writes. Benchmarks run it on topics of their own. */
 export interface RefineTopics {
@@ -94,7 +100,13 @@ export const TOPICS: readonly TopicSpec[] = [
     schema: 'snapshot',
     configs: { 'cleanup.policy': 'compact', 'max.message.bytes': OUTPUT_BATCH_BYTES, 'segment.bytes': '67108864' },
   },
-  { name: NODES, partitioning: 'one', schema: 'heartbeat', configs: { 'cleanup.policy': 'compact' } },
+  // Longer than clean: that a reading had its place is known for some time after the reading itself has gone.
+  { name: ORDER, partitioning: 'one', schema: 'order', configs: logged(30) },
+  // The broker's time of a heartbeat is the one clock by which all members are judged.
+  { name: NODES, partitioning: 'one', schema: 'heartbeat', configs: { ...COMPACTED, ...BROKER_TIME } },
+  { name: VIEWS, partitioning: 'one', schema: 'view', configs: { ...COMPACTED, ...BROKER_TIME } },
+  { name: CONFIG, partitioning: 'one', schema: 'config', configs: COMPACTED },
+  { name: CONFIG_ACKS, partitioning: 'one', schema: 'config-ack', configs: COMPACTED },
 ]
 
 /** The topic's declaration. Throws on a name that is not declared: that is a programmer's mistake. */

@@ -131,6 +131,7 @@ export class Sink {
       minBytes: 1,
       maxBytesPerPartition: FETCH_BYTES,
       sessionTimeoutMs: SESSION_MS,
+      assignment: 'shared',
     })
     this.#consumer = consumer
     await consumer.run({

@@ -12,9 +12,10 @@ const dockerfile = read('deploy/docker/Dockerfile')
 
 /**
  * The broker of the compose file speaks plaintext inside its network; and inside, processes listen on their usual ports:
- * under the names of the ports one chooses where they are published.
+ * under the names of the ports one chooses where they are published. A member's name is its own: containers of one
+ * service would share it.
  */
-const NOT_HANDED_ON = /^KAFKA_(TLS|SASL)_|_PORT$/
+const NOT_HANDED_ON = /^KAFKA_(TLS|SASL)_|_PORT$|^MEMBER_ID$/
 
 test('every setting of Plumbline is set by the compose file or handed on by it, under its own name (EM-9)', () => {
   const named = new Set([...compose.matchAll(/^ +([A-Z][A-Z0-9_]+):/gm)].map(([, name]) => name))

@@ -13,9 +13,9 @@ import { KafkaError } from '../errors.ts'
 import { attempt, untilReady } from './kafkajs-errors.ts'
 import { PartitionMessages, TopicMessages } from './kafkajs-wire.ts'
 import type {
+  OffsetCommit,
   OutgoingBatch,
   Producer,
-  TopicPartition,
   Transaction,
   TransactionalProducer,
   TransactionalProducerOptions,
@@ -109,19 +109,20 @@ class KafkaJsTransaction implements Transaction {
     return baseOffsets(batches, answer)
   }
 
-  async sendOffset(
-    group: string,
-    { topic, partition }: TopicPartition,
-    offset: number,
-    metadata: string,
-  ): Promise<void> {
-    if (Buffer.byteLength(metadata) > METADATA_BYTES_MAX)
-      throw new RangeError(`offset metadata is longer than ${METADATA_BYTES_MAX} bytes`)
-    // The client's types leave out `metadata`; its encoder sends it.
-    const partitions = [{ partition, offset: String(offset), metadata }]
-    await attempt('committing an offset in a transaction', () =>
-      untilReady(() => this.#transaction.sendOffsets({ consumerGroupId: group, topics: [{ topic, partitions }] })),
-    )
+  async sendOffsets(group: string, offsets: readonly OffsetCommit[]): Promise<void> {
+    const topics = new Map<string, { partition: number; offset: string; metadata: string }[]>()
+    for (const { topic, partition, offset, metadata } of offsets) {
+      if (Buffer.byteLength(metadata) > METADATA_BYTES_MAX)
+        throw new RangeError(`offset metadata is longer than ${METADATA_BYTES_MAX} bytes`)
+      // The client's types leave out `metadata`; its encoder sends it.
+      const partitions = topics.get(topic) ?? []
+      topics.set(topic, [...partitions, { partition, offset: String(offset), metadata }])
+    }
+    const request = {
+      consumerGroupId: group,
+      topics: [...topics].map(([topic, partitions]) => ({ topic, partitions })),
+    }
+    await attempt('committing offsets in a transaction', () => untilReady(() => this.#transaction.sendOffsets(request)))
   }
 
   async commit(): Promise<void> {

@@ -86,15 +86,35 @@ export class KafkaJsRangeReader implements RangeReader {
     }
   }
 
+  async follow(
+    at: TopicPartition,
+    from: number,
+    signal: AbortSignal,
+    onBatch: (batch: FetchedBatch) => void | Promise<void>,
+  ): Promise<void> {
+    let position = from
+    while (!signal.aborted) {
+      const { batch, stable } = await this.#fetchPatiently(at, position, signal)
+      if (signal.aborted) return
+      await onBatch(batch ?? { ...at, views: [], nextOffset: position, endOffset: stable })
+      position = batch?.nextOffset ?? position
+    }
+  }
+
   async close(): Promise<void> {
     await this.#cluster.disconnect()
   }
 
-  async #fetchPatiently(at: TopicPartition, position: number): Promise<{ batch: FetchedBatch | null; stable: number }> {
+  async #fetchPatiently(
+    at: TopicPartition,
+    position: number,
+    signal?: AbortSignal,
+  ): Promise<{ batch: FetchedBatch | null; stable: number }> {
     for (let tries = 1; ; tries += 1) {
       try {
         return await this.#fetch(at, position)
       } catch (error) {
+        if (signal?.aborted) return { batch: null, stable: position }
         if (codeOf(error) === 'OFFSET_OUT_OF_RANGE' || tries >= TRIES) throw named(error, at, position)
         await delay(RETRY_MS)
         // What failed may be the connection or the leadership; the next try reports what is still wrong.

@@ -49,10 +49,16 @@ export interface TransactionalProducer {
 export interface Transaction {
   /** Appends to several partitions at once; resolves with each batch's first offset. */
   send(batches: readonly OutgoingBatch[]): Promise<number[]>
-  /** Commits the group's offset of a partition with this transaction. `metadata` is kept beside it, at most 4 KiB. */
-  sendOffset(group: string, at: TopicPartition, offset: number, metadata: string): Promise<void>
+  /** Commits the group's offsets with this transaction, several partitions in one request. */
+  sendOffsets(group: string, offsets: readonly OffsetCommit[]): Promise<void>
   commit(): Promise<void>
   abort(): Promise<void>
+}
+
+export interface OffsetCommit extends TopicPartition {
+  readonly offset: number
+  /** Kept beside the offset, at most 4 KiB. */
+  readonly metadata: string
 }
 
 export interface CommittedOffset {
@@ -129,7 +135,24 @@ export interface RangeReader {
     to: number,
     onBatch: (batch: FetchedBatch) => void | Promise<void>,
   ): Promise<void>
+  /**
+   * Reads committed records from `from` on, as they come, until the signal fires; a batch without views says that there
+   * is nothing more for now. It keeps its connection busy: other reads want a reader of their own.
+   * Rejects with KafkaError OFFSET_OUT_OF_RANGE when `from` is not kept, and when the broker stays away.
+   */
+  follow(
+    at: TopicPartition,
+    from: number,
+    signal: AbortSignal,
+    onBatch: (batch: FetchedBatch) => void | Promise<void>,
+  ): Promise<void>
   close(): Promise<void>
+}
+
+/** All partitions go to one member, the one with the highest claim: an owner keeps them while others come and go. */
+export interface OneOwner {
+  /** Asked whenever the group is rearranged; 0 from a member that has never owned them. */
+  readonly claim: () => number
 }
 
 export interface GroupConsumerOptions {
@@ -142,6 +165,8 @@ export interface GroupConsumerOptions {
   /** Per partition and fetch. */
   readonly maxBytesPerPartition: number
   readonly sessionTimeoutMs: number
+  /** `shared`: every member gets its share of the partitions. */
+  readonly assignment: 'shared' | OneOwner
 }
 
 export interface TransactionalProducerOptions {

@@ -95,6 +95,7 @@ async function runMember(
     minBytes: FETCH_MIN_BYTES,
     maxBytesPerPartition: FETCH_PARTITION_BYTES,
     sessionTimeoutMs: config.REFINE_SESSION_MS,
+    assignment: 'shared',
   })
   const ended = new AbortController()
   const end = AbortSignal.any([signal, ended.signal])

@@ -184,12 +184,8 @@ export class Task {
       ledger: ledgerNumbers(this.core.ledger),
       refusals: this.#refusals.entries(),
     })
-    await transaction.sendOffset(
-      settings.group,
-      { topic: settings.topics.raw, partition: this.partition },
-      this.position,
-      metadata,
-    )
+    const at = { topic: settings.topics.raw, partition: this.partition }
+    await transaction.sendOffsets(settings.group, [{ ...at, offset: this.position, metadata }])
     this.#step('offset-sent')
     await transaction.commit()
     this.#step('committed')

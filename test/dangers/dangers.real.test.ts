@@ -111,10 +111,10 @@ describe('danger 2: a member’s own start offset may be stale', () => {
   it('the offset that is read after our fence() is final', async () => {
     const old = await owner('stale')
     const first = await old.begin()
-    await first.sendOffset('stale', { topic: 'stale', partition: 0 }, 5, 'five')
+    await first.sendOffsets('stale', [{ topic: 'stale', partition: 0, offset: 5, metadata: 'five' }])
     await first.commit()
     const pending = await old.begin()
-    await pending.sendOffset('stale', { topic: 'stale', partition: 0 }, 15, 'fifteen')
+    await pending.sendOffsets('stale', [{ topic: 'stale', partition: 0, offset: 15, metadata: 'fifteen' }])
     const successor = await owner('stale')
     await successor.fence()
     expect(await committedOffset('stale', 'stale')).toBe(5)
@@ -250,7 +250,7 @@ describe('danger 7: OFFSET_OUT_OF_RANGE', () => {
     await fill('range-ours', 20)
     const old = await owner('range')
     const transaction = await old.begin()
-    await transaction.sendOffset('range-ours', { topic: 'range-ours', partition: 0 }, 5, '')
+    await transaction.sendOffsets('range-ours', [{ topic: 'range-ours', partition: 0, offset: 5, metadata: '' }])
     await transaction.commit()
     await old.close()
     await bare('admin', {
@@ -282,6 +282,7 @@ const consumerOf = (topic: string) =>
     minBytes: 1,
     maxBytesPerPartition: 1_048_576,
     sessionTimeoutMs: 6_000,
+    assignment: 'shared',
   })
 
 /** Values of a topic's only partition, read by a member of a group, up to and without `last`. */

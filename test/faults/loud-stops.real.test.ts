@@ -70,7 +70,7 @@ async function restoreOffsets(committed: Awaited<ReturnType<typeof stack.admin.c
   })
   const transaction = await producer.begin()
   for (const [partition, at] of committed.entries())
-    if (at !== null) await transaction.sendOffset('refine', { topic: RAW, partition }, at.offset, at.metadata)
+    if (at !== null) await transaction.sendOffsets('refine', [{ topic: RAW, partition, ...at }])
   await transaction.commit()
   await producer.close()
 }

@@ -1,0 +1,121 @@
+// A small topic of one partition, kept as a table by whoever needs it: everything that is there is handed over first,
+// then what comes, for as long as the process runs. The broker may go and come back meanwhile; records are handed over
+// in order and, after a log that was made anew, again from its beginning: the last one of a key is what counts.
+import { backoffMs } from '../backoff.ts'
+import type { Clock } from '../clock.ts'
+import { KafkaError, messageOf } from '../errors.ts'
+import { aborted } from '../lifecycle.ts'
+import type { Logger } from '../log.ts'
+import type { FetchedBatch, Kafka } from './port.ts'
+
+const RETRY = { baseMs: 200, capMs: 5_000 }
+
+export interface TableRecord {
+  readonly key: string
+  /** Null: the key is gone. */
+  readonly value: Buffer | null
+  /** As the topic has it: the broker's time or the writer's, ms. */
+  readonly timestampMs: number
+  readonly offset: number
+}
+
+export interface TableOptions {
+  readonly kafka: Kafka
+  readonly clock: Clock
+  readonly random: () => number
+  readonly log: Logger
+  readonly topic: string
+  /** What it throws ends the table. */
+  readonly onRecord: (record: TableRecord) => void | Promise<void>
+}
+
+export interface FollowedTable {
+  /** Everything that was there at the start has been handed over. Never rejects; pending for as long as the broker is away. */
+  readonly caughtUp: Promise<void>
+  /** Resolves after the signal; rejects with what `onRecord` threw. */
+  readonly ended: Promise<void>
+}
+
+export function followTable(options: TableOptions, signal: AbortSignal): FollowedTable {
+  let onCaughtUp = (): void => {}
+  const caughtUp = new Promise<void>((resolve) => (onCaughtUp = resolve))
+  const ended = new Follower(options, signal, onCaughtUp).run()
+  ended.catch(() => undefined) // whoever waits for it is told; nobody has to
+  return { caughtUp, ended }
+}
+
+/** What `onRecord` threw, told apart from what the broker does. */
+class HandlerFailure {
+  readonly reason: unknown
+  constructor(reason: unknown) {
+    this.reason = reason
+  }
+}
+
+class Follower {
+  readonly #options: TableOptions
+  readonly #signal: AbortSignal
+  readonly #onCaughtUp: () => void
+  #position: number | null = null
+
+  constructor(options: TableOptions, signal: AbortSignal, onCaughtUp: () => void) {
+    this.#options = options
+    this.#signal = signal
+    this.#onCaughtUp = onCaughtUp
+  }
+
+  async run(): Promise<void> {
+    const { clock, random, log, topic } = this.#options
+    for (let attempt = 0; !this.#signal.aborted; attempt += 1) {
+      const before = this.#position
+      try {
+        await this.#follow()
+      } catch (error) {
+        if (error instanceof HandlerFailure) throw error.reason
+        if (this.#signal.aborted) return
+        if (error instanceof KafkaError && error.code === 'OFFSET_OUT_OF_RANGE') this.#position = null
+        if (before !== this.#position) attempt = 0
+        log.warn({ topic, reason: messageOf(error) }, 'following a topic was interrupted; it goes on')
+        await clock.sleep(backoffMs(RETRY, attempt, random), this.#signal).catch(() => undefined)
+      }
+    }
+  }
+
+  async #follow(): Promise<void> {
+    const { kafka, topic } = this.#options
+    const admin = await kafka.admin()
+    const [range] = await admin.offsetRanges(topic).finally(() => admin.close())
+    this.#position ??= range.start
+    const reader = await kafka.rangeReader()
+    // Closing the reader ends a fetch that waits for an answer.
+    const closed = aborted(this.#signal).then(() => reader.close())
+    try {
+      await reader.follow({ topic, partition: 0 }, this.#position, this.#signal, async (batch) => {
+        await this.#handOver(batch)
+        // A batch without views: there is nothing more, so a tail of markers below the end holds no record.
+        if (batch.views.length === 0 || batch.nextOffset >= range.end) this.#onCaughtUp()
+      })
+    } finally {
+      if (this.#signal.aborted) await closed.catch(() => undefined)
+      else await reader.close().catch(() => undefined)
+    }
+  }
+
+  async #handOver({ views, nextOffset }: FetchedBatch): Promise<void> {
+    const position = this.#position!
+    for (const view of views) {
+      for (let i = 0; i < view.count; i += 1) {
+        const offset = view.offset(i)
+        if (offset < position) continue
+        try {
+          const key = view.key(i)?.toString('utf8') ?? ''
+          await this.#options.onRecord({ key, value: view.value(i), timestampMs: view.timestamp(i), offset })
+        } catch (error) {
+          throw new HandlerFailure(error)
+        }
+        this.#position = offset + 1
+      }
+    }
+    this.#position = Math.max(this.#position!, nextOffset)
+  }
+}
