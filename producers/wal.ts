@@ -17,6 +17,8 @@ import { acquireLock, type WalLock } from './wal-lock.ts'
 import { readChunk, type WalCursor } from './wal-cursor.ts'
 import { appendOrRestore, createSegment, inspectSegment, type Segment } from './wal-segment.ts'
 
+export type ForceFile = (fd: number, done: (cause: Error | null) => void) => void
+
 export interface WalOptions {
   readonly dir: string
   readonly nodeId: string
@@ -24,6 +26,8 @@ export interface WalOptions {
   readonly maxBytes: number
   /** How often `sync` is called by the owner, ms; 0: a batch counts only when it has been forced to disk. */
   readonly fsyncMs: number
+  /** Forces a file to disk in the background; the system's own if not given. */
+  readonly force?: ForceFile
   /** Gives an epoch that no log had before. */
   readonly claimEpoch: () => number
   /** Identity of the machine's boot, for tests. */
@@ -309,7 +313,8 @@ export class Wal {
     const index = this.#appended
     this.#dirty = false
     return new Promise((resolve, reject) => {
-      fdatasync(this.#fd, (cause) => {
+      const force = this.#options.force ?? fdatasync
+      force(this.#fd, (cause) => {
         if (cause !== null) {
           this.#dirty = true
           reject(new WalError('WAL_DISK', `${this.dir}: the disk refused to sync`, { cause, retriable: true }))

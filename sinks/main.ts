@@ -1,4 +1,5 @@
 // The sink process: telemetry into the store. See sink.ts for the protocol.
+import { systemClock } from '../platform/clock.ts'
 import { loadConfig, type Config } from '../platform/config.ts'
 import { PlumblineError } from '../platform/errors.ts'
 import { Health } from '../platform/health.ts'
@@ -15,6 +16,7 @@ import { ANOMALIES, CLEAN, DLQ, LATE, RAW } from '../schemas/topics.ts'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SinkMetrics } from './sink-metrics.ts'
 import { Sink } from './sink.ts'
+import { WatchedStore } from './watched-store.ts'
 
 /** Whoever sets the pipeline up creates the topics; the sink may be started at the same time. */
 const TOPICS_TIMEOUT_MS = 60_000
@@ -30,7 +32,8 @@ runMain(async (signal) => {
   await store.migrate()
   const kafka = connectKafka(config, log)
   await untilTopicsExist(kafka, signal)
-  const sink = await startSink(config, kafka, store, new SinkMetrics(registry), log)
+  const watched = new WatchedStore(store)
+  const sink = await startSink(config, kafka, watched, new SinkMetrics(registry), log)
   const maintenance = startMaintenance(store, retentionOf(config), log)
   health.add('progress', () => sink.tracker.watch.check(Date.now()))
   health.add('store', () => sink.writer.check())
@@ -40,6 +43,7 @@ runMain(async (signal) => {
     await Promise.race([aborted(signal), sink.failed])
   } finally {
     await sink.stop()
+    await watched.close()
     await maintenance.stop()
     await store.close()
     await close()
@@ -49,12 +53,14 @@ runMain(async (signal) => {
 function startSink(
   config: Config,
   kafka: Kafka,
-  store: ReturnType<typeof openStore>,
+  store: WatchedStore,
   metrics: SinkMetrics,
   log: Logger,
 ): Promise<Sink> {
   return Sink.start({
     kafka,
+    clock: systemClock,
+    random: Math.random,
     store,
     metrics,
     log,

@@ -1,13 +1,15 @@
 // Repeating what an outage may have stopped, for as long as the result is wanted, and waiting without losing the
 // group membership meanwhile.
-import { setTimeout as delay } from 'node:timers/promises'
 import { backoffMs } from '../platform/backoff.ts'
+import type { Clock } from '../platform/clock.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 
 const RETRY = { baseMs: 100, capMs: 2_000 }
 
 export interface Patience {
+  readonly clock: Clock
+  readonly random: () => number
   readonly log: Logger
   /** False when nobody waits for the result any more. */
   readonly isWanted: () => boolean
@@ -18,7 +20,7 @@ export interface Patience {
 /** @returns null once the result is no longer wanted; rejects with an error that is not retriable */
 export async function patiently<T>(
   what: string,
-  { log, isWanted, heartbeat }: Patience,
+  { clock, random, log, isWanted, heartbeat }: Patience,
   work: () => Promise<T>,
 ): Promise<T | null> {
   for (let attempt = 0; isWanted(); attempt += 1) {
@@ -28,7 +30,7 @@ export async function patiently<T>(
       if (!isWanted()) break
       if ((error as { retriable?: unknown }).retriable !== true) throw error
       log.warn({ attempt, reason: messageOf(error) }, `${what} failed; trying again`)
-      await delay(backoffMs(RETRY, attempt, Math.random))
+      await clock.sleep(backoffMs(RETRY, attempt, random))
       await heartbeat?.()
     }
   }
@@ -36,10 +38,15 @@ export async function patiently<T>(
 }
 
 /** True when the promise settled within the time. */
-export async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => (timer = setTimeout(resolve, ms, false)))
-  const settled = await Promise.race([promise.then(() => true), late])
-  clearTimeout(timer)
-  return settled
+export async function settlesWithin(promise: Promise<unknown>, ms: number, clock: Clock): Promise<boolean> {
+  const settled = new AbortController()
+  const late = clock.sleep(ms, settled.signal).then(
+    () => false,
+    () => true,
+  )
+  try {
+    return await Promise.race([promise.then(() => true), late])
+  } finally {
+    settled.abort()
+  }
 }

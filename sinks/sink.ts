@@ -9,14 +9,13 @@
 //   crash     → a new consumer, a bounded number of times, then the process ends for its supervisor.
 //
 // Two sinks never both count: the store refuses a step that does not begin where it stands.
-import { setTimeout as delay } from 'node:timers/promises'
 import { backoffMs } from '../platform/backoff.ts'
+import type { Clock } from '../platform/clock.ts'
 import { KafkaError, messageOf } from '../platform/errors.ts'
 import type { Admin, BatchContext, FetchedBatch, GroupConsumer, Kafka, TopicPartition } from '../platform/kafka/port.ts'
 import { Tails } from '../platform/kafka/tails.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Store } from '../platform/store/port.ts'
-import { Watchdog } from '../platform/watchdog.ts'
 import type { FetchSchema } from '../schemas/register.ts'
 import { ANOMALIES, CLEAN, LATE } from '../schemas/topics.ts'
 import type { Lane } from './core/batch.ts'
@@ -40,13 +39,12 @@ const FETCH_BYTES = 1_048_576
 /** Crashes within the period after which the process ends. */
 const CRASHES_MAX = 5
 const CRASH_PERIOD_MS = 300_000
-/** A write that holds the thread for half a minute, past every deadline and lock, will not return. */
-const STUCK_LOOKS = 30
-const STUCK_LOOK_MS = 1_000
 
 export interface SinkOptions {
+  readonly clock: Clock
+  readonly random: () => number
   readonly kafka: Kafka
-  readonly store: Store
+  readonly store: Pick<Store, 'read' | 'write'>
   readonly fetchSchema: FetchSchema
   readonly metrics: SinkMetrics
   readonly log: Logger
@@ -70,7 +68,6 @@ export class Sink {
   #stopping = false
   #looking: Promise<void> = Promise.resolve()
   readonly #units: UnitMaker
-  readonly #watchdog: Watchdog
   #fail: (error: unknown) => void = () => {}
   /** Rejects when the sink cannot go on. */
   readonly failed: Promise<never>
@@ -81,15 +78,16 @@ export class Sink {
     tails: Tails,
     closeReader: () => Promise<void>,
   ) {
-    const { store, lingerMs, writeTimeoutMs, log, metrics, kafka, refineGroup, fetchSchema } = options
+    const { clock, random, store, lingerMs, writeTimeoutMs, log, metrics, kafka, refineGroup, fetchSchema } = options
     this.#options = options
     this.#admin = admin
     this.#closeReader = closeReader
     this.#deadLetters = new DeadLetters(kafka)
     this.#units = new UnitMaker(fetchSchema, this.#deadLetters, metrics)
-    this.#watchdog = new Watchdog('a write to the store', STUCK_LOOKS, STUCK_LOOK_MS)
     this.writer = new StoreWriter({
-      store: { write: (batch, signal) => this.#watchdog.watch(() => store.write(batch, signal)) },
+      clock,
+      random,
+      store,
       lingerMs,
       timeoutMs: writeTimeoutMs,
       log,
@@ -120,7 +118,7 @@ export class Sink {
     await this.#looking
     await this.#consumer?.close()
     await written
-    await Promise.all([this.#admin.close(), this.#deadLetters.close(), this.#closeReader(), this.#watchdog.close()])
+    await Promise.all([this.#admin.close(), this.#deadLetters.close(), this.#closeReader()])
   }
 
   async #consume(): Promise<void> {
@@ -142,13 +140,14 @@ export class Sink {
   }
 
   async #recover(crashed: GroupConsumer, error: Error): Promise<void> {
-    const now = performance.now()
+    const { clock, random, log } = this.#options
+    const now = clock.mono()
     this.#crashes = [...this.#crashes.filter((at) => now - at < CRASH_PERIOD_MS), now]
-    this.#options.log.error({ err: error, crashes: this.#crashes.length }, 'the consumer has ended; making a new one')
+    log.error({ err: error, crashes: this.#crashes.length }, 'the consumer has ended; making a new one')
     this.#assign([])
     await crashed.close().catch(() => undefined)
     if (this.#crashes.length > CRASHES_MAX) throw error
-    await delay(backoffMs(RETRY, this.#crashes.length, Math.random))
+    await clock.sleep(backoffMs(RETRY, this.#crashes.length, random))
     if (!this.#stopping) await this.#consume()
   }
 
@@ -182,7 +181,8 @@ export class Sink {
 
   #begin(lanes: readonly Lane[]): void {
     const isWanted = (): boolean => !this.#stopping && lanes.some((lane) => lane.active)
-    const patience = { log: this.#options.log, isWanted }
+    const { clock, random, log } = this.#options
+    const patience = { clock, random, log, isWanted }
     patiently('reading where the store stands', patience, () => this.#seek(lanes)).catch(this.#fail)
   }
 
@@ -215,12 +215,13 @@ export class Sink {
     const lane = this.#lanes.get(keyOf(batch))
     if (lane === undefined || !lane.started || context.isStale() || batch.nextOffset <= lane.position) return
     const isWanted = (): boolean => lane.active && !context.isStale() && !this.#stopping
-    const unit = await this.#units.make(batch, lane, { log: this.#options.log, isWanted, heartbeat: context.heartbeat })
+    const { clock, random, log } = this.#options
+    const unit = await this.#units.make(batch, lane, { clock, random, log, isWanted, heartbeat: context.heartbeat })
     // Meanwhile the tail that this batch ends in may have been passed, see tracker.ts.
     if (unit === null || !isWanted() || unit.nextOffset <= lane.position) return
     const outcome = this.writer.submit(unit)
     try {
-      while (!(await settlesWithin(outcome, HEARTBEAT_MS))) await context.heartbeat()
+      while (!(await settlesWithin(outcome, HEARTBEAT_MS, clock))) await context.heartbeat()
     } catch (error) {
       // The group is being rearranged and the store still refuses: the next owner reads the batch again.
       lane.active = false
@@ -230,17 +231,18 @@ export class Sink {
   }
 
   async #lookRepeatedly(): Promise<void> {
+    const { clock, log } = this.#options
     while (!this.#stopping) {
       const consumer = this.#consumer
       const lanes = [...this.#lanes.values()]
       try {
-        await this.tracker.look(lanes, Date.now())
-        if (consumer !== null) await this.tracker.commit(consumer, lanes, Date.now())
+        await this.tracker.look(lanes, clock.now())
+        if (consumer !== null) await this.tracker.commit(consumer, lanes, clock.now())
       } catch (error) {
         // Freshness stands still meanwhile, and the answers of the query API say so.
-        this.#options.log.warn({ reason: messageOf(error) }, 'looking at the log failed; trying again')
+        log.warn({ reason: messageOf(error) }, 'looking at the log failed; trying again')
       }
-      await delay(LOOK_EVERY_MS)
+      await clock.sleep(LOOK_EVERY_MS)
     }
   }
 }

@@ -3,9 +3,9 @@
 // partitions are paused and one probe after the other asks whether the store is back. Every retry and every probe is
 // paid from one budget, so within T seconds there are at most RETRIES.burst + RETRIES.perSecond · T of them: 35 in a
 // minute's brownout. The pause is at most PAUSE.capMs, so the end of an outage is noticed within it.
-import { setTimeout as delay } from 'node:timers/promises'
 import { backoffMs } from '../platform/backoff.ts'
 import { afterOutage, afterSuccess, atTime, type BreakerState, CLOSED } from '../platform/breaker.ts'
+import type { Clock } from '../platform/clock.ts'
 import type { CheckResult } from '../platform/health.ts'
 import type { Logger } from '../platform/log.ts'
 import { fullBudget, takeRetry } from '../platform/retry-budget.ts'
@@ -17,6 +17,8 @@ export const RETRIES = { burst: 5, perSecond: 0.5 }
 const POLICY = { inARow: 3, window: 20, share: 0.5 }
 
 export interface GateOptions {
+  readonly clock: Clock
+  readonly random: () => number
   readonly metrics: SinkMetrics
   readonly log: Logger
   /** The breaker has opened (true) or closed. */
@@ -26,13 +28,14 @@ export interface GateOptions {
 export class StoreGate {
   readonly #options: GateOptions
   #breaker: BreakerState = CLOSED
-  #budget = fullBudget(RETRIES, performance.now())
+  #budget: ReturnType<typeof fullBudget>
   #outages = 0
   #reason: string | null = null
   #retryAtMs = 0
 
   constructor(options: GateOptions) {
     this.#options = options
+    this.#budget = fullBudget(RETRIES, options.clock.mono())
     options.metrics.breaker(this.#breaker.kind)
   }
 
@@ -55,10 +58,10 @@ export class StoreGate {
 
   /** A write met an outage; `pause` comes next. */
   failed(reason: string): void {
-    const nowMs = performance.now()
+    const nowMs = this.#options.clock.mono()
     const { level, waitMs } = takeRetry(RETRIES, this.#budget, nowMs)
     this.#budget = level
-    this.#retryAtMs = nowMs + Math.max(waitMs, backoffMs(PAUSE, this.#outages, Math.random))
+    this.#retryAtMs = nowMs + Math.max(waitMs, backoffMs(PAUSE, this.#outages, this.#options.random))
     this.#outages += 1
     this.#reason = reason
     this.#options.metrics.writeFailures.inc()
@@ -69,20 +72,21 @@ export class StoreGate {
   /** Resolves when the next write may go; at once when nothing failed or the signal has fired. */
   async pause(signal: AbortSignal): Promise<void> {
     if (!this.isFailing) return
+    const { clock } = this.#options
     for (;;) {
-      const leftMs = this.#retryAtMs - performance.now()
+      const leftMs = this.#retryAtMs - clock.mono()
       if (leftMs <= 0 || signal.aborted) break
-      await delay(Math.ceil(leftMs), undefined, { signal }).catch(() => undefined)
+      await clock.sleep(Math.ceil(leftMs), signal).catch(() => undefined)
     }
     if (signal.aborted) return
-    this.#become(atTime(this.#breaker, performance.now()))
+    this.#become(atTime(this.#breaker, clock.mono()))
     this.#options.metrics.retries.inc()
   }
 
   check(): CheckResult {
     const { kind } = this.#breaker
     if (this.#reason === null) return { ready: true, detail: `the store takes rows; breaker ${kind}` }
-    const leftS = Math.max(0, (this.#retryAtMs - performance.now()) / 1_000).toFixed(1)
+    const leftS = Math.max(0, (this.#retryAtMs - this.#options.clock.mono()) / 1_000).toFixed(1)
     return {
       ready: false,
       detail: `writing to the store fails: ${this.#reason}; breaker ${kind}, ${this.#outages} outages in a row, next try in ${leftS} s`,

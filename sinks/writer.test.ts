@@ -10,6 +10,7 @@ import { RecordBatchView } from '../platform/kafka/record-batch-view.ts'
 import { createMetrics, type Registry } from '../platform/metrics.ts'
 import { reading } from '../platform/store/contract-rows.ts'
 import { NO_ROWS, type WriteBatch } from '../platform/store/port.ts'
+import { systemClock } from '../platform/clock.ts'
 import { SqliteStore } from '../platform/store/sqlite.ts'
 import { StoreOutageError, StorePoisonError } from '../platform/store/store-errors.ts'
 import { FaultyStore, type StoreFault } from '../test/fixtures/faulty-store.ts'
@@ -44,6 +45,8 @@ beforeEach(async () => {
   failedWith = []
   registry = createMetrics('sinks')
   writer = new StoreWriter({
+    clock: systemClock,
+    random: Math.random,
     store,
     lingerMs: 5,
     timeoutMs: TIMEOUT_MS,

@@ -7,6 +7,7 @@
 //   moved  → the partition is another sink's; its unit is dropped.
 //
 // A unit leaves unwritten only when its partition is no longer ours.
+import type { Clock } from '../platform/clock.ts'
 import { StoreError } from '../platform/errors.ts'
 import type { CheckResult } from '../platform/health.ts'
 import type { FetchedBatch } from '../platform/kafka/port.ts'
@@ -28,7 +29,7 @@ import {
 } from './core/batch.ts'
 import { type Reject, rejectAt } from './core/decode.ts'
 import { PoisonSearch } from './core/poison.ts'
-import { patiently } from './patience.ts'
+import { patiently, settlesWithin } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 import { StoreGate } from './store-gate.ts'
 import { writeWithin } from './timed-write.ts'
@@ -41,6 +42,8 @@ interface Submitted extends Waiting {
 }
 
 export interface WriterOptions {
+  readonly clock: Clock
+  readonly random: () => number
   readonly store: Pick<Store, 'write'>
   readonly lingerMs: number
   /** For one write. */
@@ -70,8 +73,8 @@ export class StoreWriter {
 
   constructor(options: WriterOptions) {
     this.#options = options
-    const { metrics, log, onOpen } = options
-    this.#gate = new StoreGate({ metrics, log, onOpen })
+    const { clock, random, metrics, log, onOpen } = options
+    this.#gate = new StoreGate({ clock, random, metrics, log, onOpen })
     metrics.limit(this.#limit)
     this.#running = this.#run()
       .catch(options.onFailed)
@@ -138,16 +141,12 @@ export class StoreWriter {
 
   async #linger(): Promise<void> {
     if (this.#waiting.length === 0) return
-    const deadline = performance.now() + this.#options.lingerMs
+    const { clock, lingerMs } = this.#options
+    const deadline = clock.mono() + lingerMs
     for (;;) {
-      const left = deadline - performance.now()
+      const left = deadline - clock.mono()
       if (left <= 0 || this.#stopped || this.#waitingRows() >= this.#limit) return
-      let timer: NodeJS.Timeout | undefined
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-        timer = setTimeout(resolve, left)
-      })
-      clearTimeout(timer)
+      await settlesWithin(new Promise<void>((resolve) => (this.#wake = resolve)), left, clock)
     }
   }
 
@@ -176,17 +175,17 @@ export class StoreWriter {
 
   /** One write. @returns null when the store has taken it */
   async #try(batch: WriteBatch, slices: readonly Slice[]): Promise<StoreFailure | null> {
-    const { store, timeoutMs, metrics } = this.#options
+    const { store, timeoutMs, metrics, clock } = this.#options
     const rows = sliceRows(slices)
-    const started = performance.now()
-    const failure = await writeWithin(store, batch, timeoutMs).then(
+    const started = clock.mono()
+    const failure = await writeWithin(store, batch, timeoutMs, clock).then(
       () => null,
       (error: unknown) => classify(error, rows),
     )
-    const tookMs = performance.now() - started
+    const tookMs = clock.mono() - started
     if (failure?.kind === 'outage') this.#gate.failed(failure.reason)
     else this.#gate.succeeded()
-    if (failure === null) metrics.written(slices, tookMs / 1_000, Date.now())
+    if (failure === null) metrics.written(slices, tookMs / 1_000, clock.now())
     this.#limit = nextLimit(this.#limit, { rows, tookMs, timeoutMs })
     metrics.limit(this.#limit)
     return failure
@@ -200,7 +199,7 @@ export class StoreWriter {
     }
     for (const lane of [...slices.map(({ unit }) => unit.lane), ...idle]) {
       lane.stored = lane.position
-      lane.savedMs = Date.now()
+      lane.savedMs = this.#options.clock.now()
     }
     this.#settle((unit) => (unit.lane.stored === unit.nextOffset ? 'written' : null))
   }
@@ -226,7 +225,7 @@ export class StoreWriter {
 
   /** @returns false when the unit is no longer wanted */
   async #deadLetter({ lane, batch }: Unit, rejects: readonly Reject[]): Promise<boolean> {
-    const { log, deadLetter, metrics } = this.#options
+    const { clock, random, log, deadLetter, metrics } = this.#options
     const { topic, partition } = lane
     const { length: records, 0: first } = rejects
     log.warn({ topic, partition, records, reason: first.reason }, 'the store refuses rows: they are dead-lettered')
@@ -235,7 +234,7 @@ export class StoreWriter {
       await deadLetter(batch, rejects)
       return true
     }
-    if ((await patiently('sending dead letters', { log, isWanted }, send)) === null) return false
+    if ((await patiently('sending dead letters', { clock, random, log, isWanted }, send)) === null) return false
     metrics.deadLetters.inc({ topic, reason: 'poison' }, records)
     return true
   }

@@ -5,7 +5,6 @@
 //   3. the input offset, with the metadata that recovery begins from
 //   4. commit
 // After any error the task is dead: producer and state are thrown away and the partition is acquired anew (tasks.ts).
-import { randomUUID } from 'node:crypto'
 import avsc from 'avsc'
 import type { Clock } from '../../platform/clock.ts'
 import { encodeFramed } from '../../platform/codec/reading.ts'
@@ -55,6 +54,7 @@ export interface CommitReport {
 
 export interface TaskDeps {
   readonly clock: Clock
+  readonly random: () => number
   readonly plans: SchemaPlans
   readonly settings: TaskSettings
   readonly onCommit: (report: CommitReport) => void
@@ -235,7 +235,7 @@ export class Task {
 
   /** Returns the bytes sent. */
   async #sendSnapshot(transaction: { send(batches: readonly OutgoingBatch[]): Promise<number[]> }): Promise<number> {
-    const id = randomUUID()
+    const id = snapshotId(this.#deps.random)
     const chunks = takeSnapshot(this.core, id, this.position)
     const batches = new BatchList()
     for (const chunk of chunks) {
@@ -265,6 +265,10 @@ export class Task {
     this.#deps.onStep?.(step, this.partition)
   }
 }
+
+/** Tells snapshots of one place apart: of a transaction that was aborted, and of the one that repeated it. */
+const snapshotId = (random: () => number): string =>
+  `${random().toString(36).slice(2)}${random().toString(36).slice(2)}`
 
 /** Index of the first record at or behind `offset`. */
 export function firstAtOrAfter(view: RecordBatchView, offset: number): number {

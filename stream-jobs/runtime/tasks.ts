@@ -28,7 +28,6 @@ export interface TasksDeps extends AcquireDeps {
   /** For control records: raw has no transactional writer. */
   readonly controls: Producer
   readonly log: Logger
-  readonly random: () => number
   /** Called when going on would be wrong; the process ends. */
   readonly onFatal: (error: Error) => void
 }

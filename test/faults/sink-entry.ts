@@ -4,6 +4,7 @@
 import { json } from 'express'
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import { systemClock } from '../../platform/clock.ts'
 import { loadConfig } from '../../platform/config.ts'
 import { Health } from '../../platform/health.ts'
 import { createApp, listen } from '../../platform/http.ts'
@@ -15,6 +16,7 @@ import { openStore } from '../../platform/store/open.ts'
 import { cachedSchemas } from '../../schemas/register.ts'
 import { SinkMetrics } from '../../sinks/sink-metrics.ts'
 import { Sink } from '../../sinks/sink.ts'
+import { WatchedStore } from '../../sinks/watched-store.ts'
 import { FaultyStore, type StoreFault } from '../fixtures/faulty-store.ts'
 
 /** Its chances begin with three outages in a row at a share of one half. */
@@ -28,9 +30,12 @@ runMain(async (signal) => {
   const generator = xoroshiro128plus(SEED)
   const store = new FaultyStore(openStore(config, 'write'), () => uniformFloat64(generator))
   await store.migrate()
+  const watched = new WatchedStore(store)
   const sink = await Sink.start({
     kafka: connectKafka(config, log),
-    store,
+    clock: systemClock,
+    random: Math.random,
+    store: watched,
     metrics: new SinkMetrics(registry),
     log,
     fetchSchema: cachedSchemas(config.REGISTRY_URL),
@@ -53,6 +58,7 @@ runMain(async (signal) => {
     await Promise.race([aborted(signal), sink.failed])
   } finally {
     await sink.stop()
+    await watched.close()
     await store.close()
     await close()
   }
