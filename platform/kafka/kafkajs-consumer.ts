@@ -2,6 +2,7 @@
 // newly assigned until the room has sought, and says when the client has ended for good (after one lost
 // FindCoordinator during a rebalance it does, whatever its retries).
 import type { Consumer as ClientConsumer, EachBatchPayload, Kafka as Client } from 'kafkajs'
+import { oneOwnerAssigner, type Protocol } from './kafkajs-assigner.ts'
 import { attempt, toKafkaError } from './kafkajs-errors.ts'
 import type { WireBatch } from './kafkajs-wire.ts'
 import type { BatchContext, ConsumerHandlers, GroupConsumer, GroupConsumerOptions, TopicPartition } from './port.ts'
@@ -18,7 +19,8 @@ export class KafkaJsGroupConsumer implements GroupConsumer {
   #generation = 0
   #closed = false
 
-  constructor(kafka: Client, options: GroupConsumerOptions) {
+  constructor(kafka: Client, protocol: Protocol, options: GroupConsumerOptions) {
+    const { assignment } = options
     this.#topics = options.topics
     this.#consumer = kafka.consumer({
       groupId: options.group,
@@ -31,6 +33,7 @@ export class KafkaJsGroupConsumer implements GroupConsumer {
       maxBytesPerPartition: options.maxBytesPerPartition,
       readUncommitted: false,
       allowAutoTopicCreation: false,
+      ...(assignment === 'shared' ? {} : { partitionAssigners: [oneOwnerAssigner(protocol, assignment.claim)] }),
     })
   }
 

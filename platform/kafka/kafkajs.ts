@@ -47,7 +47,7 @@ export function connectKafka(config: KafkaSettings, log: Logger): Kafka {
     admin: () => handshakes.guard(() => KafkaJsAdmin.connect(kafka, config.TOPIC_REPLICATION)),
     producer: () => handshakes.guard(() => KafkaJsProducer.connect(kafka)),
     transactionalProducer: (options) => handshakes.guard(() => KafkaJsTransactionalProducer.connect(kafka, options)),
-    groupConsumer: (options) => new KafkaJsGroupConsumer(kafka, options),
+    groupConsumer: (options) => new KafkaJsGroupConsumer(kafka, client.AssignerProtocol, options),
     rangeReader: () => handshakes.guard(() => KafkaJsRangeReader.connect(kafka)),
   }
 }
