@@ -8,11 +8,11 @@ ARGS ?=
 RUN := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 INSTALLED := node_modules/.package-lock.json
 
-.PHONY: help setup up demo test test-unit test-real test-compose soak lint format typecheck audit-deps docs bench bench-burst clean
+.PHONY: help setup up demo test test-unit test-real test-containers test-compose soak lint format typecheck audit-deps docs bench bench-burst clean
 
 help: ## list what there is to make
 	@printf 'make <target>, options by ARGS="…"\n\n'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED) ## install the packages (the other targets do so by themselves)
 
@@ -42,6 +42,9 @@ test-unit: $(INSTALLED) ## the quick tests: pure, without processes
 
 test-real: $(INSTALLED) ## the tests on real Kafka, Redis and processes
 	@$(RUN) vitest run --project real $(ARGS)
+
+test-containers: $(INSTALLED) ## the tests on real Kafka with the broker as a container; needs a Docker engine
+	@$(RUN) TEST_BROKER=container vitest run --project real $(ARGS)
 
 test-compose: $(INSTALLED) ## docker compose up for real: kills, scaling, dashboard, audit; needs a Docker engine
 	@$(RUN) vitest run --project docker --bail 1 $(ARGS)

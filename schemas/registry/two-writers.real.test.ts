@@ -55,15 +55,15 @@ describe('two registries on one topic', () => {
   it('answers a write in doubt with an error, and the repeated one with the same id', async () => {
     const log = await open()
     const registry = new Registry(log)
-    process.kill(kafka.pid, 'SIGSTOP')
+    await kafka.freeze()
     const doubtful = write(registry, 'doubt', 1_000).then(
       ({ id }) => id,
       (error: { errorCode?: number }) => error.errorCode,
     )
-    const timer = setTimeout(() => process.kill(kafka.pid, 'SIGCONT'), 12_000)
+    const timer = setTimeout(() => void kafka.thaw(), 12_000)
     const outcome = await doubtful
     clearTimeout(timer)
-    process.kill(kafka.pid, 'SIGCONT')
+    await kafka.thaw()
     const { id } = await write(registry, 'doubt', 1_000)
     expect([50001, id]).toContain(outcome)
     expect((await write(registry, 'doubt', 1_000)).id).toBe(id)
