@@ -11,12 +11,12 @@ import { loadConfig } from '../platform/config.ts'
 import { connectKafka } from '../platform/kafka/kafkajs.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
+import { type Heartbeat, heartbeatType } from '../platform/membership/heartbeat.ts'
 import { listWals, readWalSummary } from '../platform/wal/reader.ts'
 import { NODES, RAW, TOPICS } from '../schemas/topics.ts'
 import { startTestKafka, type TestKafka } from '../test/fixtures/kafka.ts'
 import { readMetric, until } from '../test/fixtures/metric.ts'
 import { Processes, type Room } from '../test/fixtures/processes.ts'
-import { type Heartbeat, heartbeatType } from './heartbeats.ts'
 
 const PARTITIONS = 3
 const processes = new Processes()

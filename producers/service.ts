@@ -5,7 +5,7 @@
 // heartbeats, logs closed. What the broker did not take stays in the logs for the next start.
 import express, { type Express } from 'express'
 import { z } from 'zod'
-import { systemClock } from '../platform/clock.ts'
+import { type Clock, systemClock } from '../platform/clock.ts'
 import { readingType } from '../platform/codec/reading.ts'
 import type { Config } from '../platform/config.ts'
 import { InputError, messageOf } from '../platform/errors.ts'
@@ -14,11 +14,12 @@ import { createApp, listen, sendProblem } from '../platform/http.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
 import { aborted } from '../platform/lifecycle.ts'
 import type { Logger } from '../platform/log.ts'
+import { type Heartbeat, heartbeatBatches, plainHeartbeat } from '../platform/membership/heartbeat.ts'
+import { memberIdOf } from '../platform/membership/member-id.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { NODES, RAW } from '../schemas/topics.ts'
 import { Faults } from './core/faults.ts'
 import { Fleet } from './fleet.ts'
-import { type Heartbeat, heartbeatBatch, HEARTBEAT_MS } from './heartbeats.ts'
 import { addIngestRoutes } from './ingest.ts'
 import { Logs } from './logs.ts'
 import { Loops } from './loops.ts'
@@ -96,12 +97,18 @@ export async function runProducers({
   }
   addGauges(registry, fleet, outboxes)
 
-  const sendHeartbeats = async (heartbeats: readonly Heartbeat[]): Promise<void> => {
-    if (heartbeats.length === 0) return
-    await uplink
-      .sendBeside([heartbeatBatch(heartbeats, idOf(schemaIds, NODES))])
-      .catch((error: unknown) => log.debug({ reason: messageOf(error) }, 'heartbeats were not sent'))
+  let lastSent = Promise.resolve()
+  // One after the other: none may arrive behind the final one of its node, which would look alive again.
+  const sendHeartbeats = (heartbeats: readonly Heartbeat[]): Promise<void> =>
+    (lastSent = lastSent.then(() => sendAtOnce(heartbeats)))
+  const sendAtOnce = async (heartbeats: readonly Heartbeat[]): Promise<void> => {
+    try {
+      for (const batch of heartbeatBatches(heartbeats, idOf(schemaIds, NODES))) await uplink.sendBeside([batch])
+    } catch (error) {
+      log.debug({ reason: messageOf(error) }, 'heartbeats were not sent')
+    }
   }
+  const door = doorOf(memberIdOf(config, 'producers'), ingest.outbox, clock)
   const health = new Health()
   health.add('readings', () => readiness(fleet, ingest.outbox))
   const app = createApp({ health, metrics: registry, log, token: config.API_TOKEN })
@@ -113,7 +120,7 @@ export async function runProducers({
     clock,
     onAccepted: (count) => metrics.accepted.inc(count),
   })
-  addNodeRoutes(app, fleet, sendHeartbeats)
+  addNodeRoutes(app, fleet, clock, sendHeartbeats)
   const http = await listen(app, config.LISTEN_HOST, config.PRODUCERS_PORT, log)
   log.info({ port: http.port, nodes: config.FLEET_NODES, sensors: config.FLEET_SENSORS }, 'producers run')
   onListening?.(http.port)
@@ -122,19 +129,20 @@ export async function runProducers({
     for (const { wal } of [...outboxes()]) await wal.sync()
   }
   const heartbeats = async (): Promise<void> => {
-    await sendHeartbeats([...fleet.nodes].map((node) => node.heartbeat(clock.mono(), clock.now(), false)))
+    const nodes = [...fleet.nodes].map((node) => node.heartbeat(clock.mono(), clock.now(), false))
+    await sendHeartbeats([...nodes, door(false)])
   }
   loops.add(() => uplink.run(loops.signal))
   loops.every(TICK_MS, () => metrics.accepted.inc(fleet.tick()))
   loops.every(config.WAL_FSYNC_MS === 0 ? TICK_MS : config.WAL_FSYNC_MS, syncAll)
-  loops.every(HEARTBEAT_MS, heartbeats)
-  loops.every(HEARTBEAT_MS, () => fleet.closeDrainedOrphans())
+  loops.every(config.HEARTBEAT_MS, heartbeats)
+  loops.every(config.HEARTBEAT_MS, () => fleet.closeDrainedOrphans())
 
   await Promise.race([aborted(signal), loops.failure()])
   log.info({}, 'producers stop')
   await http.close()
   const [final] = await Promise.all([fleet.stop(DRAIN_MS), uplink.drained(ingest, DRAIN_MS)])
-  await Promise.race([sendHeartbeats(final), clock.sleep(FINAL_HEARTBEAT_MS)])
+  await Promise.race([sendHeartbeats([...final, door(true)]), clock.sleep(FINAL_HEARTBEAT_MS)])
   uplink.remove(ingest)
   await ingest.outbox.wal.close()
   loops.stop()
@@ -144,6 +152,27 @@ function idOf(schemaIds: ReadonlyMap<string, number>, topic: string): number {
   const id = schemaIds.get(topic)
   if (id === undefined) throw new Error(`the registry gave no id for the schema of ${topic}`)
   return id
+}
+
+/** What the process says of itself beside its nodes: it is there without any, for POST /readings. */
+function doorOf(memberId: string, outbox: Outbox, clock: Clock): (final: boolean) => Heartbeat {
+  const startedMono = clock.mono()
+  return (final) => {
+    const said = plainHeartbeat({
+      node_id: memberId,
+      kind: 'ingest',
+      at: clock.now(),
+      mono_ms: clock.mono() - startedMono,
+      final,
+    })
+    const diagnostics = { wal_depth: outbox.depth, wal_bytes: outbox.wal.bytes, ring_fill: outbox.ringFill }
+    return {
+      ...said,
+      accepted: outbox.wal.accepted,
+      acknowledged: outbox.wal.acknowledged,
+      diagnostics: { ...said.diagnostics, ...diagnostics },
+    }
+  }
 }
 
 /** Not ready is only who takes no readings: a broker that is away for a while is what the logs are for. */
@@ -162,6 +191,7 @@ const nodesRequest = z.strictObject({ id: z.string().optional(), count: z.number
 function addNodeRoutes(
   app: Express,
   fleet: Fleet,
+  clock: Clock,
   sendHeartbeats: (heartbeats: readonly Heartbeat[]) => Promise<void>,
 ): void {
   app.get('/nodes', (_request, response) => {
@@ -177,6 +207,8 @@ function addNodeRoutes(
     }
     const { id, count } = parsed.data
     const added = id === undefined ? Array.from({ length: count }, () => fleet.add()) : [fleet.add(id)]
+    // Members learn of a node at once, not when all send their next heartbeat.
+    void sendHeartbeats(added.map((node) => node.heartbeat(clock.mono(), clock.now(), false)))
     response.status(201).json({ nodes: added.map((node) => node.id) })
   })
   app.delete('/nodes/:id', async (request, response) => {

@@ -102,8 +102,14 @@ export const TOPICS: readonly TopicSpec[] = [
   },
   // Longer than clean: that a reading had its place is known for some time after the reading itself has gone.
   { name: ORDER, partitioning: 'one', schema: 'order', configs: logged(30) },
-  // The broker's time of a heartbeat is the one clock by which all members are judged.
-  { name: NODES, partitioning: 'one', schema: 'heartbeat', configs: { ...COMPACTED, ...BROKER_TIME } },
+  // The broker's time of a heartbeat is the one clock by which all members are judged. Only closed segments are
+  // compacted: small ones keep what a reader has to go through at its start small.
+  {
+    name: NODES,
+    partitioning: 'one',
+    schema: 'heartbeat',
+    configs: { ...COMPACTED, ...BROKER_TIME, 'segment.bytes': '4194304', 'segment.ms': '3600000' },
+  },
   { name: VIEWS, partitioning: 'one', schema: 'view', configs: { ...COMPACTED, ...BROKER_TIME } },
   { name: CONFIG, partitioning: 'one', schema: 'config', configs: COMPACTED },
   { name: CONFIG_ACKS, partitioning: 'one', schema: 'config-ack', configs: COMPACTED },

@@ -1,0 +1,128 @@
+// A process says that it is there: one heartbeat on `nodes` every HEARTBEAT_MS under its member id, and a final one after
+// a clean stop, so that the leader need not wait for its time-out. Best effort and in the background: neither the broker
+// nor the registry can hold up what the process is for, and a heartbeat that was not sent is replaced by the next.
+//
+// A room's main.ts starts one when its work has begun and stops it when its work is put away:
+//   const announcer = announce({ config, kind: 'replica', kafka, clock: systemClock, log })
+//   …
+//   await announcer.stop()
+// The simulated nodes of the producers send theirs by their own way to the broker (producers/service.ts).
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config.ts'
+import { messageOf, PlumblineError } from '../errors.ts'
+import type { Kafka, Producer } from '../kafka/port.ts'
+import type { Logger } from '../log.ts'
+import { registerSchemas } from '../../schemas/register.ts'
+import { NODES } from '../../schemas/topics.ts'
+import { type Heartbeat, heartbeatBatches, type MemberKind, plainHeartbeat } from './heartbeat.ts'
+import { memberIdOf } from './member-id.ts'
+
+/** What a stop waits at most: for a heartbeat that is on its way, and for the final one. */
+const FINAL_MS = 2_000
+
+export interface AnnouncerOptions {
+  readonly kafka: Kafka
+  readonly clock: Clock
+  readonly log: Logger
+  readonly intervalMs: number
+  readonly memberId: string
+  readonly kind: MemberKind
+  /** Of the heartbeat's schema; asked until it is known. */
+  readonly schemaId: () => Promise<number>
+}
+
+export class Announcer {
+  readonly #options: AnnouncerOptions
+  readonly #startedMono: number
+  readonly #end = new AbortController()
+  readonly #running: Promise<void>
+  #producer: Producer | null = null
+  #schemaId: number | null = null
+  #failures = 0
+
+  /** Begins at once. */
+  constructor(options: AnnouncerOptions) {
+    this.#options = options
+    this.#startedMono = options.clock.mono()
+    this.#running = this.#run()
+  }
+
+  /** Sends the final heartbeat and disconnects; takes 2 s at most and never rejects. */
+  async stop(): Promise<void> {
+    this.#end.abort()
+    await Promise.race([this.#leave(), this.#options.clock.sleep(FINAL_MS)])
+  }
+
+  async #run(): Promise<void> {
+    const { clock, intervalMs } = this.#options
+    while (!this.#end.signal.aborted) {
+      await this.#beat(false)
+      await clock.sleep(intervalMs, this.#end.signal).catch(() => undefined)
+    }
+  }
+
+  async #leave(): Promise<void> {
+    // One that is on its way must not arrive behind the final one: the member would look alive again.
+    await this.#running
+    if (this.#failures === 0) await this.#beat(true)
+    await this.#drop()
+  }
+
+  async #beat(final: boolean): Promise<void> {
+    const { kafka, log, memberId } = this.#options
+    try {
+      this.#schemaId ??= await this.#options.schemaId()
+      this.#producer ??= await kafka.producer()
+      for (const batch of heartbeatBatches([this.#heartbeat(final)], this.#schemaId)) await this.#producer.send([batch])
+      if (this.#failures > 0) log.info({ member: memberId, failures: this.#failures }, 'heartbeats are sent again')
+      this.#failures = 0
+    } catch (error) {
+      this.#failures += 1
+      if (this.#failures === 1)
+        log.warn({ member: memberId, reason: messageOf(error) }, 'no heartbeat can be sent; this process looks absent')
+      // Whatever state the client is in, the next heartbeat gets a new one.
+      await this.#drop()
+    }
+  }
+
+  #heartbeat(final: boolean): Heartbeat {
+    const { clock, memberId, kind } = this.#options
+    return plainHeartbeat({
+      node_id: memberId,
+      kind,
+      at: clock.now(),
+      mono_ms: clock.mono() - this.#startedMono,
+      final,
+    })
+  }
+
+  async #drop(): Promise<void> {
+    const producer = this.#producer
+    this.#producer = null
+    await producer?.close().catch(() => undefined)
+  }
+}
+
+export interface AnnounceOptions extends Pick<AnnouncerOptions, 'kafka' | 'clock' | 'log' | 'kind'> {
+  readonly config: Pick<Config, 'MEMBER_ID' | 'HEARTBEAT_MS' | 'REGISTRY_URL' | 'API_TOKEN'>
+}
+
+/** Announces a process under its member id until it is stopped. */
+export function announce({ config, kafka, clock, log, kind }: AnnounceOptions): Announcer {
+  return new Announcer({
+    kafka,
+    clock,
+    log,
+    kind,
+    intervalMs: config.HEARTBEAT_MS,
+    memberId: memberIdOf(config, kind),
+    schemaId: () => heartbeatSchemaId(config),
+  })
+}
+
+/** Registering what is registered changes nothing. */
+async function heartbeatSchemaId({ REGISTRY_URL, API_TOKEN }: AnnounceOptions['config']): Promise<number> {
+  const id = (await registerSchemas(REGISTRY_URL, API_TOKEN)).get(NODES)
+  if (id === undefined) throw new PlumblineError('SCHEMA_UNKNOWN', `the registry gave no id for the schema of ${NODES}`)
+  return id
+}
