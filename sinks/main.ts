@@ -1,5 +1,6 @@
 // The sink process: telemetry into the store. See sink.ts for the protocol.
 import { systemClock } from '../platform/clock.ts'
+import { systemClock } from '../platform/clock.ts'
 import { loadConfig, type Config } from '../platform/config.ts'
 import { PlumblineError } from '../platform/errors.ts'
 import { Health } from '../platform/health.ts'
@@ -8,6 +9,7 @@ import { connectKafka } from '../platform/kafka/kafkajs.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
 import { aborted, runMain } from '../platform/lifecycle.ts'
 import { createLog, type Logger } from '../platform/log.ts'
+import { announce } from '../platform/membership/announcer.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { retentionOf, startMaintenance } from '../platform/store/maintenance.ts'
 import { openStore } from '../platform/store/open.ts'
@@ -34,6 +36,7 @@ runMain(async (signal) => {
   await untilTopicsExist(kafka, signal)
   const watched = new WatchedStore(store)
   const sink = await startSink(config, kafka, watched, new SinkMetrics(registry), log)
+  const announcer = announce({ config, kind: 'sinks', kafka, clock: systemClock, log })
   const maintenance = startMaintenance(store, retentionOf(config), log)
   health.add('progress', () => sink.tracker.watch.check(Date.now()))
   health.add('store', () => sink.writer.check())
@@ -48,6 +51,7 @@ runMain(async (signal) => {
     await store.close()
     await close()
   }
+  await announcer.stop()
 })
 
 function startSink(

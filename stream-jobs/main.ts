@@ -6,6 +6,7 @@ import { createApp, listen } from '../platform/http.ts'
 import { connectKafka } from '../platform/kafka/kafkajs.ts'
 import { runMain } from '../platform/lifecycle.ts'
 import { createLog } from '../platform/log.ts'
+import { announce } from '../platform/membership/announcer.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { fetchSchema, registerSchemas } from '../schemas/register.ts'
 import { REFINE_TOPICS } from '../schemas/topics.ts'
@@ -32,10 +33,12 @@ runMain(async (signal) => {
   const server = await listen(app, config.LISTEN_HOST, config.STREAM_JOBS_PORT, log)
   log.info({ port: server.port }, 'stream jobs listen')
   const schemaIds = await registerSchemas(config.REGISTRY_URL, config.API_TOKEN)
+  const kafka = connectKafka(config, log)
+  const announcer = announce({ config, kind: 'stream-jobs', kafka, clock: systemClock, log })
   await runRefine(
     {
       config,
-      kafka: connectKafka(config, log),
+      kafka,
       clock: systemClock,
       random: Math.random,
       log,
@@ -49,5 +52,6 @@ runMain(async (signal) => {
       tasks = running
     },
   )
+  await announcer.stop()
   await server.close()
 })
