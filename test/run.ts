@@ -14,7 +14,9 @@ const CHECKS = [
   { name: 'formatting', command: ['prettier', '--check', '--log-level', 'warn', '.'] },
   { name: 'types', command: ['tsc', '--noEmit'] },
 ]
-const PROJECTS = ['unit', 'real']
+/** Containers need an engine and minutes, so whoever has them asks for it: .ci/run does. */
+const WITH_COMPOSE = process.env.TEST_COMPOSE === '1'
+const PROJECTS = ['unit', 'real', ...(WITH_COMPOSE ? ['docker'] : [])]
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 
@@ -53,6 +55,7 @@ try {
   say('')
   for (const problem of problems) say(`! ${problem}`)
   if (!process.env.TDENGINE_URL) say('not run: the store contract on a real TDengine, since TDENGINE_URL is not set')
+  if (!WITH_COMPOSE) say('not run: docker compose for real, which is make test-compose or TEST_COMPOSE=1')
   say(`${passed} passed, ${failed} failed, ${skipped} skipped`)
   process.exitCode = failed === 0 ? 0 : 1
 } finally {
