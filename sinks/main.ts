@@ -1,6 +1,5 @@
 // The sink process: telemetry into the store. See sink.ts for the protocol.
 import { systemClock } from '../platform/clock.ts'
-import { systemClock } from '../platform/clock.ts'
 import { loadConfig, type Config } from '../platform/config.ts'
 import { PlumblineError } from '../platform/errors.ts'
 import { Health } from '../platform/health.ts'

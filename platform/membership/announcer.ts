@@ -27,6 +27,8 @@ export interface AnnouncerOptions {
   readonly intervalMs: number
   readonly memberId: string
   readonly kind: MemberKind
+  /** The applied version of the runtime configuration, where the process applies it. */
+  readonly configVersion?: () => number
   /** Of the heartbeat's schema; asked until it is known. */
   readonly schemaId: () => Promise<number>
 }
@@ -86,14 +88,9 @@ export class Announcer {
   }
 
   #heartbeat(final: boolean): Heartbeat {
-    const { clock, memberId, kind } = this.#options
-    return plainHeartbeat({
-      node_id: memberId,
-      kind,
-      at: clock.now(),
-      mono_ms: clock.mono() - this.#startedMono,
-      final,
-    })
+    const { clock, memberId, kind, configVersion } = this.#options
+    const said = { node_id: memberId, kind, at: clock.now(), mono_ms: clock.mono() - this.#startedMono, final }
+    return { ...plainHeartbeat(said), config_version: configVersion?.() ?? 0 }
   }
 
   async #drop(): Promise<void> {
@@ -103,16 +100,14 @@ export class Announcer {
   }
 }
 
-export interface AnnounceOptions extends Pick<AnnouncerOptions, 'kafka' | 'clock' | 'log' | 'kind'> {
+export interface AnnounceOptions extends Pick<AnnouncerOptions, 'kafka' | 'clock' | 'log' | 'kind' | 'configVersion'> {
   readonly config: Pick<Config, 'MEMBER_ID' | 'HEARTBEAT_MS' | 'REGISTRY_URL' | 'API_TOKEN'>
 }
 
 /** Announces a process under its member id until it is stopped. */
-export function announce({ config, kafka, clock, log, kind }: AnnounceOptions): Announcer {
+export function announce({ config, kind, ...rest }: AnnounceOptions): Announcer {
   return new Announcer({
-    kafka,
-    clock,
-    log,
+    ...rest,
     kind,
     intervalMs: config.HEARTBEAT_MS,
     memberId: memberIdOf(config, kind),
