@@ -132,6 +132,10 @@ function newCore(): { refine: Refine; outputs: BatchOutputs } {
     window: 300,
     minSamples: 30,
     z: 3,
+    version: 0,
+    zByNode: [],
+    zBySite: [],
+    zByMetric: [],
   }
   return { refine: new Refine(settings, () => plan, fingerprint, outputs), outputs }
 }

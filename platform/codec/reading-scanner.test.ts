@@ -54,9 +54,12 @@ function scan(bytes: Uint8Array, at = 0, by = plan): Record<string, unknown> | n
   const around = Buffer.concat([Buffer.alloc(at, 0x80), bytes, Buffer.alloc(7, 0x02)])
   if (!scanner.scan(by, around, at, at + bytes.length)) return null
   const { tenantAt, tenantLength, sensorAt, sensorLength, epoch, seq, ts, metrics } = scanner
+  const { siteAt, siteLength, nodeAt, nodeLength } = scanner
   return {
     tenant_id: around.toString('utf8', tenantAt, tenantAt + tenantLength),
     sensor_id: around.toString('utf8', sensorAt, sensorAt + sensorLength),
+    site_id: around.toString('utf8', siteAt, siteAt + siteLength),
+    node_id: around.toString('utf8', nodeAt, nodeAt + nodeLength),
     epoch,
     seq,
     ts,
@@ -67,6 +70,8 @@ function scan(bytes: Uint8Array, at = 0, by = plan): Record<string, unknown> | n
 const expected = (value: Partial<Reading>): Record<string, unknown> => ({
   tenant_id: Buffer.from(value.tenant_id!).toString(),
   sensor_id: Buffer.from(value.sensor_id!).toString(),
+  site_id: Buffer.from(value.site_id ?? '').toString(),
+  node_id: Buffer.from(value.node_id ?? '').toString(),
   epoch: value.epoch ?? 0,
   seq: value.seq ?? 0,
   ts: value.ts,

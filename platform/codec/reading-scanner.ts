@@ -3,18 +3,17 @@
 // record, so arbitrary bytes are refused in bounded time. avsc decodes the same bytes five times slower, reads beyond a
 // record's end, and a forged map of 2^50 entries would keep it busy for ever; the tests hold this scanner to avsc.
 import { METRICS } from '../../schemas/metrics.ts'
+import { type AvroType, nameOf, skipStep, UnsupportedSchema } from './reading-skip.ts'
+
+export { UnsupportedSchema } from './reading-skip.ts'
 
 type Step = (scanner: ReadingScanner) => void
-type AvroType = string | { type: string; values?: AvroType; items?: AvroType; logicalType?: string } | AvroType[]
 
 export interface WriterSchema {
   readonly type: string
   readonly name: string
   readonly fields: readonly { readonly name: string; readonly type: unknown }[]
 }
-
-/** Wire types that a plan can read; a writer schema with others is refused as a whole. */
-export class UnsupportedSchema extends Error {}
 
 const SKIP_STRING = 0
 const TENANT = 1
@@ -24,6 +23,8 @@ const SEQ = 4
 const TS = 5
 const NULLABLE = 6
 const STEP = 7
+const SITE = 8
+const NODE = 9
 
 const METRIC_INDEX = new Map(METRICS.map((metric, index) => [metric.name, index]))
 const MIN = Float64Array.from(METRICS, (metric) => metric.min)
@@ -36,6 +37,11 @@ export class ReadingScanner {
   tenantLength = 0
   sensorAt = 0
   sensorLength = 0
+  siteAt = 0
+  /** 0 where the reading has no site; for the node alike. */
+  siteLength = 0
+  nodeAt = 0
+  nodeLength = 0
   epoch = 0
   seq = 0
   ts = 0
@@ -62,6 +68,8 @@ export class ReadingScanner {
     this.#failed = false
     this.epoch = 0
     this.seq = 0
+    this.siteLength = 0
+    this.nodeLength = 0
     this.invalidMetric = -1
     this.metrics.fill(NaN)
     this.#run(plan)
@@ -87,6 +95,16 @@ export class ReadingScanner {
           this.sensorLength = this.length()
           this.sensorAt = this.#at
           this.#at += this.sensorLength
+          break
+        case SITE:
+          this.siteLength = this.length()
+          this.siteAt = this.#at
+          this.#at += this.siteLength
+          break
+        case NODE:
+          this.nodeLength = this.length()
+          this.nodeAt = this.#at
+          this.#at += this.nodeLength
           break
         case EPOCH:
           this.epoch = this.long()
@@ -219,6 +237,11 @@ function operationOf(name: string, type: AvroType): number {
     case 'sensor_id':
       expectType(name, type, ['string'])
       return SENSOR
+    // Where they are of another type they are skipped: nothing of ours wrote them.
+    case 'site_id':
+      return nameOf(type) === 'string' ? SITE : STEP
+    case 'node_id':
+      return nameOf(type) === 'string' ? NODE : STEP
     case 'epoch':
       expectType(name, type, ['long', 'int'])
       return EPOCH
@@ -265,68 +288,6 @@ function metricStep(metric: number, type: AvroType): Step {
     else if (reader !== null) s.setMetric(metric, reader(s))
   }
 }
-
-function skipStep(type: AvroType): Step {
-  if (Array.isArray(type)) {
-    const branches = type.map(skipStep)
-    return (s) => {
-      const branch = s.long()
-      if (branch < 0 || branch >= branches.length) s.fail()
-      else branches[branch](s)
-    }
-  }
-  switch (nameOf(type)) {
-    case 'null':
-      return () => undefined
-    case 'boolean':
-      return (s) => s.skip(1)
-    case 'int':
-    case 'long':
-      return (s) => void s.long()
-    case 'float':
-      return (s) => s.skip(4)
-    case 'double':
-      return (s) => s.skip(8)
-    case 'string':
-    case 'bytes':
-      return (s) => s.skip(s.length())
-    case 'map': {
-      const value = skipStep((type as { values: AvroType }).values)
-      return blocks((s) => {
-        s.skip(s.length())
-        value(s)
-      })
-    }
-    default:
-      throw new UnsupportedSchema(`type ${JSON.stringify(type)}`)
-  }
-}
-
-/** Avro's blocks: counts until 0; a negative count is followed by the block's size. Every entry takes bytes. */
-function blocks(entry: Step): Step {
-  return (s) => {
-    let count = s.long()
-    while (count !== 0) {
-      if (count < 0) {
-        s.long()
-        count = -count
-      }
-      if (!hasRoom(s, count)) return
-      for (let i = 0; i < count; i += 1) entry(s)
-      count = s.long()
-    }
-  }
-}
-
-function hasRoom(s: ReadingScanner, count: number): boolean {
-  const room = s.remaining()
-  if (room >= count) return true
-  s.fail()
-  return false
-}
-
-const nameOf = (type: AvroType): string =>
-  typeof type === 'string' ? type : ((type as { type: string }).type ?? 'union')
 
 function expectType(field: string, type: AvroType, allowed: readonly string[]): void {
   if (!allowed.includes(nameOf(type))) throw new UnsupportedSchema(`${field} has type ${JSON.stringify(type)}`)

@@ -28,6 +28,10 @@ export const SETTINGS: CoreSettings = {
   window: 5,
   minSamples: 3,
   z: 3,
+  version: 0,
+  zByNode: [],
+  zBySite: [],
+  zByMetric: [],
 }
 
 /** What the oracle sees of a record. */
@@ -203,7 +207,13 @@ function readingOf(
   now: number,
   reading: Partial<Reading>,
 ): { record: TestRecord; arrival: Omit<Arrival, 'offset' | 'time'> } {
-  const whole: Partial<Reading> = { ...reading, sensor_id: `s${step.sensor}` }
+  const whole: Partial<Reading> = {
+    ...reading,
+    sensor_id: `s${step.sensor}`,
+    // Sensors move: which threshold holds is up to each reading.
+    site_id: ['site', 'elsewhere', '', 'site'][step.variant],
+    node_id: step.kind % 3 === 0 ? 'n' : 'm',
+  }
   if (step.kind === 0) whole.humidity_pct = 101
   if (step.kind === 1) whole.ts = now + SETTINGS.futureMs + 100_000 + step.variant
   const record = recordOf(whole)
@@ -255,6 +265,11 @@ const changed = ({ variant, kind, sensor }: Step): CoreSettings => ({
   gapTimeoutMs: [500, 2_000, 4_000][sensor],
   holdBackMs: [300, 2_000, 6_000][kind % 3],
   gapBuffer: kind % 2 === 0 ? 3 : 64,
+  // Also older ones than those that came before, and the same one with other values.
+  version: kind % 5,
+  zByNode: kind % 4 === 0 ? [['n', 0.5]] : [],
+  zBySite: variant % 2 === 0 ? [['site', 1.5]] : [],
+  zByMetric: kind % 3 === 0 ? [['power_w', 1]] : [],
 })
 
 export type Topic = 'clean' | 'late' | 'anomalies' | 'dead letters'

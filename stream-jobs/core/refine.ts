@@ -14,8 +14,10 @@ import type { Lane } from './lane.ts'
 import { emptyLedger, type Ledger } from './ledger.ts'
 import { MetricWindow } from './metric-window.ts'
 import type { DeadLetterReason, LateReason, Outputs, Problem, RecordBytes } from './outputs.ts'
+import { copyOf, isFramed, NOTHING, recordOf, schemaIdAt } from './record-bytes.ts'
 import { Sensor } from './sensor.ts'
 import type { CoreSettings } from './settings.ts'
+import { Thresholds } from './thresholds.ts'
 
 /** Sensors per partition; the state of one is some 4 KB. Beyond it readings of new sensors are dead letters. */
 export const SENSORS_MAX = 500_000
@@ -28,7 +30,6 @@ const UNNUMBERED = 0
 export type PlanOf = (schemaId: number, offset: number) => ScanPlan | null | undefined
 
 export class Refine {
-  settings: CoreSettings
   /** Arrival time of the latest record, clamped to non-decreasing, ms. */
   now = 0
   readonly ledger: Ledger = emptyLedger()
@@ -39,13 +40,26 @@ export class Refine {
   readonly #heldScanner = new ReadingScanner()
   readonly #fingerprint: (value: Uint8Array) => number
   readonly #planOf: PlanOf
+  #settings: CoreSettings
+  #thresholds: Thresholds
   #out: Outputs
 
   constructor(settings: CoreSettings, planOf: PlanOf, fingerprint: (value: Uint8Array) => number, out: Outputs) {
-    this.settings = settings
+    this.#settings = settings
+    this.#thresholds = new Thresholds(settings)
     this.#planOf = planOf
     this.#fingerprint = fingerprint
     this.#out = out
+  }
+
+  get settings(): CoreSettings {
+    return this.#settings
+  }
+
+  /** Goes on with these settings: a snapshot's, or those that a control record brings. */
+  use(settings: CoreSettings): void {
+    this.#settings = settings
+    this.#thresholds = new Thresholds(settings)
   }
 
   /** Where outputs go from now on. */
@@ -120,10 +134,10 @@ export class Refine {
   /** Why the reading must not go on although it is well formed; its place in the order is taken all the same. */
   #problem(): Problem | null {
     const { ts, invalidMetric, metrics } = this.#scanner
-    if (ts - this.now > this.settings.futureMs) {
+    if (ts - this.now > this.#settings.futureMs) {
       return {
         reason: 'FUTURE_TIME',
-        detail: `ts is ${ts - this.now} ms ahead of its arrival; the limit is ${this.settings.futureMs} ms`,
+        detail: `ts is ${ts - this.now} ms ahead of its arrival; the limit is ${this.#settings.futureMs} ms`,
       }
     }
     if (invalidMetric < 0) return null
@@ -147,7 +161,7 @@ export class Refine {
     switch (place) {
       case 'next':
         lane.next += 1
-        if (problem === null) this.#emit(sensor, recordOf(view, i), ts, this.#scanner.metrics)
+        if (problem === null) this.#emit(sensor, recordOf(view, i), ts, this.#scanner)
         if (lane.held.length > 0) {
           const former = lane.deadline
           this.#advance(sensor, lane)
@@ -165,9 +179,9 @@ export class Refine {
 
   #hold(sensor: Sensor, lane: Lane, view: RecordBatchView, i: number, live: boolean): void {
     const former = lane.deadline
-    lane.hold(this.#held(view, i, live), this.settings.gapTimeoutMs)
+    lane.hold(this.#held(view, i, live), this.#settings.gapTimeoutMs)
     if (live) this.ledger.buffered += 1
-    while (lane.held.length > this.settings.gapBuffer || (lane.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX))
+    while (lane.held.length > this.#settings.gapBuffer || (lane.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX))
       this.#giveUp(sensor, lane)
     this.#watch(sensor, lane.epoch, former, lane.deadline)
   }
@@ -177,7 +191,7 @@ export class Refine {
     sensor.holdBack ??= new HoldBack(this.#fingerprint)
     const { holdBack } = sensor
     const former = holdBack.deadline
-    const verdict = holdBack.offer(this.#held(view, i, true), sensor.lastTs, this.settings.holdBackMs)
+    const verdict = holdBack.offer(this.#held(view, i, true), sensor.lastTs, this.#settings.holdBackMs)
     switch (verdict) {
       case 'duplicate':
         this.ledger.duplicate += 1
@@ -189,10 +203,10 @@ export class Refine {
       case 'held':
         this.ledger.buffered += 1
         while (
-          holdBack.held.length > this.settings.holdBackBuffer ||
+          holdBack.held.length > this.#settings.holdBackBuffer ||
           (holdBack.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX)
         ) {
-          this.#emitHeldBack(sensor, holdBack.releaseFirst(this.settings.holdBackMs))
+          this.#emitHeldBack(sensor, holdBack.releaseFirst(this.#settings.holdBackMs))
         }
         this.#watch(sensor, UNNUMBERED, former, holdBack.deadline)
     }
@@ -206,7 +220,7 @@ export class Refine {
       if (epoch === UNNUMBERED) {
         const holdBack = sensor?.holdBack
         if (sensor === undefined || holdBack?.deadline !== deadline) continue
-        this.#emitHeldBack(sensor, holdBack.release(this.now, this.settings.holdBackMs))
+        this.#emitHeldBack(sensor, holdBack.release(this.now, this.#settings.holdBackMs))
         this.#watch(sensor, epoch, deadline, holdBack.deadline)
       } else {
         const lane = sensor?.lanes.find((candidate) => candidate.epoch === epoch)
@@ -232,7 +246,7 @@ export class Refine {
     let taken = lane.takeNext()
     if (taken === null) return
     for (; taken !== null; taken = lane.takeNext()) this.#emitHeld(sensor, taken)
-    lane.settle(this.settings.gapTimeoutMs)
+    lane.settle(this.#settings.gapTimeoutMs)
   }
 
   #emitHeldBack(sensor: Sensor, released: readonly Held[]): void {
@@ -248,11 +262,11 @@ export class Refine {
     const { key, value } = held
     this.#heldScanner.scan(this.#planOf(schemaIdAt(value, 0), -1)!, value, FRAME_BYTES, value.length)
     const record = { key, keyAt: 0, keyLength: key.length, value, valueAt: 0, valueLength: value.length }
-    this.#emit(sensor, record, held.ts, this.#heldScanner.metrics)
+    this.#emit(sensor, record, held.ts, this.#heldScanner)
   }
 
   /** A reading whose turn it is. */
-  #emit(sensor: Sensor, record: RecordBytes, ts: number, metrics: Float64Array): void {
+  #emit(sensor: Sensor, record: RecordBytes, ts: number, scanner: ReadingScanner): void {
     if (ts <= sensor.lastTs) {
       this.#late(record, 'regressed')
       return
@@ -260,16 +274,19 @@ export class Refine {
     sensor.lastTs = ts
     this.ledger.emitted += 1
     this.#out.clean(record, ts)
-    this.#detect(sensor, record, metrics)
+    this.#detect(sensor, record, scanner)
   }
 
-  #detect(sensor: Sensor, record: RecordBytes, metrics: Float64Array): void {
-    const { window: size, minSamples, z: threshold } = this.settings
+  #detect(sensor: Sensor, record: RecordBytes, scanner: ReadingScanner): void {
+    const { window: size, minSamples } = this.#settings
+    const { metrics } = scanner
+    const thresholds = this.#thresholds.of(sensor, scanner, record.value)
     for (let metric = 0; metric < metrics.length; metric += 1) {
       const value = metrics[metric]
       if (value !== value) continue // NaN: the reading has no such metric
       const window = (sensor.windows[metric] ??= new MetricWindow(value))
       const z = Math.abs(window.z(value, minSamples))
+      const threshold = thresholds[metric]
       if (z > threshold) {
         this.ledger.anomalies += 1
         this.#out.anomaly(record, {
@@ -299,9 +316,11 @@ export class Refine {
     return lane
   }
 
+  /** A former owner's word, read after its successor's, changes nothing. */
   #apply(settings: CoreSettings): void {
-    const resized = settings.window < this.settings.window
-    this.settings = settings
+    if (settings.version < this.#settings.version) return
+    const resized = settings.window < this.#settings.window
+    this.use(settings)
     if (!resized) return
     for (const sensor of this.sensors.values()) {
       for (let i = 0; i < sensor.windows.length; i += 1)
@@ -326,25 +345,3 @@ export class Refine {
     }
   }
 }
-
-const isFramed = (view: RecordBatchView, i: number): boolean =>
-  view.valueLength(i) >= FRAME_BYTES && view.bytes[view.valueAt(i)] === 0
-
-/** The schema id of a framed value. */
-const schemaIdAt = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at + 1] << 24) | (bytes[at + 2] << 16) | (bytes[at + 3] << 8) | bytes[at + 4]) >>> 0
-
-const NOTHING = new Uint8Array(0)
-
-/** Small copies of their own: a slice would keep the whole batch in memory. */
-const copyOf = (bytes: Uint8Array, at: number, length: number): Uint8Array =>
-  new Uint8Array(bytes.subarray(at, at + length))
-
-const recordOf = (view: RecordBatchView, i: number): RecordBytes => ({
-  key: view.bytes,
-  keyAt: view.keyAt(i),
-  keyLength: view.keyLength(i),
-  value: view.bytes,
-  valueAt: view.valueAt(i),
-  valueLength: view.valueLength(i),
-})

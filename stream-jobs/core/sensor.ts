@@ -4,6 +4,7 @@ import { METRICS } from '../../schemas/metrics.ts'
 import type { HoldBack } from './hold-back.ts'
 import { Lane } from './lane.ts'
 import type { MetricWindow } from './metric-window.ts'
+import type { Found } from './thresholds.ts'
 
 /**
  * Epochs per sensor. A new epoch means a new write-ahead log, which is rare; when more are seen the one that was used
@@ -18,6 +19,8 @@ export class Sensor {
   readonly lanes: Lane[] = []
   holdBack: HoldBack | null = null
   readonly windows: (MetricWindow | null)[] = new Array<MetricWindow | null>(METRICS.length).fill(null)
+  /** Follows from the settings and the reading, so it is in no snapshot. */
+  thresholds: Found | null = null
 
   constructor(key: string, lastTs = -Infinity) {
     this.key = key

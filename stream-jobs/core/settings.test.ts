@@ -46,6 +46,46 @@ describe('settings of refine', () => {
     }
   })
 
+  test('MI-5: thresholds by node, site and metric come back as they were', () => {
+    const settings: CoreSettings = {
+      ...SETTINGS,
+      version: 7,
+      zByNode: [['n', 0.5]],
+      zBySite: [
+        ['=1+1', 5],
+        ['__proto__', 4],
+        ['ü'.repeat(100), 6],
+      ],
+      zByMetric: [['power_w', 9]],
+    }
+    expect(parseSettings(settingsText(settings))).toEqual(settings)
+  })
+
+  test('MI-5: written before there were versions they are of version 0, without exceptions', () => {
+    const { version, zByNode, zBySite, zByMetric, ...before } = SETTINGS
+    expect([version, zByNode, zBySite, zByMetric]).toEqual([0, [], [], []])
+    expect(parseSettings(JSON.stringify(before))).toEqual(SETTINGS)
+  })
+
+  test.each([
+    ['version', -1],
+    ['version', 1.5],
+    ['zBySite', 'all'],
+    ['zBySite', { site: 3 }],
+    ['zBySite', [['site']]],
+    ['zBySite', [['site', 0]]],
+    ['zBySite', [['site', '3']]],
+    ['zBySite', [['', 3]]],
+    ['zBySite', [['x'.repeat(257), 3]]],
+    ['zByNode', [['b', 3], ['a', 3]]], // prettier-ignore
+    ['zByNode', [['a', 3], ['a', 4]]], // prettier-ignore
+    ['zByMetric', Array.from({ length: 257 }, (_, i) => [`m${1000 + i}`, 3])],
+  ])('MI-5: exceptions are bounded: %s %j is refused', (name, value) => {
+    expect(() => parseSettings(textWith({ [name]: value }))).toThrow(
+      expect.objectContaining({ code: 'SETTINGS', field: name }),
+    )
+  })
+
   test('MI-5: nothing but settings is taken from the text', () => {
     expect(parseSettings(textWith({ z: 4, more: 'than asked for' }))).toEqual({ ...SETTINGS, z: 4 })
   })

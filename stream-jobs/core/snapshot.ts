@@ -105,7 +105,7 @@ export function restoreSnapshot(
   chunks: readonly SnapshotChunk[],
   fingerprint: (value: Uint8Array) => number,
 ): void {
-  core.settings = parseSettings(chunks[0].settings)
+  core.use(parseSettings(chunks[0].settings))
   core.now = chunks[0].now
   for (const name of LEDGER_NAMES) core.ledger[name] = chunks[0].counters[name] ?? 0
   for (const { sensors } of chunks) {
