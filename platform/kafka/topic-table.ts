@@ -4,7 +4,6 @@
 import { backoffMs } from '../backoff.ts'
 import type { Clock } from '../clock.ts'
 import { KafkaError, messageOf } from '../errors.ts'
-import { aborted } from '../lifecycle.ts'
 import type { Logger } from '../log.ts'
 import type { FetchedBatch, Kafka } from './port.ts'
 
@@ -12,7 +11,7 @@ const RETRY = { baseMs: 200, capMs: 5_000 }
 
 export interface TableRecord {
   readonly key: string
-  /** Null: the key is gone. */
+  /** Null: the key is gone. Part of what a fetch brought: whoever keeps it makes a copy. */
   readonly value: Buffer | null
   /** As the topic has it: the broker's time or the writer's, ms. */
   readonly timestampMs: number
@@ -27,6 +26,8 @@ export interface TableOptions {
   readonly topic: string
   /** What it throws ends the table. */
   readonly onRecord: (record: TableRecord) => void | Promise<void>
+  /** Called whenever all that is there has been handed over: several times a second for as long as the broker answers. */
+  readonly onCurrent?: () => void
 }
 
 export interface FollowedTable {
@@ -82,22 +83,25 @@ class Follower {
   }
 
   async #follow(): Promise<void> {
-    const { kafka, topic } = this.#options
+    const { kafka, topic, onCurrent } = this.#options
     const admin = await kafka.admin()
     const [range] = await admin.offsetRanges(topic).finally(() => admin.close())
     this.#position ??= range.start
     const reader = await kafka.rangeReader()
     // Closing the reader ends a fetch that waits for an answer.
-    const closed = aborted(this.#signal).then(() => reader.close())
+    const close = (): Promise<void> => reader.close().catch(() => undefined)
+    this.#signal.addEventListener('abort', close)
     try {
       await reader.follow({ topic, partition: 0 }, this.#position, this.#signal, async (batch) => {
         await this.#handOver(batch)
         // A batch without views: there is nothing more, so a tail of markers below the end holds no record.
-        if (batch.views.length === 0 || batch.nextOffset >= range.end) this.#onCaughtUp()
+        const isCurrent = batch.views.length === 0 || batch.nextOffset >= batch.endOffset
+        if (isCurrent || batch.nextOffset >= range.end) this.#onCaughtUp()
+        if (isCurrent) onCurrent?.()
       })
     } finally {
-      if (this.#signal.aborted) await closed.catch(() => undefined)
-      else await reader.close().catch(() => undefined)
+      this.#signal.removeEventListener('abort', close)
+      await close()
     }
   }
 
