@@ -4,9 +4,17 @@
 // processes come from it, and it can cut them off, freeze them, restart and look into the logs.
 import type { Clock } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
-import type { Header } from '../../platform/kafka/record-batch-view.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'
-import type { BrokerFaults, Script, ScriptedFault } from './faults.ts'
+import { type Header, RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
+import { SimAdmin } from './admin.ts'
+import { compactLog } from './compaction.ts'
+import { SimGroupConsumer } from './consumer.ts'
+import { type BrokerFaults, FaultPlan, NO_FAULTS, type Script, type ScriptedFault } from './faults.ts'
+import { Link } from './link.ts'
+import type { PartitionLog } from './log.ts'
+import { SimProducer, SimTransactionalProducer } from './producer.ts'
+import { SimRangeReader } from './reader.ts'
+import { Server } from './server.ts'
 
 export interface SimBrokerOptions {
   readonly clock: Clock
@@ -27,21 +35,96 @@ export interface DumpedRecord {
   readonly fate: 'committed' | 'aborted' | 'open'
 }
 
-export interface SimBroker {
+export class SimBroker {
+  readonly #server: Server
+  readonly #log: Logger | undefined
+  readonly #links = new Map<string, Link>()
+
+  constructor({ clock, random, log, faults }: SimBrokerOptions) {
+    this.#log = log
+    this.#server = new Server(clock, random, new FaultPlan({ ...NO_FAULTS, ...faults }, random))
+  }
+
   /** The port as one process has it; after `disconnect` of the same name, a new process. */
-  kafka(client: string): Kafka
+  kafka(client: string): Kafka {
+    const link = this.#links.get(client) ?? new Link(client, this.#server)
+    this.#links.set(client, link)
+    return {
+      admin: async () => new SimAdmin(await connected(link)),
+      producer: async () => new SimProducer(await connected(link)),
+      transactionalProducer: async (options) => new SimTransactionalProducer(await connected(link), options),
+      groupConsumer: (options) => new SimGroupConsumer(link, options),
+      rangeReader: async () => new SimRangeReader(await connected(link)),
+    }
+  }
+
   /** kill -9: no call of it ever answers again; sessions run out, transactions stay open until fenced or timed out. */
-  disconnect(client: string): void
-  /** SIGSTOP: answers come after `unfreeze`, heartbeats stop. */
-  freeze(client: string): void
-  unfreeze(client: string): void
+  disconnect(client: string): void {
+    this.#log?.debug({ client }, 'a process is cut off')
+    this.#links.get(client)?.kill()
+    this.#links.delete(client)
+  }
+
+  /** SIGSTOP: answers come after `unfreeze`, heartbeats stop; what was sent before arrives. */
+  freeze(client: string): void {
+    this.#log?.debug({ client }, 'a process is frozen')
+    this.#links.get(client)?.freeze()
+  }
+
+  unfreeze(client: string): void {
+    this.#links.get(client)?.unfreeze()
+  }
+
   /** Everything fails or waits for `downMs`; members must join again; data stay. Resolves when it is back. */
-  restart(downMs: number): Promise<void>
+  async restart(downMs: number): Promise<void> {
+    this.#log?.debug({ downMs }, 'the broker restarts')
+    await this.#server.restart(downMs)
+  }
+
+  script(script: Script): ScriptedFault {
+    return this.#server.plan.script(script)
+  }
+
+  /** From now on these probabilities hold; what is not named stays. So a run can end in calm. */
+  setFaults(faults: Partial<BrokerFaults>): void {
+    this.#server.plan.set(faults)
+  }
+
   /** Every data record of a topic by partition and offset, with what became of its transaction. */
-  dump(topic: string): DumpedRecord[]
-  script(script: Script): ScriptedFault
+  dump(topic: string): DumpedRecord[] {
+    return this.#server.topics.topic(topic).partitions.flatMap(dumpLog)
+  }
+
   /** What the log cleaner leaves of the closed part of a topic. */
-  compact(topic: string): void
+  compact(topic: string): void {
+    for (const log of this.#server.topics.topic(topic).partitions) compactLog(log)
+  }
+
   /** Retention: everything below `offset` is gone. */
-  removeBefore(topic: string, partition: number, offset: number): void
+  removeBefore(topic: string, partition: number, offset: number): void {
+    this.#server.topics.log({ topic, partition }).removeBefore(offset)
+  }
+}
+
+async function connected(link: Link): Promise<Link> {
+  await link.call({ call: 'Metadata', patient: true }, () => undefined)
+  return link
+}
+
+function dumpLog(log: PartitionLog): DumpedRecord[] {
+  return log.batches
+    .filter(({ control }) => !control)
+    .flatMap((batch) => {
+      const fate = log.fateOf(batch)
+      const view = new RecordBatchView(batch.bytes, log.start)
+      return Array.from({ length: view.count }, (_, i) => ({
+        partition: log.partition,
+        offset: view.offset(i),
+        key: view.key(i),
+        value: view.value(i),
+        timestampMs: view.timestamp(i),
+        headers: view.headers(i),
+        fate,
+      }))
+    })
 }

@@ -111,13 +111,17 @@ const WRITES = new Set<CallName>([
 ])
 
 export class FaultPlan {
-  readonly faults: BrokerFaults
+  #faults: BrokerFaults
   readonly #random: () => number
   readonly #scripts: ScriptedFault[] = []
 
   constructor(faults: BrokerFaults, random: () => number) {
-    this.faults = faults
+    this.#faults = faults
     this.#random = random
+  }
+
+  set(faults: Partial<BrokerFaults>): void {
+    this.#faults = { ...this.#faults, ...faults }
   }
 
   script(script: Script): ScriptedFault {
@@ -133,7 +137,7 @@ export class FaultPlan {
       scripted.script.onFire?.()
       return scripted.script.then
     }
-    const { loseAnswer, reject, delay, crash } = this.faults
+    const { loseAnswer, reject, delay, crash } = this.#faults
     if (call === 'JoinGroup') return crash > 0 && this.#random() < crash ? 'crash' : null
     if (!WRITES.has(call) || loseAnswer + reject + delay === 0) return null
     const chance = this.#random()
@@ -144,13 +148,13 @@ export class FaultPlan {
 
   /** Time that a message is under way in one direction, ms. */
   latencyMs(): number {
-    const { latencyMsMin, latencyMsMax } = this.faults
+    const { latencyMsMin, latencyMsMax } = this.#faults
     return (latencyMsMin + this.#random() * (latencyMsMax - latencyMsMin)) / 2
   }
 
   /** How long the caller waits for an answer that does not come: the line breaks soon, or the time-out ends it. */
   givenUpAfterMs(): number {
-    return this.#random() < 0.5 ? 1 + this.#random() * 200 : this.faults.requestTimeoutMs
+    return this.#random() < 0.5 ? 1 + this.#random() * 200 : this.#faults.requestTimeoutMs
   }
 
   /** How much later than its caller's patience a delayed request arrives. */
@@ -159,6 +163,6 @@ export class FaultPlan {
   }
 
   markerMs(): number {
-    return this.#random() * this.faults.markerMsMax
+    return this.#random() * this.#faults.markerMsMax
   }
 }

@@ -1,0 +1,47 @@
+// Topics and offsets. All of it is repeated by the client itself while the line is broken; committed offsets are those
+// of finished transactions whose markers have arrived, whoever may have a commit under way.
+import type { Admin, CommittedOffset, OffsetRange, TopicDeclaration } from '../../platform/kafka/port.ts'
+import type { Link } from './link.ts'
+
+export class SimAdmin implements Admin {
+  readonly #link: Link
+
+  constructor(link: Link) {
+    this.#link = link
+  }
+
+  async ensureTopics(topics: readonly TopicDeclaration[]): Promise<void> {
+    const names = topics.map(({ name }) => name)
+    await this.#link.call({ call: 'CreateTopics', topics: names, patient: true }, () => {
+      for (const topic of topics) this.#link.server.topics.ensure(topic)
+    })
+  }
+
+  async listTopics(): Promise<string[]> {
+    return this.#link.call({ call: 'Metadata', patient: true }, () => this.#link.server.topics.names())
+  }
+
+  async partitionCount(topic: string): Promise<number> {
+    return this.#link.call({ call: 'Metadata', topics: [topic], patient: true }, () => this.#partitions(topic).length)
+  }
+
+  async offsetRanges(topic: string): Promise<OffsetRange[]> {
+    return this.#link.call({ call: 'ListOffsets', topics: [topic], patient: true }, () =>
+      this.#partitions(topic).map(({ start, lastStableOffset }) => ({ start, end: lastStableOffset })),
+    )
+  }
+
+  async committedOffsets(group: string, topic: string): Promise<(CommittedOffset | null)[]> {
+    return this.#link.call({ call: 'OffsetFetch', topics: [topic], patient: true }, () =>
+      this.#partitions(topic).map((log) => this.#link.server.group(group).committed(log)),
+    )
+  }
+
+  async close(): Promise<void> {
+    await this.#link.sleep(0)
+  }
+
+  #partitions(topic: string) {
+    return this.#link.server.topics.topic(topic).partitions
+  }
+}

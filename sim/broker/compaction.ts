@@ -1,0 +1,52 @@
+// What the log cleaner leaves of a partition: of every key the last committed record, at its old offset. The newest
+// batch (in the active segment's place) and everything behind the last stable offset stay as they are; batches that have
+// lost all their records are gone, so that offsets are missing from the log.
+// Source: org.apache.kafka.storage.internals.log.Cleaner.
+import { HEADER_BYTES, RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
+import { readVarint, varintEnd } from '../../platform/kafka/varint.ts'
+import { withRecords } from './batch.ts'
+import type { PartitionLog, StoredBatch } from './log.ts'
+
+export function compactLog(log: PartitionLog): void {
+  const { batches, lastStableOffset } = log
+  const active = batches.at(-1)
+  const closed = batches.filter((batch) => batch !== active && batch.lastOffset < lastStableOffset)
+  const last = lastOffsets(log)
+  const cleaned = new Map(closed.map((batch) => [batch, cleanedBatch(log, batch, last)]))
+  log.replace(batches.flatMap((batch) => (cleaned.has(batch) ? (cleaned.get(batch) ?? []) : batch)))
+}
+
+/** Of every key the offset of its last committed record, the active batch's included. */
+function lastOffsets(log: PartitionLog): Map<string, number> {
+  const last = new Map<string, number>()
+  for (const batch of log.batches) {
+    if (batch.control || log.fateOf(batch) !== 'committed') continue
+    const view = new RecordBatchView(batch.bytes)
+    for (let i = 0; i < view.count; i += 1) last.set(keyOf(view, i), view.offset(i))
+  }
+  return last
+}
+
+const keyOf = (view: RecordBatchView, i: number): string => view.key(i)?.toString('latin1') ?? ''
+
+function cleanedBatch(log: PartitionLog, batch: StoredBatch, last: ReadonlyMap<string, number>): StoredBatch | null {
+  // Markers stay: a reader needs them as long as records of their transaction may be left.
+  if (batch.control) return batch
+  if (log.fateOf(batch) === 'aborted') return null
+  const view = new RecordBatchView(batch.bytes)
+  const all = recordsOf(batch.bytes)
+  const kept = all.filter((_, i) => last.get(keyOf(view, i)) === view.offset(i))
+  if (kept.length === all.length) return batch
+  return kept.length === 0 ? null : { ...batch, bytes: withRecords(batch.bytes, HEADER_BYTES, kept) }
+}
+
+/** The records of an uncompressed batch, each with its length in front. */
+function recordsOf(batch: Buffer): Buffer[] {
+  const records: Buffer[] = []
+  for (let at = HEADER_BYTES; at < batch.length;) {
+    const end = varintEnd(batch, at) + readVarint(batch, at)
+    records.push(batch.subarray(at, end))
+    at = end
+  }
+  return records
+}

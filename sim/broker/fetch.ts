@@ -1,0 +1,57 @@
+// Fetching as the broker does it (it holds the answer back until there is enough or the time is up) and what the client
+// makes of it: batches as views, without aborted and control ones, by the very filter of the real adapter.
+import { filterAborted } from '../../platform/kafka/kafkajs-wire.ts'
+import { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
+import type { FetchedRange, PartitionLog } from './log.ts'
+import type { Server } from './server.ts'
+
+export interface FetchOf {
+  readonly log: PartitionLog
+  readonly from: number
+  readonly maxBytes: number
+}
+
+export interface FetchLimits {
+  readonly minBytes: number
+  readonly maxWaitMs: number
+}
+
+/** Ranges in the order of the requests. @throws KafkaError OFFSET_OUT_OF_RANGE */
+export async function fetchRanges(
+  server: Server,
+  requests: readonly FetchOf[],
+  { minBytes, maxWaitMs }: FetchLimits,
+): Promise<FetchedRange[]> {
+  const { starts, clock } = server
+  const until = clock.mono() + maxWaitMs
+  for (;;) {
+    const ranges = requests.map(({ log, from, maxBytes }) => log.fetch(from, maxBytes))
+    const bytes = ranges.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    const left = Math.ceil(until - clock.mono())
+    if (bytes >= minBytes || left <= 0 || server.starts !== starts) return ranges
+    await changeOrTime(server, requests, left)
+  }
+}
+
+async function changeOrTime(server: Server, requests: readonly FetchOf[], ms: number): Promise<void> {
+  const timer = new AbortController()
+  const stops: (() => void)[] = []
+  const changed = new Promise<void>((resolve) => {
+    for (const { log } of requests) stops.push(log.onChange(resolve))
+  })
+  await Promise.race([changed, server.clock.sleep(ms, timer.signal).catch(() => undefined)])
+  for (const stop of stops) stop()
+  timer.abort()
+}
+
+/** What of a range a reader of committed records gets, from `from` on. */
+export function viewsOf({ batches, abortedTransactions }: FetchedRange, from: number): RecordBatchView[] {
+  const messages = batches.map(({ lastOffset, control, bytes }) => ({
+    offset: String(lastOffset),
+    isControlRecord: control,
+    bytes,
+  }))
+  return filterAborted({ messages, abortedTransactions })
+    .filter(({ isControlRecord }) => !isControlRecord)
+    .map(({ bytes }) => new RecordBatchView(bytes, from))
+}
