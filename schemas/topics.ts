@@ -110,7 +110,13 @@ export const TOPICS: readonly TopicSpec[] = [
     schema: 'heartbeat',
     configs: { ...COMPACTED, ...BROKER_TIME, 'segment.bytes': '4194304', 'segment.ms': '3600000' },
   },
-  { name: VIEWS, partitioning: 'one', schema: 'view', configs: { ...COMPACTED, ...BROKER_TIME } },
+  // A view names every member, and fleets may be large.
+  {
+    name: VIEWS,
+    partitioning: 'one',
+    schema: 'view',
+    configs: { ...COMPACTED, ...BROKER_TIME, 'max.message.bytes': OUTPUT_BATCH_BYTES },
+  },
   { name: CONFIG, partitioning: 'one', schema: 'config', configs: COMPACTED },
   { name: CONFIG_ACKS, partitioning: 'one', schema: 'config-ack', configs: COMPACTED },
 ]
