@@ -3,7 +3,7 @@
 // per sensor of all).
 import type { Config } from '../../platform/config.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'
-import { cachedSchemas } from '../../schemas/register.ts'
+import { cachedSchemas, type FetchSchema } from '../../schemas/register.ts'
 import { Findings } from '../core/audit-findings.ts'
 import { type Cut, judgePartition, type PartitionRow } from '../core/audit-judge.ts'
 import type { AuditReport, AuditTable } from '../core/audit-report.ts'
@@ -12,19 +12,22 @@ import { judgeStore } from '../core/audit-stored.ts'
 import { type Inputs, lanesByPartition, readInputs } from './inputs.ts'
 import { PartitionScanner } from './scan.ts'
 
-/** @param onRecords told how many records were read, for a display */
-export async function audit(config: Config, kafka: Kafka, onRecords: (count: number) => void): Promise<AuditReport> {
+/**
+ * @param onRecords told how many records were read, for a display
+ * @param fetchSchema asks the configured registry if not given
+ */
+export async function audit(
+  config: Config,
+  kafka: Kafka,
+  onRecords: (count: number) => void,
+  fetchSchema: FetchSchema = cachedSchemas(config.REGISTRY_URL, config.API_TOKEN),
+): Promise<AuditReport> {
   const findings = new Findings()
   const admin = await kafka.admin()
   const reader = await kafka.rangeReader()
   try {
     const inputs = await readInputs(config, admin, findings)
-    const scanner = new PartitionScanner(
-      reader,
-      cachedSchemas(config.REGISTRY_URL, config.API_TOKEN),
-      findings,
-      onRecords,
-    )
+    const scanner = new PartitionScanner(reader, fetchSchema, findings, onRecords)
     const lanes = lanesByPartition(inputs.logs.lanes, inputs.refine.length)
     const stored = new Map<string, number>()
     const rows: PartitionRow[] = []

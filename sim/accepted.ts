@@ -1,0 +1,58 @@
+// What the producers of a run have accepted, written down beside them: the truth that the checks hold the pipeline to.
+// A reading is identified by its record key, epoch and seq, or, where it has no seq, by its event time.
+import type { Chunk } from '../producers/core/chunk.ts'
+import { FRAME_BYTES, readingType, type Reading } from '../platform/codec/reading.ts'
+import { entryKind, keyAt, keyLength, MARK, soundEntryEnd } from '../platform/wal/format.ts'
+
+export interface Identity {
+  readonly key: string
+  readonly epoch: number
+  readonly seq: number
+  readonly ts: number
+}
+
+export const identityOf = ({ key, epoch, seq, ts }: Identity): string =>
+  epoch === 0 ? `${key} ts ${ts}` : `${key} ${epoch}:${seq}`
+
+/** The reading in a framed value. */
+export const readingIn = (value: Buffer): Reading => readingType.fromBuffer(value.subarray(FRAME_BYTES)) as Reading
+
+export class Accepted {
+  /** Must come out at the other end. */
+  readonly owed = new Set<string>()
+  /** Were accepted and then lost with the machine, as the fsync policy allows: they may come out. */
+  readonly forgiven = new Set<string>()
+  #bySource = new Map<string, string[]>()
+
+  add(identity: string): void {
+    this.owed.add(identity)
+  }
+
+  /** The readings of entries that a log has written. */
+  addChunk(log: string, { bytes, at }: Chunk): void {
+    let list = this.#bySource.get(log)
+    if (list === undefined) this.#bySource.set(log, (list = []))
+    for (let place = at; place < bytes.length; place = soundEntryEnd(bytes, place)) {
+      if (entryKind(bytes, place) === MARK) continue
+      const keyStart = keyAt(bytes, place)
+      const keyEnd = keyStart + keyLength(bytes, place)
+      const { epoch, seq, ts } = readingIn(bytes.subarray(keyEnd, soundEntryEnd(bytes, place)))
+      const identity = identityOf({ key: bytes.toString('utf8', keyStart, keyEnd), epoch, seq, ts })
+      list.push(identity)
+      this.owed.add(identity)
+    }
+  }
+
+  /** How many readings a log has accepted; the place to forgive from. */
+  countOf(log: string): number {
+    return this.#bySource.get(log)?.length ?? 0
+  }
+
+  /** The machine went down: what the log accepted from `index` on had not been forced to disk. */
+  forgive(log: string, index: number): void {
+    for (const identity of (this.#bySource.get(log) ?? []).slice(index)) {
+      this.owed.delete(identity)
+      this.forgiven.add(identity)
+    }
+  }
+}

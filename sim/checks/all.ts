@@ -1,0 +1,34 @@
+// All checks of a run, by name. The audit is the command line's own, on the run's broker, logs and store: so the
+// simulation holds the audit to account, too.
+import { audit } from '../../cli/audit/audit.ts'
+import type { World } from '../world.ts'
+import { nothingIsInvented, nothingIsLost, nothingIsTwice, timeIncreases } from './clean.ts'
+import { type Check, type Evidence, readStored } from './evidence.ts'
+import { extentsCoverClean } from './extents.ts'
+import { storeIsTheFold } from './store.ts'
+
+const CHECKS: Readonly<Record<string, Check>> = {
+  'nothing is lost': nothingIsLost,
+  'nothing is twice': nothingIsTwice,
+  'nothing is invented': nothingIsInvented,
+  'time increases': timeIncreases,
+  'extents cover clean': extentsCoverClean,
+  'the store is the fold of clean and late': storeIsTheFold,
+}
+
+export interface Failure {
+  readonly check: string
+  readonly problem: string
+}
+
+/** @returns what is wrong with a run that has settled */
+export async function checkAll(world: World): Promise<Failure[]> {
+  const { accepted, broker, config, scenario } = world
+  const stored = await readStored(config.SQLITE_FILE)
+  const evidence: Evidence = { accepted, broker, partitions: scenario.partitions, stored }
+  const failures = Object.entries(CHECKS).flatMap(([check, run]) =>
+    run(evidence).map((problem) => ({ check, problem })),
+  )
+  const { problems } = await audit(config, world.observer(), () => undefined, world.registry.fetchSchema)
+  return [...failures, ...problems.map(({ code, message }) => ({ check: 'audit', problem: `${code}: ${message}` }))]
+}

@@ -1,0 +1,138 @@
+// Sources that are not ours, as a simulated process that writes to raw by itself: readings without seq, with
+// corrections; readings with a seq of which some never come, come late, or come again under a new epoch; and bytes that
+// are no reading. It repeats a send until the broker has taken it, like any producer, so raw may have it twice.
+import { encodeFramed, type Reading, readingType, sensorKey } from '../platform/codec/reading.ts'
+import { partitionOf } from '../platform/kafka/partitioner.ts'
+import type { Kafka } from '../platform/kafka/port.ts'
+import { RecordBatchBuilder } from '../platform/kafka/record-batch-builder.ts'
+import { METRICS } from '../schemas/metrics.ts'
+import { RAW } from '../schemas/topics.ts'
+import { type Accepted, identityOf } from './accepted.ts'
+import type { Life } from './life.ts'
+import { chance, pick, type Random, whole } from './random.ts'
+import { SCHEMA_IDS, UNKNOWN_SCHEMA_ID } from './registry.ts'
+
+const SENSORS = 3
+const PERIOD_MS = 80
+const RETRY_MS = 150
+const NULLS = Object.fromEntries(METRICS.map(({ name }) => [name, null]))
+
+interface Outgoing {
+  readonly key: Buffer
+  readonly value: Buffer | null
+  /** Null for what is no reading. */
+  readonly identity: string | null
+  /** Rounds to wait: out of order. */
+  wait: number
+}
+
+export interface ForeignOptions {
+  readonly life: Life
+  readonly kafka: Kafka
+  readonly random: Random
+  readonly partitions: number
+  readonly accepted: Accepted
+}
+
+export class Foreign {
+  readonly #options: ForeignOptions
+  #leaving = false
+  #waiting: Outgoing[] = []
+  #epoch = 1
+  readonly #seqs = new Array<number>(SENSORS).fill(0)
+
+  constructor(options: ForeignOptions) {
+    this.#options = options
+  }
+
+  get depth(): number {
+    return this.#leaving ? this.#waiting.length : 0
+  }
+
+  leave(): void {
+    this.#leaving = true
+    for (const outgoing of this.#waiting) outgoing.wait = 0
+  }
+
+  async run(): Promise<void> {
+    const { life, kafka } = this.#options
+    const producer = await kafka.producer()
+    for (;;) {
+      if (!this.#leaving) this.#make()
+      const due = this.#waiting.filter(({ wait }) => wait <= 0)
+      for (const outgoing of this.#waiting) outgoing.wait -= 1
+      try {
+        await producer.send(this.#batches(due))
+        for (const { identity } of due) if (identity !== null) this.#options.accepted.add(identity)
+        this.#waiting = this.#waiting.filter((outgoing) => !due.includes(outgoing))
+        await life.clock.sleep(PERIOD_MS)
+      } catch {
+        await life.clock.sleep(RETRY_MS)
+      }
+    }
+  }
+
+  #batches(due: readonly Outgoing[]) {
+    const { partitions } = this.#options
+    const builders = Array.from({ length: partitions }, () => new RecordBatchBuilder())
+    for (const { key, value } of due) builders[partitionOf(key, 0, key.length, partitions)].add(key, value)
+    return builders.flatMap((records, partition) => (records.count > 0 ? [{ topic: RAW, partition, records }] : []))
+  }
+
+  /** One round of all sensors. */
+  #make(): void {
+    const { random } = this.#options
+    if (chance(random, 0.01)) {
+      this.#epoch += 1
+      this.#seqs.fill(0)
+    }
+    for (let sensor = 0; sensor < SENSORS; sensor += 1) {
+      const isNumbered = sensor > 0
+      const reading = this.#reading(sensor, isNumbered)
+      if (isNumbered && chance(random, 0.02)) continue // never sent: a gap
+      this.#queue(reading, chance(random, 0.05) ? whole(random, 1, 12) : 0)
+      if (chance(random, 0.02)) this.#queue(reading, whole(random, 0, 10))
+      if (!isNumbered && chance(random, 0.03)) this.#queue({ ...reading, power_w: 7 }, whole(random, 0, 8))
+      if (chance(random, 0.01)) this.#waiting.push(this.#garbage(reading))
+    }
+  }
+
+  #reading(sensor: number, isNumbered: boolean): Reading {
+    const { life, random } = this.#options
+    const seq = this.#seqs[sensor]
+    this.#seqs[sensor] += 1
+    return {
+      tenant_id: 'other',
+      site_id: 's',
+      node_id: 'n',
+      sensor_id: `foreign-${sensor}`,
+      epoch: isNumbered ? this.#epoch : 0,
+      seq: isNumbered ? seq : 0,
+      ts: life.clock.now() + whole(random, -20, 20),
+      mono_ms: 0,
+      ...NULLS,
+      temperature_c: 20 + random(),
+      tags: {},
+    }
+  }
+
+  #queue(reading: Reading, wait: number): void {
+    const key = sensorKey(reading.tenant_id, reading.sensor_id)
+    const value = encodeFramed(readingType, SCHEMA_IDS.get(RAW)!, reading)
+    this.#waiting.push({ key: Buffer.from(key), value, identity: identityOf({ ...reading, key }), wait })
+  }
+
+  #garbage(reading: Reading): Outgoing {
+    const { random } = this.#options
+    const key = Buffer.from(sensorKey(reading.tenant_id, reading.sensor_id))
+    const value = encodeFramed(readingType, SCHEMA_IDS.get(RAW)!, reading)
+    const bad = pick<() => Buffer | null>(random, [
+      () => null,
+      () => Buffer.from([0, 1, 2]),
+      () => value.subarray(0, value.length - 3),
+      () => encodeFramed(readingType, UNKNOWN_SCHEMA_ID, reading),
+      () => encodeFramed(readingType, SCHEMA_IDS.get(RAW)!, { ...reading, ts: reading.ts + 86_400_000 }),
+    ])
+    return { key, value: bad(), identity: null, wait: 0 }
+  }
+}

@@ -1,0 +1,133 @@
+// A simulated process and its supervisor: it can be killed, stopped, frozen and continued, and whatever ends it, it is
+// started again after a moment. An end for a reason that no restart mends is a failure of the run.
+import { KafkaError, messageOf, PlumblineError, StoreError } from '../platform/errors.ts'
+import type { Kafka } from '../platform/kafka/port.ts'
+import { FatalRestoreError } from '../stream-jobs/runtime/fatal.ts'
+import type { SimBroker } from './broker/broker.ts'
+import type { VirtualClock } from './clock.ts'
+import { Life } from './life.ts'
+import { livingKafka } from './living-kafka.ts'
+import type { Trace } from './trace.ts'
+
+export interface Surroundings {
+  readonly clock: VirtualClock
+  readonly broker: SimBroker
+  readonly trace: Trace
+  /** Lays something between the port and the room, where a run has bugs put in. */
+  readonly wrap: (kafka: Kafka, process: string) => Kafka
+  /** Something is wrong that no fault explains. */
+  readonly onProblem: (problem: string) => void
+}
+
+/** Runs one life of a room to its end; the signal asks for a clean stop. */
+export type RunRoom = (life: Life, kafka: Kafka, signal: AbortSignal) => Promise<void>
+
+const RESTART_MS = 300
+
+export class SimProcess {
+  readonly name: string
+  readonly #surroundings: Surroundings
+  readonly #run: RunRoom
+  #life: Life | null = null
+  #stop = new AbortController()
+  #lives = 0
+  /** Told when a life begins by its supervisor; false while it is to stay down. */
+  #supervised = true
+
+  constructor(name: string, surroundings: Surroundings, run: RunRoom) {
+    this.name = name
+    this.#surroundings = surroundings
+    this.#run = run
+  }
+
+  get isRunning(): boolean {
+    return this.#life !== null
+  }
+
+  get isFrozen(): boolean {
+    return this.#life?.isFrozen === true
+  }
+
+  start(): void {
+    if (this.#life !== null) return
+    const { clock, broker, trace, wrap } = this.#surroundings
+    this.#lives += 1
+    const life = new Life(this.name, clock)
+    this.#life = life
+    this.#supervised = true
+    this.#stop = new AbortController()
+    trace.event(this.name, `starts life ${this.#lives}`)
+    const kafka = livingKafka(wrap(broker.kafka(this.name), this.name), life, trace)
+    this.#run(life, kafka, this.#stop.signal).then(
+      () => this.#ended(life, null),
+      (error: unknown) => this.#ended(life, error),
+    )
+  }
+
+  /** kill -9; started again after a moment unless `stays` down. */
+  kill(why: string, downMs = RESTART_MS): void {
+    if (this.#life === null) return
+    this.#surroundings.trace.fault(this.name, `is killed ${why}`)
+    this.#end(this.#life)
+    this.#restartIn(downMs)
+  }
+
+  /** SIGTERM: it ends by itself and is started again. */
+  stop(): void {
+    if (this.#life === null) return
+    this.#surroundings.trace.fault(this.name, 'is asked to stop')
+    this.#stop.abort()
+  }
+
+  freeze(): void {
+    if (this.#life === null || this.#life.isFrozen) return
+    this.#surroundings.trace.fault(this.name, 'is frozen')
+    this.#life.freeze()
+    this.#surroundings.broker.freeze(this.name)
+  }
+
+  thaw(): void {
+    if (this.#life?.isFrozen !== true) return
+    this.#surroundings.trace.fault(this.name, 'goes on')
+    this.#surroundings.broker.unfreeze(this.name)
+    this.#life.thaw()
+  }
+
+  /** The end of the run. */
+  dispose(): void {
+    this.#supervised = false
+    if (this.#life !== null) this.#end(this.#life)
+  }
+
+  #ended(life: Life, error: unknown): void {
+    if (this.#life !== life) return
+    const { trace, onProblem } = this.#surroundings
+    trace.fault(this.name, error === null ? 'has stopped' : `ends: ${messageOf(error)}`)
+    if (error !== null && !isForSupervisor(error)) onProblem(`${this.name} ended: ${describe(error)}`)
+    this.#end(life)
+    this.#restartIn(RESTART_MS)
+  }
+
+  #end(life: Life): void {
+    this.#life = null
+    life.kill()
+    this.#surroundings.broker.disconnect(this.name)
+  }
+
+  #restartIn(ms: number): void {
+    if (!this.#supervised) return
+    void this.#surroundings.clock.sleep(ms).then(() => {
+      if (this.#supervised) this.start()
+    })
+  }
+}
+
+/** Errors of the world around, after which a supervisor starts the process anew. */
+function isForSupervisor(error: unknown): boolean {
+  if (error instanceof FatalRestoreError) return false
+  if (!(error instanceof KafkaError || error instanceof StoreError || error instanceof PlumblineError)) return false
+  return error.code !== 'OFFSET_OUT_OF_RANGE'
+}
+
+const describe = (error: unknown): string =>
+  error instanceof PlumblineError ? `${error.code}: ${error.message}` : ((error as Error).stack ?? String(error))

@@ -1,0 +1,186 @@
+// The producers' core as a simulated process: the real fleet, nodes, logs and uplink, without HTTP. Its disk is a
+// temporary folder; forcing it to disk is instantaneous, and remembered, so that a power cut can take what was not.
+import { fstatSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Config } from '../../platform/config.ts'
+import { readingType } from '../../platform/codec/reading.ts'
+import type { Kafka } from '../../platform/kafka/port.ts'
+import type { Logger } from '../../platform/log.ts'
+import type { EntryBatch } from '../../platform/wal/entry-batch.ts'
+import { decodeHeader, segmentName } from '../../platform/wal/format.ts'
+import { listSegments } from '../../platform/wal/reader.ts'
+import type { Chunk } from '../../producers/core/chunk.ts'
+import { Faults } from '../../producers/core/faults.ts'
+import { Epochs } from '../../producers/epochs.ts'
+import { Fleet } from '../../producers/fleet.ts'
+import { Loops } from '../../producers/loops.ts'
+import { Uplink } from '../../producers/uplink.ts'
+import { Wal, type WalOptions } from '../../producers/wal.ts'
+import { RAW } from '../../schemas/topics.ts'
+import type { Accepted } from '../accepted.ts'
+import type { Life } from '../life.ts'
+import type { Random } from '../random.ts'
+import { SCHEMA_IDS } from '../registry.ts'
+
+const TICK_MS = 20
+const ORPHANS_MS = 5_000
+
+/** A log whose acceptances are written down, and which knows what a power cut would leave of it. */
+class ObservedWal extends Wal {
+  readonly #accepted: Accepted
+  /** Readings on record when the log was opened or last forced: what a power cut leaves. */
+  #durable: number
+  #forced: { ino: number; bytes: number } | null = null
+  #isClosed = false
+
+  constructor(options: Omit<WalOptions, 'force'>, accepted: Accepted) {
+    const observer: { wal: ObservedWal | null } = { wal: null }
+    super({
+      ...options,
+      force: (fd, done) => {
+        if (observer.wal !== null) observer.wal.#noteForced(fd)
+        done(null)
+      },
+    })
+    observer.wal = this
+    this.#accepted = accepted
+    this.#durable = accepted.countOf(options.dir)
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  override append(batch: EntryBatch): Chunk | null {
+    const chunk = super.append(batch)
+    if (chunk !== null) this.#accepted.addChunk(this.dir, chunk)
+    return chunk
+  }
+
+  #noteForced(fd: number): void {
+    const { ino, size } = fstatSync(fd)
+    this.#durable = this.#accepted.countOf(this.dir)
+    this.#forced = { ino, bytes: size }
+  }
+
+  /** Once: a file descriptor that was closed may be another file's by now. */
+  override async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    await super.close()
+  }
+
+  /**
+   * Takes what was not forced to disk, or part of it.
+   * @returns brings the lock back, which nobody has released; to be called when the process is gone
+   */
+  cutPower(random: Random): () => void {
+    const lock = join(this.dir, 'lock')
+    const owner = readFileSync(lock)
+    const bases = listSegments(this.dir)
+    const file = join(this.dir, segmentName(bases[bases.length - 1]))
+    const { ino, size } = statSync(file)
+    const safe = this.#forced?.ino === ino ? this.#forced.bytes : decodeHeader(readFileSync(file), file).end
+    truncateSync(file, safe + Math.floor(random() * (size - safe + 1)))
+    this.#accepted.forgive(this.dir, this.#durable)
+    return () => writeFileSync(lock, owner)
+  }
+}
+
+export interface ProducersOptions {
+  readonly config: Config
+  readonly kafka: Kafka
+  readonly life: Life
+  readonly random: Random
+  readonly log: Logger
+  readonly accepted: Accepted
+  /** Identity of the machine's boot; another one after a power cut. */
+  readonly boot: string
+}
+
+export class Producers {
+  readonly #options: ProducersOptions
+  readonly #wals: ObservedWal[] = []
+  readonly #fleet: Fleet
+  readonly #loops: Loops
+  readonly #uplink: Uplink
+
+  constructor(options: ProducersOptions) {
+    const { config, kafka, life, random, log } = options
+    const { clock } = life
+    this.#options = options
+    const faults = new Faults({
+      seed: config.FLEET_SEED,
+      dropProbability: config.FAULT_DROP_PROBABILITY,
+      ackDelayMs: config.FAULT_ACK_DELAY_MS,
+      outageAtMs: config.FAULT_OUTAGE_AT_MS,
+      outageMs: config.FAULT_OUTAGE_MS,
+      clockStepMs: config.FAULT_CLOCK_STEP_MS,
+    })
+    this.#uplink = new Uplink({ kafka, clock, log, random, faults })
+    const epochs = new Epochs(config.DATA_DIR)
+    this.#fleet = new Fleet({
+      config,
+      clock,
+      uplink: this.#uplink,
+      faults,
+      log,
+      type: readingType,
+      schemaId: SCHEMA_IDS.get(RAW)!,
+      openWal: (id) => this.#openWal(epochs, id),
+    })
+    this.#loops = new Loops(clock)
+    // The system closes the files of a process that is gone, and its lock is no longer that of a living one.
+    life.onDeath(() => this.#wals.forEach((wal) => void wal.close().catch(() => undefined)))
+  }
+
+  /** Readings accepted and not yet acknowledged. */
+  get depth(): number {
+    return this.#wals.reduce((sum, { appended, acknowledged }) => sum + appended - acknowledged, 0)
+  }
+
+  async run(): Promise<void> {
+    const { config } = this.#options
+    this.#fleet.start()
+    const loops = this.#loops
+    loops.add(() => this.#uplink.run(loops.signal))
+    loops.every(TICK_MS, () => void this.#fleet.tick())
+    loops.every(config.WAL_FSYNC_MS === 0 ? TICK_MS : config.WAL_FSYNC_MS, async () => {
+      for (const { wal } of [...this.#fleet.outboxes()]) await wal.sync()
+    })
+    loops.every(ORPHANS_MS, () => this.#fleet.closeDrainedOrphans())
+    await loops.failure()
+  }
+
+  /** Takes no more samples; what there is goes out. */
+  leave(): void {
+    for (const node of this.#fleet.nodes) node.leave()
+  }
+
+  /**
+   * What a power cut does to the disk; the process is to be killed at once.
+   * @returns to be called when the process is gone
+   */
+  cutPower(random: Random): () => void {
+    const restores = this.#wals.filter((wal) => !wal.isClosed).map((wal) => wal.cutPower(random))
+    return () => restores.forEach((restore) => restore())
+  }
+
+  #openWal(epochs: Epochs, id: string): ObservedWal {
+    const { config, life, accepted, boot } = this.#options
+    const wal = new ObservedWal(
+      {
+        dir: join(config.DATA_DIR, 'wal', 'node', id),
+        nodeId: id,
+        segmentBytes: config.WAL_SEGMENT_BYTES,
+        maxBytes: config.WAL_MAX_BYTES,
+        fsyncMs: config.WAL_FSYNC_MS,
+        claimEpoch: () => epochs.claim(life.clock.now()),
+        boot,
+      },
+      accepted,
+    )
+    this.#wals.push(wal)
+    return wal
+  }
+}

@@ -1,0 +1,69 @@
+// One run: a seed becomes a scenario, the scenario a world; the world works under faults, is healed, must come to rest,
+// and is judged. The same seed gives the same run, event by event.
+import { type Failure, checkAll } from './checks/all.ts'
+import { makeChaos } from './chaos.ts'
+import { inFolder } from './folder.ts'
+import type { Surroundings } from './process.ts'
+import { scenarioOf } from './scenario.ts'
+import { World } from './world.ts'
+
+/** Some ten times what a run needs. */
+const EVENTS_MAX = 2_000_000
+
+export interface RunOptions {
+  readonly keepTrace?: boolean
+  /** Puts a bug in: lies between the broker's port and the rooms. */
+  readonly wrap?: Surroundings['wrap']
+}
+
+export interface Outcome {
+  readonly seed: number
+  readonly failures: readonly Failure[]
+  /** Of everything that happened. */
+  readonly hash: string
+  readonly faults: readonly string[]
+  readonly trace: readonly string[]
+  readonly readings: number
+  readonly events: number
+  readonly virtualMs: number
+}
+
+export function runSeed(
+  seed: number,
+  { keepTrace = false, wrap = (kafka) => kafka }: RunOptions = {},
+): Promise<Outcome> {
+  return inFolder(async (folder) => {
+    const world = new World({ scenario: scenarioOf(seed), folder, keepTrace, wrap })
+    const { clock, trace, accepted } = world
+    try {
+      const failures = await clock.run(live(world), EVENTS_MAX).catch((error: unknown) => [broken(error)])
+      return {
+        seed,
+        failures,
+        hash: trace.hash,
+        faults: trace.faults,
+        trace: trace.lines,
+        readings: accepted.owed.size,
+        events: clock.events,
+        virtualMs: clock.mono(),
+      }
+    } finally {
+      world.dispose()
+    }
+  })
+}
+
+async function live(world: World): Promise<Failure[]> {
+  await world.begin()
+  await makeChaos(world)
+  world.heal()
+  const open = await world.settle()
+  const problems = world.problems.map((problem) => ({ check: 'no error without a cause', problem }))
+  if (open !== null) return [...problems, { check: 'it comes to rest', problem: open }]
+  return [...problems, ...(await checkAll(world))]
+}
+
+const broken = (error: unknown): Failure => ({
+  check: 'the run comes to its end',
+  problem: error instanceof Error ? (error.stack ?? error.message) : String(error),
+})

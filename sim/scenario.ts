@@ -1,0 +1,104 @@
+// What a seed means: how large the world is, how its parts are set, and which faults it meets how often. Seeds differ
+// much, since each takes only some kinds of faults and its own rates: a bug hides where another fault always comes first.
+import type { BrokerFaults } from './broker/faults.ts'
+import { chance, pick, type Random, randomOf, whole } from './random.ts'
+import { NO_STORE_FAULTS, type StoreFaults } from './rooms/sink.ts'
+
+/** What happens to the world from outside, at moments drawn from the seed. */
+export const CHAOS = [
+  'kill',
+  'kill-at-request',
+  'stop',
+  'freeze',
+  'restart-broker',
+  'power-cut',
+  'registry-away',
+  'clock-step',
+] as const
+export type Chaos = (typeof CHAOS)[number]
+
+export interface Scenario {
+  readonly seed: number
+  readonly partitions: number
+  readonly refines: number
+  readonly sinks: number
+  readonly hasForeign: boolean
+  /** How long the producers sample while faults happen, ms. */
+  readonly loadMs: number
+  /** Settings that differ from the defaults, as the environment would have them. */
+  readonly settings: Readonly<Record<string, string>>
+  readonly chaos: readonly Chaos[]
+  /** Mean time between two of them, ms. */
+  readonly chaosEveryMs: number
+  /** Chance at each step of a commit that its process is killed right there. */
+  readonly stepKill: number
+  readonly broker: Partial<BrokerFaults>
+  readonly store: StoreFaults
+}
+
+/** Half of the seeds have the fault, at a rate up to `most`. */
+const rate = (random: Random, most: number): number => (chance(random, 0.5) ? random() * most : 0)
+
+export function scenarioOf(seed: number): Scenario {
+  const random = randomOf(seed, 'scenario')
+  const chaos = CHAOS.filter(() => chance(random, 0.4))
+  return {
+    seed,
+    partitions: whole(random, 1, 3),
+    refines: whole(random, 1, 3),
+    sinks: chance(random, 0.3) ? 2 : 1,
+    hasForeign: chance(random, 0.5),
+    loadMs: whole(random, 4_000, 9_000),
+    settings: settingsOf(random, seed),
+    chaos: chaos.length > 0 ? chaos : ['kill'],
+    chaosEveryMs: whole(random, 400, 2_500),
+    stepKill: rate(random, 0.01),
+    broker: {
+      latencyMsMin: 0.2,
+      latencyMsMax: pick(random, [2, 5, 30]),
+      loseAnswer: rate(random, 0.02),
+      reject: rate(random, 0.02),
+      delay: rate(random, 0.01),
+      crash: rate(random, 0.1),
+      markerMsMax: pick(random, [2, 20, 200]),
+      requestTimeoutMs: 2_000,
+    },
+    store: chance(random, 0.4)
+      ? NO_STORE_FAULTS
+      : {
+          outage: rate(random, 0.2),
+          stall: rate(random, 0.05),
+          lostAnswer: rate(random, 0.05),
+          killBefore: rate(random, 0.03),
+          killAfter: rate(random, 0.03),
+        },
+  }
+}
+
+function settingsOf(random: Random, seed: number): Record<string, string> {
+  return {
+    FLEET_SEED: String(seed),
+    FLEET_NODES: String(whole(random, 1, 2)),
+    FLEET_SENSORS: String(whole(random, 2, 5)),
+    FLEET_RATE_HZ: String(whole(random, 4, 15)),
+    FLEET_OUT_OF_ORDER: String(pick(random, [0, 0.02, 0.1])),
+    FLEET_DUPLICATES: String(pick(random, [0, 0.02])),
+    FLEET_ANOMALIES: '0.01',
+    WAL_SEGMENT_BYTES: String(pick(random, [4_096, 65_536])),
+    WAL_MAX_BYTES: '1048576',
+    WAL_FSYNC_MS: String(pick(random, [0, 100])),
+    RING_CAPACITY: String(pick(random, [16, 1_000])),
+    FAULT_DROP_PROBABILITY: String(pick(random, [0, 0.02])),
+    REFINE_COMMIT_MS: String(pick(random, [50, 100, 300])),
+    REFINE_GAP_TIMEOUT_MS: '600',
+    REFINE_HOLD_BACK_MS: '500',
+    REFINE_SESSION_MS: '3000',
+    REFINE_SNAPSHOT_MS: String(pick(random, [300, 2_000, 10_000])),
+    SEQUENCER_SESSION_MS: '3000',
+    SINK_LINGER_MS: '100',
+    SINK_WRITE_TIMEOUT_MS: '1000',
+    DETECTOR_WINDOW: '50',
+    DETECTOR_MIN_SAMPLES: '10',
+    LOG_LEVEL: 'error',
+  }
+}
