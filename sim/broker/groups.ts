@@ -122,7 +122,14 @@ export class Group {
 
   #add(request: JoinRequest): Member {
     const id = `${request.client}-${this.#around.suffix()}`
-    const member: Member = { id, request, lastSeenMs: this.#around.monoMs(), joining: null, syncing: null, assigned: [] }
+    const member: Member = {
+      id,
+      request,
+      lastSeenMs: this.#around.monoMs(),
+      joining: null,
+      syncing: null,
+      assigned: [],
+    }
     this.#members.set(id, member)
     void this.#watch(member)
     return member

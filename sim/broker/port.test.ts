@@ -1,0 +1,5 @@
+// The simulator's broker keeps the port's contract, on virtual time.
+import { describeLogs } from '../../platform/kafka/port-contract-logs.test-support.ts'
+import { makeSimEnvironment } from './sim-environment.test-support.ts'
+
+describeLogs('the simulated broker', makeSimEnvironment)
