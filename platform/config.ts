@@ -97,6 +97,7 @@ export const SETTINGS = {
   PRODUCERS_PORT: setting(port, '8082', 'Port of the producers: POST /readings, health, metrics.'),
   STREAM_JOBS_PORT: setting(port, '8083', 'Port of the stream jobs: health, metrics.'),
   SINKS_PORT: setting(port, '8084', 'Port of the sinks: health, metrics.'),
+  REPLICA_PORT: setting(port, '0', 'Port of a replica: health, metrics; 0: any that is free.'),
   LOG_LEVEL: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error']), 'info', 'Least level that is logged.'),
   TOPIC_PARTITIONS: setting(int(1, 1024), '6', 'Partitions of the data topics when they are created.'),
   TOPIC_REPLICATION: setting(int(1, 9), '1', 'Replicas of every topic when it is created.'),

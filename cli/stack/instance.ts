@@ -3,7 +3,7 @@
 // instance is left behind; it names the processes that the next one waits for.
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { tryFileLock } from '../../deploy/local/file-lock.ts'
+import { tryFileLock } from '../../platform/file-lock.ts'
 import { PlumblineError } from '../../platform/errors.ts'
 
 export interface RoomRecord {

@@ -2,7 +2,7 @@
 // JVM saves that: it is made once, by a throw-away start, and lies beside the jars. A test run starts many brokers.
 import { existsSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { withFileLock } from './file-lock.ts'
+import { withFileLock } from '../../platform/file-lock.ts'
 import { freePorts } from './free-port.ts'
 import type { Progress } from './kafka-jars.ts'
 import { launch } from './kafka-launch.ts'

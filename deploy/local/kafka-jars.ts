@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { backoffMs } from '../../platform/backoff.ts'
 import { PlumblineError } from '../../platform/errors.ts'
-import { withFileLock } from './file-lock.ts'
+import { withFileLock } from '../../platform/file-lock.ts'
 
 const run = promisify(execFile)
 const POM = fileURLToPath(new URL('pom.xml', import.meta.url))

@@ -1,0 +1,50 @@
+// The metrics of a replica: touched once per chunk or per fetch.
+import { Counter, Gauge, type Registry } from '../../platform/metrics.ts'
+
+export class ReplicaMetrics {
+  readonly #rows: Counter
+  readonly #next: Gauge
+  readonly #durable: Gauge
+  readonly #lag: Gauge
+
+  constructor(registry: Registry) {
+    const registers = [registry]
+    this.#rows = new Counter({
+      name: 'plumbline_replica_rows_total',
+      help: 'Rows given to the replica’s files.',
+      labelNames: ['kind'],
+      registers,
+    })
+    this.#next = new Gauge({
+      name: 'plumbline_replica_next_sequence',
+      help: 'Sequence that the replica reads next.',
+      registers,
+    })
+    this.#durable = new Gauge({
+      name: 'plumbline_replica_durable_sequence',
+      help: 'Every row below this sequence is on disk.',
+      registers,
+    })
+    this.#lag = new Gauge({
+      name: 'plumbline_replica_lag_records',
+      help: 'Offsets between the replica and the end of telemetry.order; a record there stands for many readings.',
+      registers,
+    })
+  }
+
+  rows(kind: 'order' | 'late', count: number): void {
+    this.#rows.inc({ kind }, count)
+  }
+
+  next(sequence: number): void {
+    this.#next.set(sequence)
+  }
+
+  durable(sequence: number): void {
+    this.#durable.set(sequence)
+  }
+
+  lag(records: number): void {
+    this.#lag.set(records)
+  }
+}

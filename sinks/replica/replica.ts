@@ -1,0 +1,279 @@
+// A replica: every reading of the total order as a row of its sensor's file, once and in order, and every late reading
+// in files beside them, so that the ordered ones stay in order. All replicas write the same bytes, whenever they were
+// started and however often they are killed.
+//
+//   order → rows ┐                    in memory, then in the files
+//   late  → rows ┘→ every second:     files to disk, then the checkpoint that says so
+//
+// Late readings are read without a consumer group: every replica has all of them, in the order of their partition.
+// A broker or registry that is away is waited for; an order that cannot be read whole ends the replica, loudly.
+import { backoffMs } from '../../platform/backoff.ts'
+import type { Clock } from '../../platform/clock.ts'
+import { KafkaError, messageOf, PlumblineError } from '../../platform/errors.ts'
+import { type CheckResult, ProgressWatch } from '../../platform/health.ts'
+import type { FetchedBatch, Kafka } from '../../platform/kafka/port.ts'
+import type { Logger } from '../../platform/log.ts'
+import { OrderError } from '../../platform/order/errors.ts'
+import { type OrderChunk, OrderReader } from '../../platform/order/order-reader.ts'
+import type { FetchSchema } from '../../schemas/register.ts'
+import { LATE } from '../../schemas/topics.ts'
+import { LATE_HEADER, ORDER_HEADER } from '../core/replica-csv.ts'
+import { latePath, orderPath } from './file-names.ts'
+import { RowFiles } from './row-files.ts'
+import { Rows } from './rows.ts'
+import type { ReplicaMetrics } from './replica-metrics.ts'
+import type { ReplicaState } from './state.ts'
+
+/** What a crash makes us write again at most; forcing files to disk costs, whatever is in them. */
+const CHECKPOINT_MS = 1_000
+const LATE_POLL_MS = 500
+const RETRY = { baseMs: 200, capMs: 5_000 }
+
+export interface ReplicaDeps {
+  readonly kafka: Kafka
+  readonly clock: Clock
+  readonly random: () => number
+  readonly log: Logger
+  readonly fetchSchema: FetchSchema
+  readonly metrics: ReplicaMetrics
+  /** The replica's folder and where it goes on, from `prepareFolder`. */
+  readonly dir: string
+  readonly state: ReplicaState
+}
+
+export class Replica {
+  readonly #deps: ReplicaDeps
+  readonly #files: RowFiles
+  readonly #ordered: Rows
+  readonly #late: Rows
+  readonly #watch = new ProgressWatch()
+  #state: ReplicaState
+  #started = false
+  #committing: Promise<void> | null = null
+  #committedAt = 0
+
+  constructor(deps: ReplicaDeps) {
+    this.#deps = deps
+    this.#state = deps.state
+    this.#files = new RowFiles(deps.dir)
+    this.#ordered = new Rows(deps.fetchSchema, this.#files, ORDER_HEADER, (_partition, ...sensor) =>
+      orderPath(...sensor),
+    )
+    this.#late = new Rows(deps.fetchSchema, this.#files, LATE_HEADER, latePath)
+  }
+
+  /** Rows below it have been given to the files; null before the start. */
+  get nextSequence(): number | null {
+    return this.#state.next_sequence
+  }
+
+  check(): CheckResult {
+    return this.#started
+      ? this.#watch.check(this.#deps.clock.mono())
+      : { ready: false, detail: 'looking for its place' }
+  }
+
+  /** Works until the signal fires; then everything it has read is on disk. Rejects when it cannot go on. */
+  async run(signal: AbortSignal): Promise<void> {
+    const end = new AbortController()
+    const both = AbortSignal.any([signal, end.signal])
+    const ended = (work: Promise<void>): Promise<void> => work.finally(() => end.abort())
+    try {
+      await this.#patiently('finding its place', both, () => this.#begin())
+      // Both must have ended before the files are closed, also when one of them has failed.
+      const outcomes = await Promise.allSettled([
+        ended(this.#patiently('following the order', both, () => this.#followOrder(both))),
+        ended(this.#patiently('following late readings', both, () => this.#followLate(both))),
+      ])
+      const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
+      if (this.#started) await this.#commit()
+    } finally {
+      this.#files.close()
+    }
+  }
+
+  /** Decides where a fresh replica begins, or makes sure that a resumed one goes on with the same order. */
+  async #begin(): Promise<void> {
+    const { kafka, fetchSchema, log } = this.#deps
+    const [reader, admin] = await Promise.all([OrderReader.open({ kafka, fetchSchema }), kafka.admin()])
+    try {
+      if (this.#state.next_sequence !== null) await checkSameOrder(reader, this.#state)
+      else {
+        const first = await reader.firstSequence()
+        const late = (await admin.offsetRanges(LATE)).map(({ start }) => start)
+        if (first === null || first > 0)
+          log.warn(
+            { first_sequence: first },
+            'retention has removed the beginning of the order; this replica begins behind it',
+          )
+        this.#state = {
+          ...this.#state,
+          first_sequence: first,
+          next_sequence: first,
+          late_first: late,
+          late_next: late,
+        }
+      }
+    } finally {
+      await Promise.allSettled([reader.close(), admin.close()])
+    }
+    log.info({ next_sequence: this.#state.next_sequence, dir: this.#deps.dir }, 'replica goes on')
+    await this.#commit()
+    this.#started = true
+  }
+
+  async #followOrder(signal: AbortSignal): Promise<void> {
+    const { kafka, fetchSchema, metrics } = this.#deps
+    const reader = await OrderReader.open({ kafka, fetchSchema })
+    try {
+      await reader.follow({
+        from: this.#state.next_sequence,
+        signal,
+        onChunk: (chunk) => this.#take(chunk),
+        onProgress: async ({ nextOffset, endOffset, idle }) => {
+          metrics.lag(Math.max(0, endOffset - nextOffset))
+          this.#observe(!idle && nextOffset < endOffset)
+          await this.#commitIfDue()
+        },
+      })
+    } finally {
+      await reader.close()
+    }
+  }
+
+  async #take({ sequence, partition, view, from, to }: OrderChunk): Promise<void> {
+    const { metrics } = this.#deps
+    const codecs = await this.#ordered.learn(view, from, to)
+    for (let i = from; i < to; i += 1) this.#ordered.add(view, i, sequence + i - from, partition, codecs)
+    const next = sequence + to - from
+    this.#state = {
+      ...this.#state,
+      first_sequence: this.#state.first_sequence ?? sequence,
+      next_sequence: next,
+      last: { partition, offset: view.offset(to - 1) },
+    }
+    this.#files.flushIfFull()
+    metrics.rows('order', to - from)
+    metrics.next(next)
+    this.#observe(true)
+    await this.#commitIfDue()
+  }
+
+  /** A replica that has something to read must get on with it. */
+  #observe(hasMore: boolean): void {
+    const next = this.#state.next_sequence ?? 0
+    this.#watch.observe('order', next, hasMore ? next + 1 : next, this.#deps.clock.mono())
+  }
+
+  async #followLate(signal: AbortSignal): Promise<void> {
+    const { kafka, clock } = this.#deps
+    const [reader, admin] = await Promise.all([kafka.rangeReader(), kafka.admin()])
+    try {
+      while (!signal.aborted) {
+        const ranges = await admin.offsetRanges(LATE)
+        for (const [partition, { end }] of ranges.entries()) {
+          const from = this.#state.late_next[partition] ?? 0
+          if (end > from && !signal.aborted)
+            await reader.read({ topic: LATE, partition }, from, end, (batch) => this.#takeLate(batch))
+        }
+        await this.#commitIfDue()
+        await clock.sleep(LATE_POLL_MS, signal).catch(() => undefined)
+      }
+    } finally {
+      await Promise.allSettled([reader.close(), admin.close()])
+    }
+  }
+
+  async #takeLate({ partition, views, nextOffset }: FetchedBatch): Promise<void> {
+    const before = this.#state.late_next[partition] ?? 0
+    for (const view of views) {
+      const codecs = await this.#late.learn(view, 0, view.count)
+      // Nothing waits from here to the new position: a failure must not leave rows that are read again.
+      for (let i = 0; i < view.count; i += 1)
+        if (view.offset(i) >= before) this.#late.add(view, i, view.offset(i), partition, codecs)
+      if (view.count > 0) this.#passLate(partition, view.offset(view.count - 1) + 1)
+      this.#deps.metrics.rows('late', view.count)
+      this.#files.flushIfFull()
+    }
+    this.#passLate(partition, nextOffset)
+    await this.#commitIfDue()
+  }
+
+  #passLate(partition: number, next: number): void {
+    const grow = (offsets: readonly number[]): number[] =>
+      Array.from({ length: Math.max(offsets.length, partition + 1) }, (_, i) => offsets[i] ?? 0)
+    const late = grow(this.#state.late_next)
+    late[partition] = Math.max(late[partition], next)
+    this.#state = { ...this.#state, late_first: grow(this.#state.late_first), late_next: late }
+  }
+
+  async #commitIfDue(): Promise<void> {
+    if (this.#deps.clock.mono() - this.#committedAt < CHECKPOINT_MS || !this.#files.isDirty) return
+    await this.#commit()
+  }
+
+  /** One at a time; whoever comes meanwhile waits for the one that runs. */
+  async #commit(): Promise<void> {
+    if (this.#committing !== null) return this.#committing
+    this.#committing = this.#save().finally(() => (this.#committing = null))
+    return this.#committing
+  }
+
+  async #save(): Promise<void> {
+    const { clock, metrics } = this.#deps
+    const state = this.#state
+    await this.#files.commit(state, () => clock.sleep(0))
+    this.#committedAt = clock.mono()
+    metrics.durable(state.next_sequence ?? 0)
+  }
+
+  /** Repeats what an outage may have ended; it goes on from where the state stands. */
+  async #patiently(doing: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    const { clock, random, log } = this.#deps
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      const before = this.#state
+      try {
+        return await work()
+      } catch (error) {
+        if (signal.aborted || !mayPass(error)) {
+          if (signal.aborted && mayPass(error)) return
+          throw error
+        }
+        if (this.#state !== before) attempt = 0
+        log.warn({ reason: messageOf(error) }, `${doing} was interrupted; trying again`)
+        await clock.sleep(backoffMs(RETRY, attempt, random), signal).catch(() => undefined)
+      }
+    }
+  }
+}
+
+/** Whether waiting may help: the broker or the registry is away. What they answer about their content stays as it is. */
+function mayPass(error: unknown): boolean {
+  if (error instanceof KafkaError) return error.code !== 'OFFSET_OUT_OF_RANGE' && error.code !== 'CORRUPT_BATCH'
+  return error instanceof PlumblineError && error.retriable
+}
+
+/** A topic that was made anew counts from 0 again: its rows must not go on under those of another. */
+async function checkSameOrder(reader: OrderReader, { next_sequence: next, last }: ReplicaState): Promise<void> {
+  const hint = 'start the replica without --resume'
+  const end = await reader.nextSequence()
+  if (end !== null && end < next!)
+    throw new OrderError(
+      'ORDER_BEHIND',
+      `the order ends before sequence ${end}, and the replica goes on with ${next}: ${hint}`,
+    )
+  if (last === null || end === null) return
+  const extent = await reader.extentOf(next! - 1).catch((error: unknown) => {
+    // The order no longer keeps it; whether it keeps what comes next is seen when that is read.
+    if (error instanceof OrderError && error.code === 'SEQUENCE_REMOVED') return null
+    throw error
+  })
+  if (extent === null) return
+  const offset = extent.firstOffset + (next! - 1 - extent.baseSequence)
+  if (extent.partition !== last.partition || offset !== last.offset)
+    throw new OrderError(
+      'ORDER_CHANGED',
+      `sequence ${next! - 1} was offset ${last.offset} of partition ${last.partition} and is offset ${offset} of partition ${extent.partition}: ${hint}`,
+    )
+}

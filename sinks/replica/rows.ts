@@ -1,0 +1,92 @@
+// From record batches to rows: decodes each reading by the schema it was written with and gives its row to its sensor's
+// file. What a sensor's file and cell are is worked out once and remembered, for a bounded number of sensors.
+import { LRUCache } from 'lru-cache'
+import { FRAME_BYTES, type Reading } from '../../platform/codec/reading.ts'
+import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
+import type { FetchSchema } from '../../schemas/register.ts'
+import { Codecs } from '../codecs.ts'
+import { type Codec, readingCodec } from '../core/decode.ts'
+import { rowOf, textCell } from '../core/replica-csv.ts'
+import { ReplicaError } from './state.ts'
+import type { RowFiles } from './row-files.ts'
+
+const SENSORS_MAX = 100_000
+
+interface SensorFile {
+  readonly path: string
+  readonly cell: string
+}
+
+export class Rows {
+  readonly #codecs: Codecs<Reading>
+  readonly #files: RowFiles
+  readonly #header: string
+  readonly #pathOf: (partition: number, tenant: string, sensor: string) => string
+  readonly #sensors = new LRUCache<string, SensorFile>({ max: SENSORS_MAX })
+
+  constructor(
+    fetchSchema: FetchSchema,
+    files: RowFiles,
+    header: string,
+    pathOf: (partition: number, tenant: string, sensor: string) => string,
+  ) {
+    this.#codecs = new Codecs(fetchSchema, readingCodec)
+    this.#files = files
+    this.#header = header
+    this.#pathOf = pathOf
+  }
+
+  /** Codecs for records [from, to). Rejects while the registry cannot be reached. */
+  learn(view: RecordBatchView, from: number, to: number): Promise<ReadonlyMap<number, Codec<Reading>>> {
+    const ids = new Set<number>()
+    for (let i = from; i < to; i += 1) ids.add(schemaIdOf(view, i))
+    ids.delete(UNFRAMED)
+    return this.#codecs.learn(ids)
+  }
+
+  /**
+   * Adds one record's row.
+   * @param place its sequence, or its offset in late
+   * @throws ReplicaError UNREADABLE: refine lets nothing through that cannot be read, so this is a mistake of ours
+   */
+  add(
+    view: RecordBatchView,
+    i: number,
+    place: number,
+    partition: number,
+    codecs: ReadonlyMap<number, Codec<Reading>>,
+  ): void {
+    const reading = decode(view, i, codecs)
+    const key = `${partition}/${reading.tenant_id}/${reading.sensor_id}`
+    let sensor = this.#sensors.get(key)
+    if (sensor === undefined) {
+      const path = this.#pathOf(partition, reading.tenant_id, reading.sensor_id)
+      sensor = { path, cell: textCell(reading.sensor_id) }
+      this.#sensors.set(key, sensor)
+    }
+    this.#files.add(sensor.path, this.#header, rowOf(place, sensor.cell, reading))
+  }
+}
+
+const UNFRAMED = -1
+
+function schemaIdOf(view: RecordBatchView, i: number): number {
+  const at = view.valueAt(i)
+  return view.valueLength(i) < FRAME_BYTES || view.bytes[at] !== 0 ? UNFRAMED : view.bytes.readInt32BE(at + 1)
+}
+
+function decode(view: RecordBatchView, i: number, codecs: ReadonlyMap<number, Codec<Reading>>): Reading {
+  const codec = codecs.get(schemaIdOf(view, i)) ?? { refused: 'it is not in Confluent’s framing' }
+  try {
+    if ('refused' in codec) throw new Error(codec.refused)
+    const at = view.valueAt(i)
+    return codec.decode(view.bytes, at + FRAME_BYTES, at + view.valueLength(i))
+  } catch (error) {
+    const offset = view.offset(i)
+    throw new ReplicaError(
+      'UNREADABLE',
+      `the reading at offset ${offset} cannot be decoded: ${(error as Error).message}`,
+      { offset, cause: error },
+    )
+  }
+}
