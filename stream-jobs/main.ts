@@ -8,8 +8,12 @@ import { runMain } from '../platform/lifecycle.ts'
 import { createLog } from '../platform/log.ts'
 import { announce } from '../platform/membership/announcer.ts'
 import { createMetrics } from '../platform/metrics.ts'
+import { ConfigFollower } from '../platform/runtime-config/follower.ts'
+import { configMetrics } from '../platform/runtime-config/metrics.ts'
+import { baseValues } from '../platform/runtime-config/settings.ts'
 import { fetchSchema, registerSchemas } from '../schemas/register.ts'
 import { REFINE_TOPICS } from '../schemas/topics.ts'
+import { RefineConfiguration } from './runtime/configuration.ts'
 import { observeRefine } from './runtime/observe.ts'
 import { runRefine } from './runtime/service.ts'
 import type { Tasks } from './runtime/tasks.ts'
@@ -34,7 +38,27 @@ runMain(async (signal) => {
   log.info({ port: server.port }, 'stream jobs listen')
   const schemaIds = await registerSchemas(config.REGISTRY_URL, config.API_TOKEN)
   const kafka = connectKafka(config, log)
-  const announcer = announce({ config, kind: 'stream-jobs', kafka, clock: systemClock, log })
+  const follower = new ConfigFollower(
+    {
+      kafka,
+      clock: systemClock,
+      random: Math.random,
+      log,
+      fetchSchema: (id) => fetchSchema(config.REGISTRY_URL, id, config.API_TOKEN),
+      base: baseValues(config),
+      metrics: configMetrics(metrics, () => configuration.applied),
+    },
+    signal,
+  )
+  const configuration: RefineConfiguration = new RefineConfiguration(config, follower)
+  const announcer = announce({
+    config,
+    kind: 'stream-jobs',
+    kafka,
+    clock: systemClock,
+    log,
+    configVersion: () => configuration.applied,
+  })
   await runRefine(
     {
       config,
@@ -46,6 +70,7 @@ runMain(async (signal) => {
       fetchSchema: (id) => fetchSchema(config.REGISTRY_URL, id, config.API_TOKEN),
       schemaIds,
       topics: REFINE_TOPICS,
+      configuration,
     },
     signal,
     (running) => {

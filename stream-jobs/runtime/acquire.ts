@@ -23,7 +23,8 @@ export interface AcquireDeps extends TaskDeps {
   readonly admin: Admin
   readonly reader: RangeReader
   readonly fetchSchema: FetchSchema
-  readonly coreSettings: CoreSettings
+  /** What tasks should work by at present. */
+  readonly coreSettings: () => CoreSettings
   readonly transactionTimeoutMs: number
   readonly anomalySchemaId: number
 }
@@ -67,7 +68,7 @@ async function restore(deps: AcquireDeps, partition: number, producer: Transacti
     return live && offset >= 0 ? refusals.decide(id, offset, known) : (known?.plan ?? undefined)
   }
   const outputs = new BatchOutputs(topics, partition, deps.anomalySchemaId, (id) => plans.get(id)!.type)
-  const core = new Refine(coreSettings, planOf, fingerprint, discard)
+  const core = new Refine(coreSettings(), planOf, fingerprint, discard)
   if (committed === null || metadata === null) await expectNoSnapshot(admin, reader, topics.snapshots, partition)
   else await rebuild(deps, core, partition, metadata, committed.offset, raw)
   live = true

@@ -8,8 +8,8 @@ import type { Admin, Kafka, Producer, RangeReader } from '../../platform/kafka/p
 import { Tails } from '../../platform/kafka/tails.ts'
 import { aborted } from '../../platform/lifecycle.ts'
 import type { Logger } from '../../platform/log.ts'
-import { ANOMALIES, EXTENTS, type RefineTopics, SNAPSHOTS } from '../../schemas/topics.ts'
-import type { CoreSettings } from '../core/settings.ts'
+import { ANOMALIES, CONFIG_ACKS, EXTENTS, type RefineTopics, SNAPSHOTS } from '../../schemas/topics.ts'
+import { RefineConfiguration } from './configuration.ts'
 import type { RefineObserver } from './observe.ts'
 import { type FetchSchema, SchemaPlans } from './plans.ts'
 import type { CommitStep } from './task.ts'
@@ -36,18 +36,9 @@ export interface RefineDeps {
   /** Schema ids by declared topic. */
   readonly schemaIds: ReadonlyMap<string, number>
   readonly onStep?: (step: CommitStep, partition: number) => void
+  /** Absent where settings never change (benchmarks). */
+  readonly configuration?: RefineConfiguration
 }
-
-export const coreSettings = (config: Config): CoreSettings => ({
-  gapTimeoutMs: config.REFINE_GAP_TIMEOUT_MS,
-  gapBuffer: config.REFINE_GAP_BUFFER,
-  holdBackMs: config.REFINE_HOLD_BACK_MS,
-  holdBackBuffer: config.REFINE_HOLD_BACK_BUFFER,
-  futureMs: config.REFINE_FUTURE_MS,
-  window: config.DETECTOR_WINDOW,
-  minSamples: config.DETECTOR_MIN_SAMPLES,
-  z: config.DETECTOR_Z,
-})
 
 /**
  * Runs until the signal fires.
@@ -55,14 +46,23 @@ export const coreSettings = (config: Config): CoreSettings => ({
  * @throws FatalRestoreError, KafkaError OFFSET_OUT_OF_RANGE
  */
 export async function runRefine(deps: RefineDeps, signal: AbortSignal, onTasks: (tasks: Tasks) => void): Promise<void> {
-  const { kafka, clock, random, log } = deps
+  const { kafka, clock, random, log, schemaIds } = deps
+  const configuration = deps.configuration ?? new RefineConfiguration(deps.config, null)
   const admin = await kafka.admin()
   const reader = await kafka.rangeReader()
   const controls = await kafka.producer()
+  let tasks: Tasks | null = null
+  const acknowledging = { clock, log, producer: controls, schemaId: schemaIds.get(CONFIG_ACKS)! }
+  const ended = new AbortController()
+  const reporting = configuration.report(() => tasks, acknowledging, AbortSignal.any([signal, ended.signal]))
   try {
+    await configuration.begin(clock, () => void tasks?.configure())
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       const started = clock.mono()
-      const error = await runMember(deps, { admin, reader, controls }, signal, onTasks)
+      const error = await runMember({ ...deps, configuration }, { admin, reader, controls }, signal, (running) => {
+        tasks = running
+        onTasks(running)
+      })
       if (error === null) return
       if (error.code === 'OFFSET_OUT_OF_RANGE') throw error
       log.error({ err: error }, 'the consumer has ended; it is built anew')
@@ -70,6 +70,8 @@ export async function runRefine(deps: RefineDeps, signal: AbortSignal, onTasks: 
       await clock.sleep(backoffMs(REBUILD, attempt, random), signal).catch(() => undefined)
     }
   } finally {
+    ended.abort()
+    await reporting
     await Promise.allSettled([admin.close(), reader.close(), controls.close()])
   }
 }
@@ -82,7 +84,7 @@ interface Connections {
 
 /** One life of the group member. Returns the error that ended it, or null after a clean stop; throws what is fatal. */
 async function runMember(
-  deps: RefineDeps,
+  deps: RefineDeps & { readonly configuration: RefineConfiguration },
   connections: Connections,
   signal: AbortSignal,
   onTasks: (tasks: Tasks) => void,
@@ -118,7 +120,7 @@ async function runMember(
       extentSchemaId: schemaIds.get(EXTENTS)!,
       snapshotSchemaId: schemaIds.get(SNAPSHOTS)!,
     },
-    coreSettings: coreSettings(config),
+    coreSettings: () => deps.configuration.wanted,
     transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
     anomalySchemaId: schemaIds.get(ANOMALIES)!,
     onCommit: (report) => observer.committed(report),

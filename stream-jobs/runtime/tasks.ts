@@ -8,7 +8,7 @@ import type { BatchContext, FetchedBatch, GroupConsumer, Producer, TopicPartitio
 import { RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
 import type { Logger } from '../../platform/log.ts'
 import { type Control, controlHeaders } from '../core/control.ts'
-import { settingsText } from '../core/settings.ts'
+import { type CoreSettings, settingsText } from '../core/settings.ts'
 import { acquire, type AcquireDeps } from './acquire.ts'
 import { FatalRestoreError } from './fatal.ts'
 import type { Task } from './task.ts'
@@ -17,6 +17,8 @@ const REACQUIRE = { baseMs: 100, capMs: 5_000 }
 /** How often idle partitions are looked at, ms: the least that a gap's time-out is late by on an idle partition. */
 const TICK_MS = 500
 const POLL_MS = 50
+/** A partition that is far behind reads its settings late; so long it is not asked again. */
+const ASK_AGAIN_MS = 30_000
 
 type Slot =
   /** Waiting for the broker to confirm this member, or for the next try. */
@@ -39,6 +41,8 @@ export class Tasks {
   readonly #attempts = new Map<number, Promise<void>>()
   /** Batches in work, so that a clean stop can wait for them. */
   readonly #working = new Set<Promise<void>>()
+  /** Which settings a task was sent, and when. */
+  readonly #asked = new WeakMap<Task, { readonly settings: CoreSettings; readonly atMono: number }>()
   #generation = 0
   #confirmedAt = -Infinity
   #stopped = false
@@ -94,11 +98,45 @@ export class Tasks {
     await busy.finally(() => this.#working.delete(busy))
   }
 
+  /** The version of the configuration that all partitions have applied; null while some are not running yet. */
+  appliedVersion(): number | null {
+    if (this.#stopped || !this.joined() || this.acquiring().length > 0) return null
+    return this.running().reduce((least, { core }) => Math.min(least, core.settings.version), Infinity)
+  }
+
+  /** Sends the wanted settings to the partitions that do not have them; never rejects. */
+  async configure(): Promise<void> {
+    const { coreSettings, clock, log } = this.#deps
+    const settings = coreSettings()
+    const atMono = clock.mono()
+    const lacking = this.running().filter((task) => this.#lacks(task, settings, atMono))
+    if (lacking.length === 0 || this.#stopped) return
+    for (const task of lacking) this.#asked.set(task, { settings, atMono })
+    try {
+      await this.#control(
+        lacking.map(({ partition }) => partition),
+        { kind: 'settings', settings },
+      )
+    } catch (error) {
+      for (const task of lacking) this.#asked.delete(task)
+      log.warn({ err: error }, 'no settings could be sent; they are sent again')
+    }
+  }
+
+  /** Not what is newer than what is wanted: another process knows more than this one yet. */
+  #lacks(task: Task, wanted: CoreSettings, nowMono: number): boolean {
+    const { settings } = task.core
+    if (settings.version > wanted.version || settingsText(settings) === settingsText(wanted)) return false
+    const asked = this.#asked.get(task)
+    return asked === undefined || asked.settings !== wanted || nowMono - asked.atMono >= ASK_AGAIN_MS
+  }
+
   /** Sends control records to partitions where a wait is over and nothing arrives. Runs until stopped. */
   async tick(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#deps
     while (!signal.aborted) {
       await clock.sleep(TICK_MS, signal).catch(() => undefined)
+      await this.configure()
       const idle = this.running().filter((task) => task.needsTick() && task.position >= task.endOffset)
       if (idle.length === 0 || this.#stopped) continue
       await this.#control(
@@ -190,9 +228,7 @@ export class Tasks {
       { partition, position: task.position, sensors: task.core.sensors.size },
       'the partition is owned and restored',
     )
-    const { coreSettings } = this.#deps
-    if (settingsText(task.core.settings) !== settingsText(coreSettings))
-      await this.#control([partition], { kind: 'settings', settings: coreSettings })
+    await this.configure()
   }
 
   #resume(task: Task): void {

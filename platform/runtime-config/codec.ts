@@ -1,0 +1,71 @@
+// The records of `config` and `config.acks`, written and read. Reading ends in one of three ways: a version that is
+// acceptable as a whole, the reason why what lies there is not, or an error while the registry is away.
+import avsc from 'avsc'
+import { encodeFramed } from '../codec/reading.ts'
+import { InputError, messageOf } from '../errors.ts'
+import type { OutgoingBatch } from '../kafka/port.ts'
+import { RecordBatchBuilder } from '../kafka/record-batch-builder.ts'
+import { DecodeError, FramedDecoder } from '../../schemas/framed-decoder.ts'
+import { loadSchema } from '../../schemas/load.ts'
+import type { FetchSchema } from '../../schemas/register.ts'
+import { CONFIG, CONFIG_ACKS } from '../../schemas/topics.ts'
+import { checkConfig, type RuntimeConfig } from './document.ts'
+import type { BaseValues } from './settings.ts'
+
+/** The one key of `config`. */
+export const CONFIG_KEY = 'config'
+
+export interface ConfigAck {
+  readonly node_id: string
+  readonly kind: string
+  /** The version that is applied. */
+  readonly version: number
+  readonly at: number
+  /** Why a newer version was refused; null: it was not. */
+  readonly refused: string | null
+}
+
+const typeOf = (schema: string): avsc.Type => avsc.Type.forSchema(loadSchema(schema) as unknown as avsc.Schema)
+const configType = typeOf('config')
+const ackType = typeOf('config-ack')
+
+export function configBatch(config: RuntimeConfig, schemaId: number): OutgoingBatch {
+  const records = new RecordBatchBuilder()
+  records.add(Buffer.from(CONFIG_KEY), encodeFramed(configType, schemaId, config))
+  return { topic: CONFIG, partition: 0, records }
+}
+
+/** Acknowledgements under their nodes' ids; null takes a node's away. */
+export function ackBatch(acks: ReadonlyMap<string, ConfigAck | null>, schemaId: number): OutgoingBatch {
+  const records = new RecordBatchBuilder()
+  for (const [id, ack] of acks) records.add(Buffer.from(id), ack === null ? null : encodeFramed(ackType, schemaId, ack))
+  return { topic: CONFIG_ACKS, partition: 0, records }
+}
+
+export type ReadConfig = { readonly config: RuntimeConfig } | { readonly refused: string }
+
+export class ConfigReader {
+  readonly #decoder: FramedDecoder<RuntimeConfig>
+  readonly #base: BaseValues | undefined
+
+  constructor(fetchSchema: FetchSchema, base?: BaseValues) {
+    this.#decoder = new FramedDecoder('config', fetchSchema)
+    this.#base = base
+  }
+
+  /** @throws RegistryError while the registry cannot be reached */
+  async read(key: string, value: Buffer | null): Promise<ReadConfig> {
+    if (key !== CONFIG_KEY)
+      return { refused: `a record of the key ${JSON.stringify(key.slice(0, 80))} is none of ours` }
+    if (value === null) return { refused: 'a configuration cannot be deleted; set an empty one' }
+    try {
+      return { config: checkConfig(await this.#decoder.decode(value), this.#base) }
+    } catch (error) {
+      if (error instanceof DecodeError || error instanceof InputError) return { refused: messageOf(error) }
+      throw error
+    }
+  }
+}
+
+export const ackDecoder = (fetchSchema: FetchSchema): FramedDecoder<ConfigAck> =>
+  new FramedDecoder('config-ack', fetchSchema)

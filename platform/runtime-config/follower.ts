@@ -1,0 +1,126 @@
+// The configuration in force, in one process: everything that the topic says is checked here again, and either taken as
+// a whole or refused as a whole with the reason. Versions only grow, so what is read twice, or was meant for the past,
+// changes nothing. Whoever applies it learns of a version in one call and so applies it in one piece.
+import type { Clock } from '../clock.ts'
+import { messageOf } from '../errors.ts'
+import { followTable } from '../kafka/topic-table.ts'
+import type { Kafka } from '../kafka/port.ts'
+import type { Logger } from '../log.ts'
+import type { FetchSchema } from '../../schemas/register.ts'
+import { CONFIG } from '../../schemas/topics.ts'
+import { ConfigReader, type ReadConfig } from './codec.ts'
+import { NOTHING_SET, type RuntimeConfig, sameScopes } from './document.ts'
+import type { ConfigMetrics } from './metrics.ts'
+import type { BaseValues } from './settings.ts'
+
+/** Wait between questions to a registry that cannot be reached, ms. */
+const REGISTRY_RETRY_MS = 500
+/** A reason goes into every node's acknowledgement. */
+const REASON_CHARS_MAX = 200
+
+export interface ConfigState {
+  /** The newest acceptable version that has been read. */
+  readonly config: RuntimeConfig
+  /** Why what came after it is not acceptable; null: nothing came. */
+  readonly refused: string | null
+}
+
+export interface FollowerOptions {
+  readonly kafka: Kafka
+  readonly clock: Clock
+  readonly random: () => number
+  readonly log: Logger
+  readonly fetchSchema: FetchSchema
+  /** Values that depend on each other are checked with these, too. */
+  readonly base?: BaseValues
+  readonly metrics: ConfigMetrics
+}
+
+export class ConfigFollower {
+  /** What was there at the start has been read. Never rejects; pending while the broker is away. */
+  readonly caughtUp: Promise<void>
+  readonly #options: FollowerOptions
+  readonly #reader: ConfigReader
+  readonly #listeners: ((state: ConfigState) => void)[] = []
+  readonly #signal: AbortSignal
+  #state: ConfigState = { config: NOTHING_SET, refused: null }
+  #isCaughtUp = false
+
+  constructor(options: FollowerOptions, signal: AbortSignal) {
+    this.#options = options
+    this.#signal = signal
+    this.#reader = new ConfigReader(options.fetchSchema, options.base)
+    const { kafka, clock, random, log } = options
+    const table = followTable(
+      { kafka, clock, random, log, topic: CONFIG, onRecord: ({ key, value }) => this.#onRecord(key, value) },
+      signal,
+    )
+    this.caughtUp = table.caughtUp.then(() => void (this.#isCaughtUp = true))
+  }
+
+  get state(): ConfigState {
+    return this.#state
+  }
+
+  get current(): RuntimeConfig {
+    return this.#state.config
+  }
+
+  get isCaughtUp(): boolean {
+    return this.#isCaughtUp
+  }
+
+  /** Tells of every change from now on, a version or a refusal. */
+  subscribe(listener: (state: ConfigState) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  async #onRecord(key: string, value: Buffer | null): Promise<void> {
+    const read = await this.#readPatiently(key, value)
+    if (read === null) return
+    if ('refused' in read) return this.#refuse(read.refused)
+    const { config } = read
+    const { current } = this
+    // The log was read again from its beginning, or somebody writes beside the one writer.
+    if (config.version < current.version) return
+    if (config.version === current.version) {
+      if (!sameScopes(config.scopes, current.scopes)) this.#refuse(`version ${config.version} was given out before`)
+      return
+    }
+    this.#options.log.info({ version: config.version }, 'a configuration is in force')
+    this.#tell({ config, refused: null })
+  }
+
+  #refuse(reason: string): void {
+    const shown = reason.slice(0, REASON_CHARS_MAX)
+    this.#options.log.warn({ reason: shown, version: this.current.version }, 'a configuration is refused')
+    this.#options.metrics.refused()
+    this.#tell({ config: this.current, refused: shown })
+  }
+
+  #tell(state: ConfigState): void {
+    this.#state = state
+    for (const listener of this.#listeners) listener(state)
+  }
+
+  /** Without the registry nobody can tell a configuration from garbage; null once the process ends. */
+  async #readPatiently(key: string, value: Buffer | null): Promise<ReadConfig | null> {
+    const { clock, log } = this.#options
+    for (let tries = 1; !this.#signal.aborted; tries += 1) {
+      try {
+        return await this.#reader.read(key, value)
+      } catch (error) {
+        if (tries === 1) log.warn({ reason: messageOf(error) }, 'a configuration waits for the schema registry')
+        await clock.sleep(REGISTRY_RETRY_MS, this.#signal).catch(() => undefined)
+      }
+    }
+    return null
+  }
+}
+
+/** Waits for what is there already, but not for long: work goes on without the broker. */
+export async function firstConfig(follower: ConfigFollower, clock: Clock, timeoutMs: number): Promise<void> {
+  const timeout = new AbortController()
+  await Promise.race([follower.caughtUp, clock.sleep(timeoutMs, timeout.signal).catch(() => undefined)])
+  timeout.abort()
+}
