@@ -5,6 +5,7 @@ import { PlumblineError } from '../platform/errors.ts'
 import { auditCommand } from './audit.ts'
 import { benchCommand } from './bench.ts'
 import { cleanCommand } from './clean.ts'
+import { clusterCommand } from './cluster.ts'
 import { escapeControls } from './core/decode.ts'
 import { demoCommand } from './demo.ts'
 import { dlqCommand } from './dlq.ts'
@@ -34,6 +35,7 @@ const commands = [
   upCommand(env),
   demoCommand(env),
   statusCommand(env),
+  clusterCommand(env),
   topicsCommand(env),
   produceCommand(env),
   importCommand(env),

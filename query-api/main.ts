@@ -1,17 +1,24 @@
 // The query API process: reads the store, says how fresh it is.
 import { setTimeout as delay } from 'node:timers/promises'
-import { loadConfig } from '../platform/config.ts'
+import { systemClock } from '../platform/clock.ts'
+import { type Config, loadConfig } from '../platform/config.ts'
 import { messageOf } from '../platform/errors.ts'
 import { Health, type CheckResult } from '../platform/health.ts'
 import { listen } from '../platform/http.ts'
+import { connectKafka } from '../platform/kafka/kafkajs.ts'
+import type { Kafka } from '../platform/kafka/port.ts'
 import { runMain } from '../platform/lifecycle.ts'
-import { createLog } from '../platform/log.ts'
+import { createLog, type Logger } from '../platform/log.ts'
+import { announce } from '../platform/membership/announcer.ts'
+import { Cluster } from '../platform/membership/cluster.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { openStore } from '../platform/store/open.ts'
 import type { Store } from '../platform/store/port.ts'
+import { cachedSchemas } from '../schemas/register.ts'
 import { createQueryApp } from './app.ts'
 import { dataThrough } from './core/freshness.ts'
 import { QueryMetrics } from './query-metrics.ts'
+import { addClusterRoutes } from './routes/cluster.ts'
 import { READING_TOPICS } from './routes/sensors.ts'
 
 const PROBE_EVERY_MS = 1_000
@@ -29,6 +36,11 @@ runMain(async (signal) => {
     { health, metrics: registry, log, token: config.API_TOKEN },
     { store, metrics, boundMs: config.QUERY_STALENESS_MS, now: Date.now },
   )
+  // Of Kafka only the cluster's state is known here, in the background: the store is served without a broker as well.
+  const kafka = connectKafka(config, log)
+  const cluster = clusterOf(config, kafka, log, signal)
+  addClusterRoutes(app, { cluster, metrics, boundMs: config.QUERY_STALENESS_MS, now: Date.now })
+  const announcer = announce({ config, kind: 'query-api', kafka, clock: systemClock, log })
   const { port, close } = await listen(app, config.LISTEN_HOST, config.QUERY_API_PORT, log)
   log.info({ port }, 'query API ready')
   while (!signal.aborted) {
@@ -37,7 +49,20 @@ runMain(async (signal) => {
   }
   await close()
   await store.close()
+  await announcer.stop()
 })
+
+const clusterOf = (config: Config, kafka: Kafka, log: Logger, signal: AbortSignal): Cluster =>
+  new Cluster(
+    {
+      kafka,
+      clock: systemClock,
+      random: Math.random,
+      log,
+      fetchSchema: cachedSchemas(config.REGISTRY_URL, config.API_TOKEN),
+    },
+    signal,
+  )
 
 /** Ready means that the store can be read. A stale store is no reason to be taken out: a client may accept it. */
 async function probe(store: Store, metrics: QueryMetrics): Promise<CheckResult> {

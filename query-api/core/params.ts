@@ -10,6 +10,8 @@ export const LIMITS = {
   pageRows: 1_000,
   recentRows: 10_000,
   anomalyRows: 10_000,
+  /** Each names all members of its time. */
+  views: 100,
   /** A day in windows of a minute, with room. */
   windows: 1_500,
   windowMsMin: 1_000,
@@ -114,6 +116,8 @@ const SCHEMAS = {
     limit: count(100, LIMITS.anomalyRows),
   }),
   status: z.strictObject({ ...common }),
+  cluster: z.strictObject({ ...common }),
+  views: z.strictObject({ ...common, limit: count(10, LIMITS.views) }),
 } as const
 
 export type Params<K extends keyof typeof SCHEMAS> = z.output<(typeof SCHEMAS)[K]>

@@ -1,0 +1,38 @@
+// Asks the query API of the running instance. What it refuses is an error with its own words; where it does not answer
+// at all, the error says what to do.
+import { type Config, loadConfig } from '../platform/config.ts'
+import { messageOf, PlumblineError } from '../platform/errors.ts'
+
+const TIMEOUT_MS = 10_000
+const ANYWHERE = new Set(['0.0.0.0', '::'])
+
+/** @param path with its query: /cluster?max_staleness=1h */
+export async function askQueryApi<T>(env: Readonly<Record<string, string>>, path: string): Promise<T> {
+  const config = loadConfig(env)
+  const url = `${baseOf(config)}${path}`
+  const headers = config.API_TOKEN === undefined ? {} : { authorization: `Bearer ${config.API_TOKEN}` }
+  let response
+  try {
+    response = await fetch(url, { headers, signal: AbortSignal.timeout(TIMEOUT_MS) })
+  } catch (error) {
+    throw new PlumblineError(
+      'UNREACHABLE',
+      `the query API does not answer at ${baseOf(config)} (${messageOf((error as Error).cause ?? error)}): start it by "plumbline up", or set LISTEN_HOST and QUERY_API_PORT`,
+      { cause: error, retriable: true },
+    )
+  }
+  const answer = (await response.json().catch(() => ({}))) as T & { detail?: string }
+  if (response.ok) return answer
+  throw new PlumblineError(
+    'REFUSED',
+    `the query API answers ${response.status}: ${answer.detail ?? 'without a reason'}`,
+    {
+      retriable: response.status === 503,
+    },
+  )
+}
+
+function baseOf({ LISTEN_HOST, QUERY_API_PORT }: Config): string {
+  const host = ANYWHERE.has(LISTEN_HOST) ? '127.0.0.1' : LISTEN_HOST
+  return `http://${host.includes(':') ? `[${host}]` : host}:${QUERY_API_PORT}`
+}

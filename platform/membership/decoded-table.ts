@@ -1,0 +1,62 @@
+// A table of framed Avro values (platform/kafka/topic-table.ts), decoded. A value that cannot be read is passed over with
+// a warning: one bad record must not hide all that come behind it. While the registry cannot be reached nothing is passed
+// over: the table waits.
+import { backoffMs } from '../backoff.ts'
+import { messageOf } from '../errors.ts'
+import { type FollowedTable, followTable, type TableOptions } from '../kafka/topic-table.ts'
+import { DecodeError, type FramedDecoder } from '../../schemas/framed-decoder.ts'
+
+const RETRY = { baseMs: 200, capMs: 5_000 }
+
+export interface Row<T> {
+  readonly key: string
+  /** Null: the key is gone. */
+  readonly value: T | null
+  readonly timestampMs: number
+}
+
+export interface DecodedTableOptions<T> extends Omit<TableOptions, 'onRecord'> {
+  readonly decoder: FramedDecoder<T>
+  readonly onRow: (row: Row<T>) => void
+  /** The log was made anew or is read from its beginning again: what was handed over before does not count. */
+  readonly onAnew: () => void
+}
+
+export function followDecoded<T>(options: DecodedTableOptions<T>, signal: AbortSignal): FollowedTable {
+  const { onRow, onAnew, ...table } = options
+  let last = -1
+  return followTable(
+    {
+      ...table,
+      onRecord: async ({ key, value, timestampMs, offset }) => {
+        const decoded = value === null ? null : await decode(options, value, signal)
+        if (decoded === undefined) return
+        if (offset <= last) onAnew()
+        last = offset
+        onRow({ key, value: decoded, timestampMs })
+      },
+    },
+    signal,
+  )
+}
+
+/** Undefined: the value cannot be read, or the signal has fired. */
+async function decode<T>(
+  { decoder, clock, random, log, topic }: DecodedTableOptions<T>,
+  value: Buffer,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  for (let attempt = 0; !signal.aborted; attempt += 1) {
+    try {
+      return await decoder.decode(value)
+    } catch (error) {
+      if (error instanceof DecodeError) {
+        log.warn({ topic, reason: messageOf(error) }, 'a record cannot be read; it is passed over')
+        return undefined
+      }
+      if (attempt === 0) log.warn({ topic, reason: messageOf(error) }, 'following a topic waits for the registry')
+      await clock.sleep(backoffMs(RETRY, attempt, random), signal).catch(() => undefined)
+    }
+  }
+  return undefined
+}
