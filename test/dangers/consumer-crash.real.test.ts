@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { makeLoad } from '../fixtures/load.ts'
 import { feed, settled, type Stack, startStack } from '../fixtures/refine.ts'
-import { FIND_COORDINATOR } from '../fixtures/tcp-proxy.ts'
+import { FIND_COORDINATOR } from '../fixtures/kafka-proxy.ts'
 import { verify } from '../oracle/verify.ts'
 
 const REBUILT = 'the consumer has ended; it is built anew'
@@ -12,7 +12,7 @@ const REBUILT = 'the consumer has ended; it is built anew'
 let stack: Stack
 
 beforeAll(async () => {
-  stack = await startStack(2, true)
+  stack = await startStack(2, 'proxy')
 })
 afterAll(() => stack?.stop())
 

@@ -13,7 +13,7 @@ import type { Kafka, OutgoingBatch, TransactionalProducer } from '../../platform
 import { RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
 import { bare } from '../fixtures/bare.ts'
 import type { TestKafka } from '../fixtures/kafka.ts'
-import { END_TXN, FIND_COORDINATOR, PRODUCE, startProxiedKafka, type Proxy } from '../fixtures/tcp-proxy.ts'
+import { END_TXN, FIND_COORDINATOR, PRODUCE, startProxiedKafka, type Proxy } from '../fixtures/kafka-proxy.ts'
 import { readTopic } from '../fixtures/topic-records.ts'
 
 const SEED = Number(process.env.FAULT_SEED ?? 1)
