@@ -2,8 +2,9 @@
 // of the primary key are touched once. Readings behind a sensor's newest one (nearly all: clean is in order) cannot
 // meet a row and go in by plain inserts of many rows; the others are looked up and follow the version rule of port.ts.
 //
-// Counters per (sensor, epoch) and rollups (sqlite-rollups.ts) are kept in the same transaction. What is remembered of sensors between batches is
-// dropped when a transaction fails or when another process has written to the file.
+// Counters per (sensor, epoch) and rollups (sqlite-rollups.ts) are kept in the same transaction. What is remembered of
+// sensors between batches (sqlite-sensors.ts) is dropped when a transaction fails or when another process has written to
+// the file.
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { Metric } from '../../schemas/metrics.ts'
 import type { Reading } from '../codec/reading.ts'
@@ -12,12 +13,12 @@ import type { Anomaly, ProgressUpdate, ReadingRows, Retention, WriteBatch } from
 import { SqliteMaintenance } from './sqlite-maintenance.ts'
 import { metricColumn, ROW_COLUMNS } from './sqlite-migrations.ts'
 import { MASKED_METRICS } from './sqlite-rollup-statements.ts'
-import { type Frontier, SqliteRollups } from './sqlite-rollups.ts'
+import { SqliteRollups } from './sqlite-rollups.ts'
+import { type SensorState, SqliteSensors } from './sqlite-sensors.ts'
+import type { RefusedRow } from './store-errors.ts'
 
 /** Rows per insert: more saves no further time and takes longer to bind (measured by bench/store.ts). */
 const CHUNK_ROWS = 20
-/** Sensors and sources remembered; beyond it all are forgotten and looked up again. */
-const REMEMBERED = 200_000
 
 /** Columns of anomalies and the fields that fill them. */
 const ANOMALY_COLUMNS = [
@@ -31,22 +32,6 @@ const ANOMALY_COLUMNS = [
   ['window_count', 'window_count'],
 ] as const
 
-/** What is known of a sensor while the process runs. */
-interface SensorState {
-  readonly id: number
-  readonly frontier: Frontier
-  /** Greatest event time stored; -Infinity when there is none. */
-  lastTs: number
-  /** Where its last reading came from: most readings come from the same source as the one before. */
-  site: string
-  node: string
-  tags: Record<string, string>
-  sourceId: number
-  /** Rows of the current batch: first and last index, chained by `#next`; -1: none. */
-  head: number
-  tail: number
-}
-
 export class SqliteWriter {
   readonly #db: DatabaseSync
   readonly #metrics: readonly string[]
@@ -54,8 +39,7 @@ export class SqliteWriter {
   readonly #statements: ReturnType<typeof prepare>
   readonly #rollups: SqliteRollups
   readonly #maintenance: SqliteMaintenance
-  readonly #tenants = new Map<string, Map<string, SensorState>>()
-  #remembered = 0
+  readonly #sensors: SqliteSensors
   #dataVersion = -1
   #next = new Int32Array(0)
   readonly #touched: SensorState[] = []
@@ -68,6 +52,7 @@ export class SqliteWriter {
     this.#width = ROW_COLUMNS.length + metrics.length
     this.#statements = prepare(db, this.#metrics)
     this.#rollups = new SqliteRollups(db, metrics)
+    this.#sensors = new SqliteSensors(db, this.#rollups)
     this.#maintenance = new SqliteMaintenance(db, this.#rollups)
     this.#chunk = new Array<SQLInputValue>(CHUNK_ROWS * this.#width).fill(null)
   }
@@ -87,6 +72,41 @@ export class SqliteWriter {
       for (const sensor of this.#touched) sensor.head = sensor.tail = -1
       this.#touched.length = 0
       this.#chunkRows = 0
+    }
+  }
+
+  /**
+   * Tries a refused batch row by row and takes it all back: so the rows at fault are found in one pass, however many.
+   * @param reasonOf why, of what SQLite threw; null where it is not the row's fault, which is then thrown on
+   */
+  findRefused({ rows, anomalies }: WriteBatch, reasonOf: (error: unknown) => string | null): RefusedRow[] {
+    const refused: RefusedRow[] = []
+    const attempt = (kind: RefusedRow['kind'], index: number, write: () => void): void => {
+      try {
+        write()
+      } catch (error) {
+        const reason = reasonOf(error)
+        // A refusal that has ended the transaction says nothing of the rows behind it.
+        if (reason === null || !this.#db.isTransaction) throw error
+        refused.push({ kind, index, reason })
+      }
+    }
+    this.#db.exec('BEGIN IMMEDIATE')
+    try {
+      const row = new Array<SQLInputValue>(this.#width)
+      rows.readings.forEach((reading, i) =>
+        attempt('reading', i, () => {
+          const sensor = this.#sensors.of(reading)
+          this.#sensors.place(sensor, reading)
+          this.#bind(row, 0, sensor, reading, rows.versions[i], rows.arrivals[i])
+          this.#statements.replace.run(...row)
+        }),
+      )
+      anomalies.forEach((anomaly, i) => attempt('anomaly', i, () => this.#writeAnomaly(anomaly)))
+      return refused
+    } finally {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      this.#forget()
     }
   }
 
@@ -111,14 +131,13 @@ export class SqliteWriter {
 
   #dropStaleState(): void {
     const version = Number(this.#statements.dataVersion.get()!.data_version)
-    if (version !== this.#dataVersion || this.#remembered > REMEMBERED) this.#forget()
+    if (version !== this.#dataVersion || this.#sensors.areTooMany) this.#forget()
     this.#dataVersion = version
   }
 
   #forget(): void {
-    this.#tenants.clear()
+    this.#sensors.forget()
     this.#rollups.forget()
-    this.#remembered = 0
   }
 
   /** Chains the rows of each sensor in the order of the batch, and the sensors in the order of the primary key. */
@@ -126,7 +145,7 @@ export class SqliteWriter {
     if (this.#next.length < readings.length) this.#next = new Int32Array(readings.length * 2)
     const next = this.#next
     for (let i = 0; i < readings.length; i += 1) {
-      const sensor = this.#sensor(readings[i])
+      const sensor = this.#sensors.of(readings[i])
       next[i] = -1
       if (sensor.head < 0) {
         sensor.head = i
@@ -135,37 +154,6 @@ export class SqliteWriter {
       sensor.tail = i
     }
     this.#touched.sort((a, b) => a.id - b.id)
-  }
-
-  #sensor(reading: Reading): SensorState {
-    let sensors = this.#tenants.get(reading.tenant_id)
-    if (sensors === undefined) this.#tenants.set(reading.tenant_id, (sensors = new Map()))
-    let sensor = sensors.get(reading.sensor_id)
-    if (sensor === undefined) {
-      sensor = this.#loadSensor(reading)
-      sensors.set(reading.sensor_id, sensor)
-      this.#remembered += 1
-    }
-    return sensor
-  }
-
-  #loadSensor({ tenant_id, sensor_id }: Reading): SensorState {
-    const { findSensor, addSensor, lastTs } = this.#statements
-    const found = findSensor.get(tenant_id, sensor_id)
-    const id = found === undefined ? Number(addSensor.run(tenant_id, sensor_id).lastInsertRowid) : Number(found.id)
-    const last = lastTs.get(id)!.ts
-    const newest = last === null ? -Infinity : Number(last)
-    return {
-      id,
-      frontier: this.#rollups.frontier(id, newest),
-      lastTs: newest,
-      site: '',
-      node: '',
-      tags: {},
-      sourceId: -1,
-      head: -1,
-      tail: -1,
-    }
   }
 
   #writeSensor(sensor: SensorState, { readings, versions, arrivals }: ReadingRows): void {
@@ -179,7 +167,7 @@ export class SqliteWriter {
     let waitingTs = Infinity
     for (let i = sensor.head; i >= 0; i = this.#next[i]) {
       const reading = readings[i]
-      if (sensor.sourceId < 0 || !sameSource(sensor, reading)) this.#moveSensor(sensor, reading)
+      this.#sensors.place(sensor, reading)
       if (reading.ts <= sensor.lastTs) {
         if (reading.ts >= waitingTs) {
           this.#flushChunk()
@@ -267,23 +255,6 @@ export class SqliteWriter {
     sensor.frontier.present = present
   }
 
-  /** The sensor's reading comes from another source than the one before: finds or adds it. */
-  #moveSensor(sensor: SensorState, { site_id, node_id, tags }: Reading): void {
-    const { findSource, addSource, addName, findName, addSite, markSites } = this.#statements
-    const newSite = sensor.sourceId < 0 || sensor.site !== site_id
-    if (newSite && Number(addSite.run(site_id, sensor.id).changes) > 0) markSites.run(sensor.id, sensor.id)
-    const json = JSON.stringify(tags, Object.keys(tags).sort())
-    const found = findSource.get(site_id, node_id, json)
-    if (found === undefined) {
-      addName.run(site_id)
-      const site = Number(findName.get(site_id)!.id)
-      sensor.sourceId = Number(addSource.run(site_id, node_id, json, site).lastInsertRowid)
-    } else sensor.sourceId = Number(found.id)
-    sensor.site = site_id
-    sensor.node = node_id
-    sensor.tags = tags
-  }
-
   #writeAnomaly(anomaly: Anomaly): void {
     this.#statements.anomaly.run(...ANOMALY_COLUMNS.map(([, field]) => anomaly[field]))
   }
@@ -296,16 +267,6 @@ export class SqliteWriter {
     }
     this.#statements.progress.run(topic, partition, offset, throughMs, eventMs)
   }
-}
-
-function sameSource(sensor: SensorState, { site_id, node_id, tags }: Reading): boolean {
-  if (sensor.site !== site_id || sensor.node !== node_id) return false
-  let names = 0
-  for (const name in tags) {
-    if (sensor.tags[name] !== tags[name]) return false
-    names += 1
-  }
-  return names === Object.keys(sensor.tags).length
 }
 
 function prepare(db: DatabaseSync, metrics: readonly string[]) {
@@ -321,7 +282,6 @@ function prepare(db: DatabaseSync, metrics: readonly string[]) {
       db.prepare(`INSERT INTO lanes VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count,
       min_seq = min(min_seq, excluded.min_seq), max_seq = max(max_seq, excluded.max_seq)`),
     supersede: db.prepare('UPDATE sensors SET superseded = superseded + 1 WHERE id = ?'),
-    lastTs: db.prepare('SELECT max(ts) AS ts FROM readings WHERE sensor_id = ?'),
     dataVersion: db.prepare('PRAGMA data_version'),
     progress:
       db.prepare(`INSERT INTO progress VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "offset" = excluded."offset",
@@ -330,16 +290,6 @@ function prepare(db: DatabaseSync, metrics: readonly string[]) {
     findOffset: db.prepare('SELECT "offset" FROM progress WHERE topic = ? AND partition = ?'),
     anomaly: db.prepare(
       `REPLACE INTO anomalies (${ANOMALY_COLUMNS.map(([column]) => column).join(', ')}) VALUES (${ANOMALY_COLUMNS.map(() => '?').join(', ')})`,
-    ),
-    findSensor: db.prepare('SELECT id FROM sensors WHERE tenant = ? AND name = ?'),
-    addSensor: db.prepare('INSERT INTO sensors (tenant, name) VALUES (?, ?)'),
-    findSource: db.prepare('SELECT id FROM sources WHERE site = ? AND node = ? AND tags = ?'),
-    addSource: db.prepare('INSERT INTO sources (site, node, tags, site_id) VALUES (?, ?, ?, ?)'),
-    addName: db.prepare('INSERT OR IGNORE INTO sites (name) VALUES (?)'),
-    findName: db.prepare('SELECT id FROM sites WHERE name = ?'),
-    addSite: db.prepare('INSERT OR IGNORE INTO sensor_sites VALUES (?, ?, 1)'),
-    markSites: db.prepare(
-      'UPDATE sensor_sites SET only_site = ((SELECT count(*) FROM sensor_sites WHERE sensor_id = ?) = 1) WHERE sensor_id = ?',
     ),
   }
 }

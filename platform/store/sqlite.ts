@@ -73,7 +73,17 @@ export class SqliteStore implements Store {
   async write(batch: WriteBatch): Promise<void> {
     const writer = this.#writer
     if (writer === null) throw new Error('call migrate() before write()')
-    attempt(() => writer.write(batch))
+    try {
+      attempt(() => writer.write(batch))
+    } catch (error) {
+      if (!(error instanceof StorePoisonError)) throw error
+      const { message, cause } = error
+      throw new StorePoisonError(
+        message,
+        { cause },
+        attempt(() => writer.findRefused(batch, reasonOfRefusal)),
+      )
+    }
   }
 
   async maintain(nowMs: number, keep: Retention): Promise<boolean> {
@@ -149,6 +159,12 @@ function attempt<T>(work: () => T): T {
   } catch (error) {
     throw asStoreError(error)
   }
+}
+
+/** Null where it is not the row's fault. */
+function reasonOfRefusal(error: unknown): string | null {
+  const failure = asStoreError(error)
+  return failure instanceof StorePoisonError ? failure.message : null
 }
 
 /** SQLite's primary result codes that a later try may not meet: BUSY, LOCKED, NOMEM, IOERR, FULL, CANTOPEN, PROTOCOL. */

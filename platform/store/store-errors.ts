@@ -16,10 +16,37 @@ export class StoreOutageError extends StoreError {
   }
 }
 
+/** A row that the store refuses by itself. */
+export interface RefusedRow {
+  readonly kind: 'reading' | 'anomaly'
+  /** Among the batch's readings or anomalies. */
+  readonly index: number
+  readonly reason: string
+}
+
 /** At least one row of the batch is such that the store will never take it; none of the others is at fault. */
 export class StorePoisonError extends StoreError {
-  constructor(message: string, details: Omit<ErrorDetails, 'retriable'> = {}) {
+  /** Rows that were refused one by one, as far as the store can tell; empty: whoever wrote has to find them. */
+  readonly refused: readonly RefusedRow[]
+
+  constructor(message: string, details: Omit<ErrorDetails, 'retriable'> = {}, refused: readonly RefusedRow[] = []) {
     super('STORE_POISON', message, details)
+    this.refused = refused
+  }
+}
+
+/** Gathers a batch's refused rows, so that all are named at once. */
+export class Refusals {
+  readonly #rows: RefusedRow[] = []
+
+  /** @param error rethrown when it is not the row's fault */
+  add(kind: RefusedRow['kind'], index: number, error: unknown): void {
+    if (!(error instanceof StorePoisonError)) throw error
+    this.#rows.push({ kind, index, reason: error.message })
+  }
+
+  throwIfAny(): void {
+    if (this.#rows.length > 0) throw new StorePoisonError(this.#rows[0].reason, {}, this.#rows)
   }
 }
 

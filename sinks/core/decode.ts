@@ -126,12 +126,17 @@ export function decodeBatch<T>(
   return { values, versions, arrivals, offsets, rejects }
 }
 
-/** The batch's record at an offset that it has. */
-export function rejectAt({ views }: FetchedBatch, offset: number, reason: string): Reject {
-  for (const view of views)
-    for (let index = 0; index < view.count; index += 1)
-      if (view.offset(index) === offset) return { view, index, reason }
-  throw new Error(`the batch has no record at offset ${offset}`)
+/** The batch's records at these offsets, in their order. @param reasons by offset */
+export function rejectsAt({ views }: FetchedBatch, reasons: ReadonlyMap<number, string>): Reject[] {
+  const rejects: Reject[] = []
+  for (const view of views) {
+    for (let index = 0; index < view.count; index += 1) {
+      const reason = reasons.get(view.offset(index))
+      if (reason !== undefined) rejects.push({ view, index, reason })
+    }
+  }
+  if (rejects.length !== reasons.size) throw new Error('the batch lacks a record that came from it')
+  return rejects
 }
 
 function decodeRecord<T>(view: RecordBatchView, i: number, codecs: ReadonlyMap<number, Codec<T>>): T {

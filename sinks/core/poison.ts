@@ -1,6 +1,8 @@
-// Finds the rows that a store will never take: a part that is refused is halved until a single row is left. Pure: it
-// says which part to try next and is told what came of it. One bad row in n costs 2·log2(n) writes at most; each part
-// is smaller than the one before it on the stack, so the stack holds no more than log2(n) + 1 parts.
+// Finds the rows that a store will never take. Where the store names them, they are taken out and the others tried
+// again together; where it does not, the part that is refused is halved until a single row is left. Pure: it says which part
+// to try next and is told what came of it. Halving costs 2·log2(n) writes at most for one bad row in n; each part is smaller than
+// the one before it on the stack, so the stack holds no more than log2(n) + 1 parts.
+import type { RefusedRow } from '../../platform/store/store-errors.ts'
 import { halve, type Slice, sliceRows, type Unit } from './batch.ts'
 
 export interface PoisonRow<U extends Unit = Unit> {
@@ -29,11 +31,45 @@ export class PoisonSearch<U extends Unit> {
     this.#parts.pop()
   }
 
-  refused(reason: string): void {
-    const part = this.#parts.pop()!
-    if (sliceRows(part) > 1) {
-      const [first, second] = halve(part)
+  /**
+   * @param tried what of the part was tried; the rest of it is no longer wanted
+   * @param named by their places in the batch that was made of `tried`; empty: nobody knows
+   */
+  refused(tried: readonly Slice<U>[], reason: string, named: readonly RefusedRow[]): void {
+    this.#parts.pop()
+    const { bad, good } = takeOut(tried, named)
+    if (bad.length > 0) {
+      this.found.push(...bad)
+      if (good.length > 0) this.#parts.push(good)
+    } else if (sliceRows(tried) > 1) {
+      const [first, second] = halve(tried)
       this.#parts.push(second, first)
-    } else for (const { unit, from } of part) this.found.push({ unit, row: from, reason })
+    } else for (const { unit, from } of tried) this.found.push({ unit, row: from, reason })
   }
+}
+
+/** Rows of a batch are those of its slices in their order, readings and anomalies apart; see composeRows. */
+function takeOut<U extends Unit>(
+  slices: readonly Slice<U>[],
+  named: readonly RefusedRow[],
+): { bad: PoisonRow<U>[]; good: Slice<U>[] } {
+  const reasons = { reading: new Map<number, string>(), anomaly: new Map<number, string>() }
+  for (const { kind, index, reason } of named) reasons[kind].set(index, reason)
+  const next = { reading: 0, anomaly: 0 }
+  const bad: PoisonRow<U>[] = []
+  const good: Slice<U>[] = []
+  for (const { unit, from, to } of slices) {
+    const kind = unit.readings.length > 0 ? 'reading' : 'anomaly'
+    let start = from
+    for (let row = from; row < to; row += 1) {
+      const reason = reasons[kind].get(next[kind])
+      next[kind] += 1
+      if (reason === undefined) continue
+      bad.push({ unit, row, reason })
+      if (row > start) good.push({ unit, from: start, to: row })
+      start = row + 1
+    }
+    if (to > start) good.push({ unit, from: start, to })
+  }
+  return { bad, good }
 }
