@@ -211,6 +211,18 @@ describe('writer', () => {
     for (const { progress } of batches.slice(0, -1)) expect(progress).toEqual([])
   })
 
+  it('stops although dead letters wait for the broker: their rows are dropped and stay in the log', async () => {
+    store.isPoison = ({ ts }) => ts === 1
+    deadLetterFailures = Array.from({ length: 100 }, () => new KafkaError('AWAY', 'on purpose', { retriable: true }))
+    const of = lane(0)
+    const outcome = writer.submit(unitOf(of, range(4)))
+    while (deadLetterFailures.length === 100) await new Promise((resolve) => setTimeout(resolve, 5))
+    await writer.stop()
+    expect(await outcome).toBe('dropped')
+    expect(of.stored).toBe(null)
+    expect((await inner.read((view) => view.progress())).length).toBe(0)
+  })
+
   it('EM-3: when another sink has moved a partition on, only that partition’s rows are given up', async () => {
     const [mine, lost] = [lane(0), lane(1)]
     const ahead = { topic: lost.topic, partition: 1, after: null, offset: 9, throughMs: null, eventMs: null }
@@ -241,6 +253,20 @@ describe('writer', () => {
     const progress = await inner.read((view) => view.progress())
     expect(progress).toContainEqual({ topic: 'telemetry.clean', partition: 0, offset: 0, throughMs: 77, eventMs: null })
     expect(quiet.stored).toBe(0)
+  })
+
+  it('EM-3: a quiet partition that moves on while its progress is written stands where the store does', async () => {
+    const quiet = lane(0)
+    store.script({ kind: 'stall', ms: 20 })
+    writer.touch(quiet)
+    await struck('stall')
+    quiet.position = 5
+    while (quiet.stored === null) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(quiet.stored).toBe(0)
+    writer.touch(quiet)
+    while (quiet.stored === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(moved).toEqual([])
+    expect((await inner.read((view) => view.progress()))[0].offset).toBe(5)
   })
 
   it('EM-5: the progress of a quiet partition is the probe where nothing else waits', async () => {

@@ -13,7 +13,7 @@ import type { CheckResult } from '../platform/health.ts'
 import type { FetchedBatch } from '../platform/kafka/port.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Store, WriteBatch } from '../platform/store/port.ts'
-import { classifyFailure, type StoreFailure } from '../platform/store/store-errors.ts'
+import { classifyFailure, type StoreFailure, type StorePoisonError } from '../platform/store/store-errors.ts'
 import { BATCH_ROWS_MAX, nextLimit } from './core/batch-limit.ts'
 import {
   composeBatch,
@@ -27,7 +27,7 @@ import {
   unitRows,
   type Waiting,
 } from './core/batch.ts'
-import { type Reject, rejectAt } from './core/decode.ts'
+import { type Reject, rejectsAt } from './core/decode.ts'
 import { PoisonSearch } from './core/poison.ts'
 import { patiently, settlesWithin } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
@@ -160,14 +160,15 @@ export class StoreWriter {
   }
 
   async #put(slices: readonly Slice<Submitted>[], idle: readonly Lane[]): Promise<void> {
-    const failure = await this.#try(composeBatch(slices, idle), slices)
-    if (failure === null) return this.#advance(slices, idle)
+    const batch = composeBatch(slices, idle)
+    const failure = await this.#try(batch, slices)
+    if (failure === null) return this.#advance(slices, idle, batch)
     for (const lane of idle) this.#touched.add(lane)
     switch (failure.kind) {
       case 'outage':
         return this.#gate.pause(this.#stopping.signal)
       case 'poison':
-        return this.#sift(slices)
+        return this.#sift(slices, failure.error)
       case 'moved':
         return this.#moved(failure.error, [...slices.map(({ unit }) => unit.lane), ...idle])
     }
@@ -191,35 +192,40 @@ export class StoreWriter {
     return failure
   }
 
-  /** The store has the slices and the progress up to their ends. */
-  #advance(slices: readonly Slice<Submitted>[], idle: readonly Lane[]): void {
+  /** The store has the slices, and the progress as the batch says it: an idle lane may have been moved on meanwhile. */
+  #advance(slices: readonly Slice<Submitted>[], idle: readonly Lane[], { progress }: WriteBatch): void {
     for (const slice of slices) {
       slice.unit.done = slice.to
       slice.unit.lane.position = offsetAfter(slice)
     }
-    for (const lane of [...slices.map(({ unit }) => unit.lane), ...idle]) {
-      lane.stored = lane.position
+    for (const [i, lane] of [...slices.map(({ unit }) => unit.lane), ...idle].entries()) {
+      lane.stored = progress[i].offset
       lane.savedMs = this.#options.clock.now()
     }
     this.#settle((unit) => (unit.lane.stored === unit.nextOffset ? 'written' : null))
   }
 
   /** Brings every row but the bad ones into the store, these to the dead-letter topic; progress follows with the next batch. */
-  async #sift(slices: readonly Slice<Submitted>[]): Promise<void> {
+  async #sift(slices: readonly Slice<Submitted>[], { message, refused }: StorePoisonError): Promise<void> {
     const search = new PoisonSearch(slices)
+    // Without names the batch's progress may have been at fault, not a row.
+    if (refused.length > 0) search.refused(slices, message, refused)
     for (let part = search.next; part !== null; part = search.next) {
       if (this.#stopped && this.#gate.isFailing) return
       const wanted = part.filter(({ unit }) => unit.lane.active)
       const failure = wanted.length === 0 ? null : await this.#try(composeRows(wanted), wanted)
       if (failure === null) search.passed()
-      else if (failure.kind === 'poison') search.refused(failure.error.message)
+      else if (failure.kind === 'poison') search.refused(wanted, failure.error.message, failure.error.refused)
       else await this.#gate.pause(this.#stopping.signal)
     }
     for (const { unit, to } of slices) {
-      const rejects = search.found
-        .filter((row) => row.unit === unit)
-        .map(({ row, reason }) => rejectAt(unit.batch, unit.offsets[row], reason))
-      if (rejects.length === 0 || (await this.#deadLetter(unit, rejects))) unit.done = to
+      const reasons = new Map(
+        search.found.filter((row) => row.unit === unit).map(({ row, reason }) => [unit.offsets[row], reason]),
+      )
+      const isDone = reasons.size === 0 || (await this.#deadLetter(unit, rejectsAt(unit.batch, reasons)))
+      if (isDone) unit.done = to
+      // Given up, or it would come round again at once and for ever: it is read again by the partition's next owner.
+      else unit.lane.active = false
     }
   }
 

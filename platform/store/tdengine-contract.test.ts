@@ -6,7 +6,7 @@ import { StandIn } from './tdengine-stand-in.test-support.ts'
 import { TdengineStore } from './tdengine.ts'
 
 storeContract('TDengine (stand-in)', async () => {
-  const store = new TdengineStore({ transport: new StandIn(), database: 'plumbline', access: 'write' })
+  const store = new TdengineStore({ transport: new StandIn(), database: 'plumbline', access: 'write', settleMs: 0 })
   await store.migrate()
   return shifted(store)
 })

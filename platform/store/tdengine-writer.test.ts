@@ -37,6 +37,8 @@ class Server implements SqlTransport {
 async function sinkOf(server: Server): Promise<TdengineStore> {
   const store = new TdengineStore({ transport: server, database: 'plumbline', access: 'write', settleMs: 30 })
   await store.migrate()
+  // Waits out the pause at the start.
+  await store.write(batch([]))
   server.inserts = 0
   return store
 }
@@ -129,6 +131,22 @@ describe('TDengine without transactions', () => {
     expect((await store.read((view) => view.recent(AT, 1)))![0].version).toBe(2)
   })
 
+  it('EM-3: what a killed sink had under way is applied before the next one writes, and overwrites nothing of it', async () => {
+    const server = new Server()
+    const killed = await sinkOf(server)
+    let late: Promise<Rows> | null = null
+    server.meet = (run) => {
+      late ??= new Promise((resolve) => setTimeout(resolve, 10)).then(run)
+      return new Promise(() => undefined)
+    }
+    await expect(killed.write(batch([row(10, 1, { power_w: 1 })]), AbortSignal.timeout(5))).rejects.toThrow()
+    server.meet = (run) => run()
+    const next = await sinkOf(server)
+    await next.write(batch([row(10, 2, { power_w: 2 })]))
+    await late
+    expect((await next.read((view) => view.recent(AT, 1)))![0]).toMatchObject({ version: 2, metrics: { power_w: 2 } })
+  })
+
   it('EM-3: what another sink has written meanwhile is looked up, not remembered wrongly', async () => {
     const server = new Server()
     const [one, other] = [await sinkOf(server), await sinkOf(server)]
@@ -171,6 +189,15 @@ describe('TDengine without transactions', () => {
   it('X-3: rows that cannot be stored are poison, and leave progress where it was', async () => {
     const server = new Server()
     const store = await sinkOf(server)
+    const several = batch([row(10), row(20, 0, { power_w: NaN }), row(30), row(40, 0, { seq: 2 ** 53 })])
+    await expect(store.write({ ...several, anomalies: [anomaly({ score: NaN })] })).rejects.toMatchObject({
+      code: 'STORE_POISON',
+      refused: [
+        { kind: 'reading', index: 1, reason: expect.stringContaining('power_w = NaN') },
+        { kind: 'reading', index: 3, reason: expect.stringContaining('exactly') },
+        { kind: 'anomaly', index: 0, reason: expect.stringContaining('score = NaN') },
+      ],
+    })
     const poisons = [{ power_w: NaN }, { seq: 2 ** 53 }, { tags: { label: 'x'.repeat(TAGS_JSON_CHARS) } }]
     for (const fields of [...poisons, { site_id: 'x'.repeat(257) }])
       await expect(store.write(batch([row(10), row(20, 0, fields)], [step(null, 2)]))).rejects.toBeInstanceOf(

@@ -9,13 +9,13 @@
 //
 // A write that was not answered in time may still be applied, later than what is written after it. It is therefore
 // not given up: `write` rejects, and the next one waits for its real end first. After a broken connection nobody will
-// tell, so a pause takes the place of the answer.
+// tell, so a pause takes the place of the answer; likewise at the start, for what a killed predecessor had under way.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Metric } from '../../schemas/metrics.ts'
 import type { Reading } from '../codec/reading.ts'
 import { StoreError } from '../errors.ts'
 import type { Progress, ProgressUpdate, WriteBatch } from './port.ts'
-import { StoreOutageError } from './store-errors.ts'
+import { Refusals, StoreOutageError } from './store-errors.ts'
 import { judge, markOf, SensorRows, type StoredMark } from './tdengine-fold.ts'
 import { anomalyTable, placeTable, progressTable, readingRow, readingTable, supersededRow } from './tdengine-rows.ts'
 import {
@@ -32,7 +32,7 @@ import type { SqlTransport } from './tdengine-transport.ts'
 
 /** Longest wait for a write whose caller sets no bound, ms: a stopped server answers after ten seconds, a frozen one never. */
 const WRITE_MS = 15_000
-/** After a broken connection: long against what the server needs to apply what it had taken in. */
+/** After a broken connection, and at the start: long against what the server needs to apply what it had taken in. */
 const SETTLE_MS = 2_000
 /** Sensors remembered; beyond it all are forgotten and looked up again. */
 const REMEMBERED = 200_000
@@ -82,6 +82,7 @@ export class TdengineWriter {
     this.#database = database
     this.#metrics = metrics.map(({ name }) => name)
     this.#settleMs = settleMs
+    this.#settleAfter(delay(settleMs))
   }
 
   /** One at a time. Rejects with a StoreError; then any part of the rows may be stored. */
@@ -116,14 +117,19 @@ export class TdengineWriter {
       () => undefined,
       (error: unknown) => (isBrokenOff(error) ? delay(this.#settleMs) : undefined),
     )
-    this.#doubt = end.then(() => {
-      this.#doubt = null
-    })
+    this.#settleAfter(end)
     const answered = answer.catch(() => undefined)
     if (!(await endsBefore(answered, signal)))
       throw new StoreOutageError('TDengine: a write was not answered in time', {}, 'STORE_TIMEOUT')
     await answer
     await this.#doubt
+  }
+
+  /** Nothing is written until `end`, which never rejects. */
+  #settleAfter(end: Promise<void>): void {
+    this.#doubt = end.then(() => {
+      this.#doubt = null
+    })
   }
 
   async #stored(signal: AbortSignal): Promise<Map<string, Progress>> {
@@ -214,8 +220,10 @@ export class TdengineWriter {
     return stored
   }
 
+  /** @throws StorePoisonError that names the rows which no statement can say */
   #tables(batch: WriteBatch, touched: readonly SensorState[], stored: ReadonlyMap<string, StoredMark>): TableRows[] {
     const { rows, anomalies } = batch
+    const refusals = new Refusals()
     const places: TableRows[] = []
     const readings: TableRows[] = []
     for (const { table, tenant, sensor, site, rows: own } of touched) {
@@ -227,14 +235,27 @@ export class TdengineWriter {
         if (reading.site_id !== known) places.push(placeTable(this.#database, tenant, sensor, reading.site_id))
         known = reading.site_id
         const verdict = judge(markOf(rows, index), losers ?? [], stored.get(`${table} ${reading.ts}`))
-        if (verdict.whole) whole.push(readingRow(rows, index, verdict.superseded, this.#metrics))
-        else counts.push(supersededRow(reading.ts, verdict.superseded))
+        try {
+          if (verdict.whole) whole.push(readingRow(rows, index, verdict.superseded, this.#metrics))
+          else counts.push(supersededRow(reading.ts, verdict.superseded))
+        } catch (error) {
+          refusals.add('reading', index, error)
+        }
       }
       const names = { database: this.#database, table, tenant, sensor }
       if (whole.length > 0) readings.push(readingTable(names, this.#metrics, whole))
       if (counts.length > 0) readings.push(readingTable(names, null, counts))
     }
-    return [...places, ...readings, ...anomalies.map((anomaly) => anomalyTable(this.#database, anomaly))]
+    const anomalyTables: TableRows[] = []
+    for (const [index, anomaly] of anomalies.entries()) {
+      try {
+        anomalyTables.push(anomalyTable(this.#database, anomaly))
+      } catch (error) {
+        refusals.add('anomaly', index, error)
+      }
+    }
+    refusals.throwIfAny()
+    return [...places, ...readings, ...anomalyTables]
   }
 
   #remember({ rows }: WriteBatch, touched: readonly SensorState[]): void {

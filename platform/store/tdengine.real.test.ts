@@ -28,7 +28,7 @@ async function drop(database: string): Promise<void> {
 
 async function freshStore(): Promise<Store> {
   const database = newDatabase()
-  const store = new TdengineStore({ transport: transport(), database, access: 'write' })
+  const store = new TdengineStore({ transport: transport(), database, access: 'write', settleMs: 0 })
   await store.migrate()
   const close = async (): Promise<void> => {
     await store.close()
