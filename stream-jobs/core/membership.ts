@@ -8,20 +8,10 @@
 // that stretch counts for nobody, and everybody has the whole time-out again. So a leader that comes late finds whom the
 // log shows to be silent, and expires nobody just because it came late.
 
-export interface Member {
-  readonly node_id: string
-  readonly kind: string
-  /** Broker's time of the first heartbeat of this membership, ms. */
-  readonly since: number
-}
+import type { View } from '../../platform/membership/cluster-state.ts'
 
-/** As in schemas/view.avsc. */
-export interface View {
-  readonly view_id: number
-  readonly at: number
-  readonly leader: string
-  readonly members: readonly Member[]
-}
+export type Member = View['members'][number]
+export type { View }
 
 /** What counts of a heartbeat. */
 export interface Beat {
