@@ -31,6 +31,25 @@ export function runMain(main: (signal: AbortSignal) => Promise<void>): void {
   )
 }
 
+/**
+ * Runs the parts of a process side by side until the signal fires. When one of them ends or fails before that, the
+ * others are ended, too; the first failure is the result.
+ */
+export async function runTogether(
+  signal: AbortSignal,
+  parts: readonly ((signal: AbortSignal) => Promise<void>)[],
+): Promise<void> {
+  const ended = new AbortController()
+  const end = AbortSignal.any([signal, ended.signal])
+  const failures: unknown[] = []
+  const run = async (part: (signal: AbortSignal) => Promise<void>): Promise<void> => {
+    await part(end).catch((error: unknown) => failures.push(error))
+    ended.abort()
+  }
+  await Promise.all(parts.map(run))
+  if (failures.length > 0) throw failures[0]
+}
+
 /** Resolves when the signal fires. */
 export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

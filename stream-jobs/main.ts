@@ -1,12 +1,14 @@
-// The stream jobs as a process: refine for its share of the raw partitions. Any number of these processes share them.
+// The stream jobs as a process: refine for its share of the raw partitions, and a sequencer, which is active in one of
+// these processes and stands by in the others. Any number of them may run.
 import { systemClock } from '../platform/clock.ts'
 import { loadConfig } from '../platform/config.ts'
 import { Health } from '../platform/health.ts'
 import { createApp, listen } from '../platform/http.ts'
 import { connectKafka } from '../platform/kafka/kafkajs.ts'
-import { runMain } from '../platform/lifecycle.ts'
+import { runMain, runTogether } from '../platform/lifecycle.ts'
 import { createLog } from '../platform/log.ts'
 import { announce } from '../platform/membership/announcer.ts'
+import { memberIdOf } from '../platform/membership/member-id.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { ConfigFollower } from '../platform/runtime-config/follower.ts'
 import { configMetrics } from '../platform/runtime-config/metrics.ts'
@@ -15,6 +17,9 @@ import { fetchSchema, registerSchemas } from '../schemas/register.ts'
 import { REFINE_TOPICS } from '../schemas/topics.ts'
 import { RefineConfiguration } from './runtime/configuration.ts'
 import { observeRefine } from './runtime/observe.ts'
+import type { SequencerMember } from './runtime/sequencer-member.ts'
+import { observeSequencer } from './runtime/sequencer-observe.ts'
+import { runSequencer, SEQUENCER_TOPICS } from './runtime/sequencer-service.ts'
 import { runRefine } from './runtime/service.ts'
 import type { Tasks } from './runtime/tasks.ts'
 
@@ -33,6 +38,11 @@ runMain(async (signal) => {
     return { ready: true, detail: `${tasks.running().length} partitions run` }
   })
   health.add('progress', () => observer.watch.check(systemClock.mono()))
+  const sequencerObserver = observeSequencer(metrics, SEQUENCER_TOPICS.extents)
+  let sequencer: SequencerMember | null = null
+  // Joining may take as long as the session of one that was killed, and refine need not wait for that.
+  health.add('sequencer', () => ({ ready: sequencer?.state !== 'acquiring', detail: sequencer?.state ?? 'starting' }))
+  health.add('order', () => sequencerObserver.watch.check(systemClock.mono()))
   const app = createApp({ health, metrics, log, token: config.API_TOKEN })
   const server = await listen(app, config.LISTEN_HOST, config.STREAM_JOBS_PORT, log)
   log.info({ port: server.port }, 'stream jobs listen')
@@ -59,24 +69,30 @@ runMain(async (signal) => {
     log,
     configVersion: () => configuration.applied,
   })
-  await runRefine(
-    {
-      config,
-      kafka,
-      clock: systemClock,
-      random: Math.random,
-      log,
-      observer,
-      fetchSchema: (id) => fetchSchema(config.REGISTRY_URL, id, config.API_TOKEN),
-      schemaIds,
-      topics: REFINE_TOPICS,
-      configuration,
-    },
-    signal,
-    (running) => {
-      tasks = running
-    },
-  )
+  const shared = {
+    config,
+    kafka,
+    clock: systemClock,
+    random: Math.random,
+    log,
+    fetchSchema: (id: number) => fetchSchema(config.REGISTRY_URL, id, config.API_TOKEN),
+    schemaIds,
+  }
+  await runTogether(signal, [
+    (end) =>
+      runRefine({ ...shared, observer, topics: REFINE_TOPICS, configuration }, end, (running) => (tasks = running)),
+    (end) =>
+      runSequencer(
+        {
+          ...shared,
+          observer: sequencerObserver,
+          topics: SEQUENCER_TOPICS,
+          memberId: memberIdOf(config, 'stream-jobs'),
+        },
+        end,
+        (member) => (sequencer = member),
+      ),
+  ])
   await announcer.stop()
   await server.close()
 })
