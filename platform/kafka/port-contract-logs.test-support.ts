@@ -90,8 +90,8 @@ export function describeLogs(name: string, makeEnvironment: () => Promise<PortEn
 
       test('refuses an empty batch and two batches for one partition, and writes nothing of either', async (bench) => {
         const topic = await bench.topic()
-        await expect(bench.send(batchOf(topic, 0))).rejects.toThrow(RangeError)
-        await expect(bench.send(batchOf(topic, 0, 'a'), batchOf(topic, 0, 'b'))).rejects.toThrow(RangeError)
+        await expect(bench.send(batchOf(topic, 0))).rejects.toThrow('an empty batch for')
+        await expect(bench.send(batchOf(topic, 0, 'a'), batchOf(topic, 0, 'b'))).rejects.toThrow('two batches for')
         expect(await bench.endOf(topic)).toBe(0)
       })
 

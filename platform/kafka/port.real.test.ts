@@ -5,6 +5,7 @@ import { loadConfig } from '../config.ts'
 import { startTestKafka } from '../../test/fixtures/kafka.ts'
 import { connectKafka } from './kafkajs.ts'
 import type { PortEnvironment } from './port-contract.test-support.ts'
+import { describeGroups } from './port-contract-groups.test-support.ts'
 import { describeLogs } from './port-contract-logs.test-support.ts'
 
 async function makeRealEnvironment(): Promise<PortEnvironment> {
@@ -19,3 +20,4 @@ async function makeRealEnvironment(): Promise<PortEnvironment> {
 }
 
 describeLogs('the real broker', makeRealEnvironment)
+describeGroups('the real broker', makeRealEnvironment, { oneOwner: true })

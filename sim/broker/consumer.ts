@@ -12,7 +12,7 @@ import type {
   GroupConsumerOptions,
   TopicPartition,
 } from '../../platform/kafka/port.ts'
-import { codeOf, LineError, refused } from './errors.ts'
+import { codeOf, refused } from './errors.ts'
 import { type FetchOf, fetchRanges, viewsOf } from './fetch.ts'
 import type { Group, Joined } from './groups.ts'
 import type { Link } from './link.ts'
@@ -21,9 +21,10 @@ import { offsetKey } from './transactions.ts'
 
 const REBALANCE_MS_MIN = 20_000
 const HEARTBEAT_MS_MIN = 300
-/** As the real adapter's retry settings: tries, and the wait before each. */
+/** As the real adapter's retry settings: tries, and the waits between them. */
 const TRIES = 18
 const RETRY_MS = 50
+const RETRY_MS_MAX = 1_000
 /** These send a member back into the group; the last one as somebody new. */
 const REJOIN = new Set(['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID'])
 
@@ -36,6 +37,8 @@ export class SimGroupConsumer implements GroupConsumer {
   #handlers: ConsumerHandlers | null = null
   #member: Joined | null = null
   #running = false
+  #joined = false
+  #failures = 0
   /** Counts assignments for the room, as the adapter does. */
   #generation = 0
   #assigned: readonly TopicPartition[] = []
@@ -61,11 +64,7 @@ export class SimGroupConsumer implements GroupConsumer {
       for (const topic of this.#options.topics) this.#link.server.topics.topic(topic)
     })
     this.#running = true
-    try {
-      await this.#join()
-    } catch (error) {
-      return this.#crash(error)
-    }
+    await this.#step(() => this.#join())
     this.#loop = this.#consume()
   }
 
@@ -96,23 +95,32 @@ export class SimGroupConsumer implements GroupConsumer {
   }
 
   async #consume(): Promise<void> {
-    for (let failures = 0; this.#running;) {
-      try {
-        await this.#poll()
-        failures = 0
-      } catch (error) {
-        if (!this.#running) return
-        try {
-          if (REJOIN.has(codeOf(error))) await this.#join()
-          else if (failures < TRIES && isRetriable(error)) {
-            failures += 1
-            await this.#link.sleep(RETRY_MS * Math.min(failures, 20))
-          } else return await this.#crash(error)
-        } catch (fatal) {
-          return this.#crash(fatal)
-        }
+    while (this.#running) await this.#step(() => (this.#joined ? this.#poll() : this.#join()))
+  }
+
+  /** Does one thing and decides on its error: into the group again, once more, as a new member, or the end. */
+  async #step(action: () => Promise<void>): Promise<void> {
+    try {
+      await action()
+      this.#failures = 0
+    } catch (error) {
+      if (!this.#running) return
+      if (REJOIN.has(codeOf(error))) {
+        this.#joined = false
+        return
       }
+      if (!isRetriable(error)) return this.#crash(error)
+      this.#failures += 1
+      if (this.#failures > TRIES) await this.#startAnew()
+      await this.#link.sleep(Math.min(RETRY_MS * this.#failures, RETRY_MS_MAX))
     }
+  }
+
+  /** The client gives up after its tries and, since trying may still help, begins again with a member of its own. */
+  async #startAnew(): Promise<void> {
+    this.#joined = false
+    this.#failures = 0
+    await this.#leave().catch(() => undefined)
   }
 
   /** Joins until the group has settled with this member in it, and tells the room, synchronously. */
@@ -130,6 +138,7 @@ export class SimGroupConsumer implements GroupConsumer {
       }
     }
     if (!this.#running) return
+    this.#joined = true
     this.#generation += 1
     this.#positions = new Map()
     for (const at of this.#assigned) this.pause(at)
@@ -249,5 +258,4 @@ export class SimGroupConsumer implements GroupConsumer {
 }
 
 /** The client tries again after anything that does not call itself final. */
-const isRetriable = (error: unknown): boolean =>
-  error instanceof LineError || !(error instanceof KafkaError) || error.retriable
+const isRetriable = (error: unknown): boolean => !(error instanceof KafkaError) || error.retriable

@@ -3,7 +3,8 @@
 import { type ErrorDetails, KafkaError } from '../../platform/errors.ts'
 
 /** The client's names for a line that broke and for an answer that never came. */
-export type LineCode = 'KafkaJSConnectionError' | 'KafkaJSConnectionClosedError' | 'KafkaJSRequestTimeoutError'
+const LINE_CODES = ['KafkaJSConnectionError', 'KafkaJSConnectionClosedError', 'KafkaJSRequestTimeoutError'] as const
+export type LineCode = (typeof LINE_CODES)[number]
 
 /** Of the broker's answers, those that the client holds for passing. */
 const RETRIABLE = new Set([
@@ -17,11 +18,10 @@ export const refused = (code: string, message: string, details: ErrorDetails = {
   new KafkaError(code, message, { retriable: RETRIABLE.has(code), ...details })
 
 /** The line failed: nobody knows whether the request was executed. */
-export class LineError extends KafkaError {
-  constructor(code: LineCode, call: string) {
-    super(code, `${call}: the line to the broker failed`, { retriable: true })
-  }
-}
+export const lineBroken = (code: LineCode, call: string): KafkaError =>
+  new KafkaError(code, `${call}: the line to the broker failed`, { retriable: true })
+
+export const isLineBroken = (error: unknown): boolean => LINE_CODES.some((code) => code === codeOf(error))
 
 /** The port's word for it, or the error's own. */
 export const codeOf = (error: unknown): string => (error instanceof KafkaError ? error.code : 'UNKNOWN')

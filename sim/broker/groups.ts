@@ -1,8 +1,9 @@
 // The coordinator of consumer groups: members, generations, sessions and committed offsets, by the classic protocol that
 // kafkajs speaks. The assignment is made by the first member (the leader), as each member's options want it.
 // Source: org.apache.kafka.coordinator.group (classic group), KIP-62.
+import { type Claimant, ownerOf } from '../../platform/kafka/kafkajs-assigner.ts'
 import type { CommittedOffset, OffsetCommit, TopicPartition } from '../../platform/kafka/port.ts'
-import { LineError, refused } from './errors.ts'
+import { lineBroken, refused } from './errors.ts'
 import { offsetKey } from './transactions.ts'
 
 export interface JoinRequest {
@@ -112,8 +113,8 @@ export class Group {
   restarted(): void {
     for (const member of this.#members.values()) {
       member.lastSeenMs = this.#around.monoMs()
-      member.joining?.reject(new LineError('KafkaJSConnectionClosedError', 'JoinGroup'))
-      member.syncing?.reject(new LineError('KafkaJSConnectionClosedError', 'SyncGroup'))
+      member.joining?.reject(lineBroken('KafkaJSConnectionClosedError', 'JoinGroup'))
+      member.syncing?.reject(lineBroken('KafkaJSConnectionClosedError', 'SyncGroup'))
       member.joining = null
       member.syncing = null
     }
@@ -192,13 +193,12 @@ export class Group {
     const members = [...this.#members.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
     const topics = [...new Set(members.flatMap(({ request }) => request.topics))]
     const partitions = this.#around.partitionsOf(topics)
-    const claims = members.map(({ request }) => request.claim)
-    const owner = claims.every((claim) => claim === null)
-      ? null
-      : claims.reduce<number>((best, claim, i) => ((claim ?? 0) > (claims[best] ?? 0) ? i : best), 0)
+    const owner = ownerIn(members)
     members.forEach((member, i) => {
       // One owner takes all; otherwise round robin over all partitions of all topics, as kafkajs does it.
-      member.assigned = partitions.filter((_, p) => (owner === null ? p % members.length === i : owner === i))
+      member.assigned = partitions.filter((_, p) =>
+        owner === null ? p % members.length === i : owner.memberId === member.id,
+      )
     })
     this.#phase = 'stable'
     for (const member of members) {
@@ -215,6 +215,13 @@ export class Group {
     member.lastSeenMs = this.#around.monoMs()
     return member
   }
+}
+
+/** Who gets everything where members have claims. */
+function ownerIn(members: readonly Member[]): Claimant | null {
+  if (members.every(({ request }) => request.claim === null)) return null
+  const claimants = members.map(({ id, request }) => ({ memberId: id, claim: request.claim ?? 0 }))
+  return ownerOf(claimants as [Claimant, ...Claimant[]])
 }
 
 const rebalancing = (): Error => refused('REBALANCE_IN_PROGRESS', 'the group is rearranging itself')

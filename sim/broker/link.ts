@@ -1,7 +1,7 @@
 // The line between one process and the broker. A request is under way for a while, is executed at one moment, and its
 // answer is under way for a while; each of these can fail by itself. A killed process is never answered again, a frozen
 // one when it wakes up, while what it sent before arrives all the same: that is what makes zombies.
-import { type LineCode, LineError, refused } from './errors.ts'
+import { isLineBroken, type LineCode, lineBroken, refused } from './errors.ts'
 import type { CallName } from './faults.ts'
 import type { Server } from './server.ts'
 
@@ -56,7 +56,7 @@ export class Link {
     await this.#alive()
   }
 
-  /** @throws KafkaError what the broker refuses with, or LineError */
+  /** @throws KafkaError what the broker refuses with, or that the line broke */
   async call<T>(request: Request, execute: () => T | Promise<T>): Promise<T> {
     const { clock, random } = this.server
     const givenUpAt = clock.mono() + PATIENCE_MS
@@ -64,7 +64,7 @@ export class Link {
       try {
         return await this.#once(request, execute)
       } catch (error) {
-        if (!request.patient || !(error instanceof LineError) || clock.mono() >= givenUpAt) throw error
+        if (!request.patient || !isLineBroken(error) || clock.mono() >= givenUpAt) throw error
         await this.sleep(waitMs * (0.8 + 0.4 * random()))
       }
     }
@@ -114,12 +114,12 @@ export class Link {
 
   async #givenUp(afterMs: number, request: Request): Promise<never> {
     await this.sleep(afterMs)
-    throw new LineError('KafkaJSRequestTimeoutError', request.call)
+    throw lineBroken('KafkaJSRequestTimeoutError', request.call)
   }
 
   async #broken(code: LineCode, request: Request): Promise<never> {
     await this.#alive()
-    throw new LineError(code, request.call)
+    throw lineBroken(code, request.call)
   }
 
   async #alive(): Promise<void> {

@@ -58,11 +58,15 @@ export class SimRangeReader implements RangeReader {
     onBatch: (batch: FetchedBatch) => void | Promise<void>,
   ): Promise<void> {
     let position = from
+    let empty = 0
     while (!signal.aborted) {
       const { batch, stable } = await this.#fetchPatiently(at, position, signal)
       if (signal.aborted) return
-      await onBatch(batch ?? { ...at, views: [], nextOffset: position, endOffset: stable })
       position = batch?.nextOffset ?? position
+      empty = batch === null ? empty + 1 : 0
+      if (batch !== null && batch.views.length > 0) await onBatch(batch)
+      else if (position >= stable || empty >= EMPTY_ANSWERS)
+        await onBatch({ ...at, views: [], nextOffset: position, endOffset: stable })
     }
   }
 
