@@ -1,10 +1,9 @@
 // A replica as a process: `main.ts --id r1 --dir data [--resume]`. Several may run on one machine, each with a folder of
 // its own; a lock beside the folder keeps two of them from writing one.
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { systemClock } from '../../platform/clock.ts'
 import { loadConfig } from '../../platform/config.ts'
-import { ConfigError, messageOf } from '../../platform/errors.ts'
+import { ConfigError } from '../../platform/errors.ts'
 import { tryFileLock } from '../../platform/file-lock.ts'
 import { Health } from '../../platform/health.ts'
 import { createApp, listen } from '../../platform/http.ts'
@@ -15,15 +14,14 @@ import { announce } from '../../platform/membership/announcer.ts'
 import { memberIdOf } from '../../platform/membership/member-id.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import { cachedSchemas } from '../../schemas/register.ts'
+import { readArguments } from './arguments.ts'
 import { inspectFolder, prepareFolder } from './folder.ts'
 import { Replica } from './replica.ts'
 import { ReplicaMetrics } from './replica-metrics.ts'
 import { ReplicaError, type ReplicaState } from './state.ts'
 
-const ID = /^[A-Za-z0-9][\w.-]{0,63}$/
-
 runMain(async (signal) => {
-  const { id, root, resume } = readArguments()
+  const { id, root, resume } = readArguments(process.argv.slice(2))
   const config = loadConfig(process.env)
   const log = createLog('replica', config.LOG_LEVEL)
   const registry = createMetrics('replica')
@@ -55,20 +53,6 @@ runMain(async (signal) => {
   }
   await announcer.stop()
 })
-
-function readArguments(): { id: string; root: string; resume: boolean } {
-  const options = { id: { type: 'string' }, dir: { type: 'string' }, resume: { type: 'boolean' } } as const
-  try {
-    const { id = '', dir = 'data', resume = false } = parseArgs({ options, strict: true }).values
-    if (!ID.test(id))
-      throw new ConfigError(
-        `--id is ${JSON.stringify(id)}: expected a letter or digit, then at most 63 letters, digits, "_", "." and "-"`,
-      )
-    return { id, root: dir, resume }
-  } catch (error) {
-    throw new ConfigError(messageOf(error))
-  }
-}
 
 /** Starting it again does not help when the folder cannot be used, so that is an error of its configuration. */
 function takeFolder(
