@@ -8,7 +8,7 @@ import { Findings } from '../core/audit-findings.ts'
 import { type Cut, judgePartition, type PartitionRow } from '../core/audit-judge.ts'
 import type { AuditReport, AuditTable } from '../core/audit-report.ts'
 import { judgeLogs, judgeSent } from '../core/audit-sent.ts'
-import { judgeStore } from '../core/audit-stored.ts'
+import { type ExpectedRows, judgeStore } from '../core/audit-stored.ts'
 import { type Inputs, lanesByPartition, readInputs } from './inputs.ts'
 import { PartitionScanner } from './scan.ts'
 
@@ -29,14 +29,15 @@ export async function audit(
     const inputs = await readInputs(config, admin, findings)
     const scanner = new PartitionScanner(reader, fetchSchema, findings, onRecords)
     const lanes = lanesByPartition(inputs.logs.lanes, inputs.refine.length)
-    const stored = new Map<string, number>()
+    const stored = new Map<string, ExpectedRows>()
     const rows: PartitionRow[] = []
     for (let partition = 0; partition < inputs.refine.length; partition += 1) {
       const cut = cutOf(inputs, partition)
       const book = await scanner.scan(inputs, partition)
       rows.push(judgePartition(book, cut, findings))
       judgeSent(book, lanes.get(partition) ?? [], cut.rawStart === 0, findings)
-      for (const { key, stored: count } of book.sensors.values()) if (count > 0) stored.set(key, count)
+      for (const { key, stored: count, refused } of book.sensors.values())
+        if (count + refused > 0) stored.set(key, { stored: count, refused })
     }
     return report(inputs, rows, stored, findings)
   } finally {
@@ -59,7 +60,7 @@ function cutOf({ refine, ranges }: Inputs, partition: number): Cut {
 function report(
   { logs, store, ranges }: Inputs,
   rows: readonly PartitionRow[],
-  stored: ReadonlyMap<string, number>,
+  stored: ReadonlyMap<string, ExpectedRows>,
   findings: Findings,
 ): AuditReport {
   const sum = (of: (row: PartitionRow) => number): number => rows.reduce((total, row) => total + of(row), 0)

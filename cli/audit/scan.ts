@@ -69,7 +69,10 @@ export class PartitionScanner {
       const sensor = book.sensor(records.key)
       book.enter('late', sensor.lane(records.epoch), records.seq, records.ts)
       if (view.offset(i) >= stored || sensor.lateTs.has(records.ts)) return
-      if (book.refusedBySink.has(`${LATE}@${view.offset(i)}`)) return
+      if (book.refusedBySink.has(`${LATE}@${view.offset(i)}`)) {
+        sensor.refuse(records.ts)
+        return
+      }
       sensor.lateTs.add(records.ts)
       sensor.stored += 1
     })
@@ -129,7 +132,8 @@ export class PartitionScanner {
         )
       else sensor.lastTs = ts
       if (offset >= stored || (sensor.lateTs.size > 0 && sensor.lateTs.has(ts))) return
-      if (book.refusedBySink.size === 0 || !book.refusedBySink.has(`${CLEAN}@${offset}`)) sensor.stored += 1
+      if (book.refusedBySink.size > 0 && book.refusedBySink.has(`${CLEAN}@${offset}`)) sensor.refuse(ts)
+      else sensor.stored += 1
     })
   }
 

@@ -33,10 +33,23 @@ export class SensorBook {
   readonly lateTs = new Set<number>()
   /** Distinct event times of clean and late up to the sink's offsets, without what the sink refused: what the store must hold. */
   stored = 0
+  /** Event times below the sink's offsets that the sink has dead-lettered. */
+  readonly #refusedTs = new Set<number>()
   readonly lanes: LaneBook[] = []
 
   constructor(key: string) {
     this.key = key
+  }
+
+  refuse(ts: number): void {
+    this.#refusedTs.add(ts)
+  }
+
+  /** Readings that the sink has dead-lettered and that have not come again by late. */
+  get refused(): number {
+    let refused = 0
+    for (const ts of this.#refusedTs) if (!this.lateTs.has(ts)) refused += 1
+    return refused
   }
 
   /** The lane of an epoch; readings come in runs of one epoch, so the latest stands first. */

@@ -1,6 +1,7 @@
 // The audit's report, and its text for people: what came, what became of it, what is missing.
 import type { Gap, Problem } from './audit-findings.ts'
 import type { LetterTotals, PartitionRow } from './audit-judge.ts'
+import type { StoreTotals } from './audit-stored.ts'
 
 export interface AuditTable {
   readonly raw: number
@@ -16,8 +17,8 @@ export interface AuditTable {
   readonly sent: { readonly logs: number; readonly accepted: number } | null
   /** Between the logs and raw, between raw and refine, between clean or late and the store. */
   readonly inFlight: { readonly toRaw: number; readonly toRefine: number; readonly toStore: number }
-  /** Distinct readings that the store must hold, and rows that it has; null where there is no store. */
-  readonly store: { readonly expected: number; readonly rows: number } | null
+  /** Null where there is no store. */
+  readonly store: StoreTotals | null
   readonly partitions: readonly PartitionRow[]
 }
 
@@ -65,7 +66,7 @@ export function reportText({
     row('  clean', table.clean),
     row('  duplicates', table.duplicate),
     row('  late', table.late),
-    row('  dead letters', table.deadLettered, lettersText(table.letters)),
+    row('  dead letters', table.deadLettered, lettersText(table)),
     row('  control', table.control),
     row('  buffered by refine', table.buffered),
     row('  in flight to refine', inFlight.toRefine),
@@ -77,6 +78,9 @@ export function reportText({
             store.rows,
             `${number(store.expected)} distinct readings expected; ${number(inFlight.toStore)} in flight to the store`,
           ),
+          ...(store.refused === 0
+            ? []
+            : [row('  refused by it', store.refused, 'dead-lettered: plumbline dlq list --stage TASK_PUT')]),
         ]),
     row('seqs that never came', gapSeqs, `${number(gapCount)} gaps`),
     ...listed(
@@ -99,9 +103,9 @@ function row(label: string, value: number, remark = ''): string {
   return `${label.padEnd(LABEL_COLUMNS)}${number(value).padStart(NUMBER_COLUMNS)}${remark === '' ? '' : `   ${remark}`}`
 }
 
-/** Empty while nobody has dealt with any. */
-function lettersText({ open, replayed, dropped }: LetterTotals): string {
-  if (replayed + dropped === 0) return ''
+/** Empty while all of them are refine's and open. */
+function lettersText({ letters: { open, replayed, dropped }, deadLettered }: AuditTable): string {
+  if (open === deadLettered && replayed + dropped === 0) return ''
   return `with the sinks’: ${number(open)} open, ${number(replayed)} replayed, ${number(dropped)} dropped`
 }
 

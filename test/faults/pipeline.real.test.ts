@@ -118,7 +118,7 @@ describe('X-2 MI-2 EM-3: the whole pipeline under kills', () => {
       const { table } = report
       expect(table.inFlight).toEqual({ toRaw: 0, toRefine: 0, toStore: 0 })
       expect(table.sent!.accepted).toBeGreaterThan(400 * 10)
-      expect(table.store).toEqual({ expected: table.store!.rows, rows: table.store!.rows })
+      expect(table.store).toEqual({ expected: table.store!.rows, refused: 0, rows: table.store!.rows })
       expect(table.store!.rows).toBeGreaterThan(400 * 10)
       expect(report.gapCount, 'every log is here, so nothing that it numbered may be a gap').toBe(0)
       const settings = { gapTimeoutMs: 600, gapBuffer: 64, holdBackMs: 500, holdBackBuffer: 256, futureMs: 300_000 }
