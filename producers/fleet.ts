@@ -7,8 +7,9 @@ import type { Clock } from '../platform/clock.ts'
 import { InputError, messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Heartbeat } from '../platform/membership/heartbeat.ts'
+import { NOTHING_SET, resolve, type RuntimeConfig } from '../platform/runtime-config/document.ts'
 import { listWals } from '../platform/wal/reader.ts'
-import { Disorder } from './core/disorder.ts'
+import { Disorder, overtakesAt } from './core/disorder.ts'
 import type { Faults } from './core/faults.ts'
 import { Generator } from './core/generator.ts'
 import { Node } from './node.ts'
@@ -31,8 +32,6 @@ export interface FleetOptions {
 /** Goes into file names and record keys. */
 const NODE_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const MAX_NODES = 10_000
-/** A reading is overtaken for at most so long: well within the time that refine waits for a gap to be filled. */
-const HELD_MAX_MS = 500
 
 export class Fleet {
   readonly #options: FleetOptions
@@ -42,12 +41,19 @@ export class Fleet {
   /** Logs of nodes that are gone, and the nodes' ids. */
   readonly #orphans: { id: string; outbox: Outbox; flush: true }[] = []
 
+  #configuration: RuntimeConfig = NOTHING_SET
+
   constructor(options: FleetOptions) {
     this.#options = options
   }
 
   get nodes(): IterableIterator<Node> {
     return this.#nodes.values()
+  }
+
+  /** Version of the runtime configuration that all nodes have applied. */
+  get configVersion(): number {
+    return this.#configuration.version
   }
 
   /** Everything with a log, for metrics and syncing. */
@@ -83,17 +89,14 @@ export class Fleet {
     const number = numberOf(id)
     const { count, first } = shareOf(config.FLEET_SENSORS, config.FLEET_NODES, number)
     const seed = config.FLEET_SEED * 7919 + number
-    const outbox = new Outbox({
-      wal: this.#options.openWal(id),
-      ringCapacity: config.RING_CAPACITY,
-      disorder: new Disorder({
-        seed,
-        outOfOrder: config.FLEET_OUT_OF_ORDER,
-        duplicates: config.FLEET_DUPLICATES,
-        sensors: count,
-        maxOvertakes: Math.min(5, Math.max(1, Math.floor((config.FLEET_RATE_HZ * HELD_MAX_MS) / 1000))),
-      }),
+    const disorder = new Disorder({
+      seed,
+      outOfOrder: config.FLEET_OUT_OF_ORDER,
+      duplicates: config.FLEET_DUPLICATES,
+      sensors: count,
+      maxOvertakes: overtakesAt(config.FLEET_RATE_HZ),
     })
+    const outbox = new Outbox({ wal: this.#options.openWal(id), ringCapacity: config.RING_CAPACITY, disorder })
     const generator = new Generator({
       seed: config.FLEET_SEED,
       nodeId: id,
@@ -110,8 +113,10 @@ export class Fleet {
         everyMs: config.FLEET_BURST_EVERY_MS,
       },
     }
-    const node = new Node({ ...this.#options, id, seed, generator, sampler, outbox }, clock.mono(), clock.now())
+    const parts = { id, seed, generator, sampler, outbox, disorder }
+    const node = new Node({ ...this.#options, ...parts }, clock.mono(), clock.now())
     this.#nodes.set(id, node)
+    this.#apply(node)
     this.#options.uplink.add(node)
     return node
   }
@@ -150,6 +155,12 @@ export class Fleet {
     return heartbeats.filter((heartbeat) => heartbeat !== null)
   }
 
+  /** Applies a version of the runtime configuration to all nodes, those that are added later included (MI-5). */
+  configure(configuration: RuntimeConfig): void {
+    this.#configuration = configuration
+    for (const node of this.#nodes.values()) this.#apply(node)
+  }
+
   /** Lets every node take its samples. Returns how many readings were accepted. */
   tick(): number {
     const { clock } = this.#options
@@ -168,6 +179,12 @@ export class Fleet {
       this.#options.uplink.remove(orphan)
       await orphan.outbox.wal.close()
     }
+  }
+
+  #apply(node: Node): void {
+    const { config, clock } = this.#options
+    const rateHz = resolve(this.#configuration, 'producer.rate_hz', { node: node.id, site: node.site })
+    node.configure(this.#configuration.version, rateHz ?? config.FLEET_RATE_HZ, clock.mono())
   }
 
   #adopt(id: string): void {

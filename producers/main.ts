@@ -5,7 +5,7 @@ import { InputError } from '../platform/errors.ts'
 import { connectKafka } from '../platform/kafka/kafkajs.ts'
 import { runMain } from '../platform/lifecycle.ts'
 import { createLog } from '../platform/log.ts'
-import { registerSchemas } from '../schemas/register.ts'
+import { cachedSchemas, registerSchemas } from '../schemas/register.ts'
 import { RAW } from '../schemas/topics.ts'
 import { type ImportArguments, importFile } from './import/command.ts'
 import { PRESETS } from './import/presets.ts'
@@ -59,8 +59,9 @@ function prepare() {
 
 async function serve(signal: AbortSignal): Promise<void> {
   const prepared = prepare()
-  const schemaIds = await registerSchemas(prepared.config.REGISTRY_URL, prepared.config.API_TOKEN)
-  await runProducers({ ...prepared, schemaIds, signal })
+  const { REGISTRY_URL, API_TOKEN } = prepared.config
+  const schemaIds = await registerSchemas(REGISTRY_URL, API_TOKEN)
+  await runProducers({ ...prepared, schemaIds, fetchSchema: cachedSchemas(REGISTRY_URL, API_TOKEN), signal })
 }
 
 async function importOnce(file: string, given: ImportArguments, signal: AbortSignal): Promise<void> {

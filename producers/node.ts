@@ -10,6 +10,7 @@ import { EntryBatch } from '../platform/wal/entry-batch.ts'
 import { WalError } from '../platform/wal/format.ts'
 import type { Lane } from '../platform/wal/lanes.ts'
 import { nextDegraded } from './core/degraded.ts'
+import { type Disorder, overtakesAt } from './core/disorder.ts'
 import type { Faults } from './core/faults.ts'
 import type { Generator } from './core/generator.ts'
 import { railIsLow } from './core/rail.ts'
@@ -23,6 +24,7 @@ export interface NodeOptions {
   readonly generator: Generator
   readonly sampler: SamplerOptions
   readonly outbox: Outbox
+  readonly disorder: Disorder
   readonly uplink: Uplink
   readonly faults: Faults
   readonly type: avsc.Type
@@ -45,6 +47,7 @@ export class Node implements Sender {
   #paused = false
   #degraded = false
   #droppedFaults = 0
+  #configVersion = 0
 
   /** @throws WalError WAL_SENSORS */
   constructor(options: NodeOptions, monoMs: number, wallMs: number) {
@@ -72,6 +75,16 @@ export class Node implements Sender {
     return this.#paused
   }
 
+  /** Version of the runtime configuration that is applied. */
+  get configVersion(): number {
+    return this.#configVersion
+  }
+
+  /** The site of its first sensor, by which the configuration finds it; undefined for a node without sensors. */
+  get site(): string | undefined {
+    return this.sensors === 0 ? undefined : this.#options.generator.reading(0).site_id
+  }
+
   get flush(): boolean {
     return this.#flush
   }
@@ -86,6 +99,13 @@ export class Node implements Sender {
     const accepted = this.#flush ? 0 : this.#sample(monoMs, wall)
     this.#updateDegraded()
     return accepted
+  }
+
+  /** Applies a version of the runtime configuration, whole, between two samples. */
+  configure(version: number, rateHz: number, monoMs: number): void {
+    this.#configVersion = version
+    this.#sampler.setRate(rateHz, monoMs)
+    this.#options.disorder.limitOvertakes(overtakesAt(rateHz))
   }
 
   /** Takes no more samples and holds nothing back: the node is leaving. */
@@ -105,7 +125,7 @@ export class Node implements Sender {
       sensors: this.sensors,
       accepted: wal.accepted,
       acknowledged: wal.acknowledged,
-      config_version: 0,
+      config_version: this.#configVersion,
       diagnostics: {
         rail_low: railIsLow(this.#options.seed, monoMs - this.#startedMono),
         clock_step_ms: this.#sampler.clockStepMs,

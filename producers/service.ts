@@ -17,12 +17,18 @@ import type { Logger } from '../platform/log.ts'
 import { type Heartbeat, heartbeatBatches, plainHeartbeat } from '../platform/membership/heartbeat.ts'
 import { memberIdOf } from '../platform/membership/member-id.ts'
 import { createMetrics } from '../platform/metrics.ts'
-import { NODES, RAW } from '../schemas/topics.ts'
+import { Acknowledger } from '../platform/runtime-config/acknowledger.ts'
+import { ConfigFollower } from '../platform/runtime-config/follower.ts'
+import { configMetrics } from '../platform/runtime-config/metrics.ts'
+import type { FetchSchema } from '../schemas/register.ts'
+import { CONFIG_ACKS, NODES, RAW } from '../schemas/topics.ts'
+import { NodeConfiguration } from './configuration.ts'
 import { Faults } from './core/faults.ts'
 import { Fleet } from './fleet.ts'
 import { addIngestRoutes } from './ingest.ts'
 import { Logs } from './logs.ts'
 import { Loops } from './loops.ts'
+import type { Node } from './node.ts'
 import { Outbox } from './outbox.ts'
 import { addGauges, ProducerMetrics } from './producer-metrics.ts'
 import { type Sender, Uplink } from './uplink.ts'
@@ -33,6 +39,7 @@ export interface ServiceOptions {
   readonly kafka: Kafka
   /** Schema id by topic. */
   readonly schemaIds: ReadonlyMap<string, number>
+  readonly fetchSchema: FetchSchema
   readonly signal: AbortSignal
   readonly onListening?: (port: number) => void
 }
@@ -50,6 +57,7 @@ export async function runProducers({
   log,
   kafka,
   schemaIds,
+  fetchSchema,
   signal,
   onListening,
 }: ServiceOptions): Promise<void> {
@@ -90,7 +98,28 @@ export async function runProducers({
     flush: true,
   }
   uplink.add(ingest)
+  const acks = new Acknowledger({
+    clock,
+    log,
+    kind: 'producer',
+    schemaId: idOf(schemaIds, CONFIG_ACKS),
+    send: (batches) => uplink.sendBeside(batches),
+  })
+  const follower = new ConfigFollower(
+    {
+      kafka,
+      clock,
+      random: Math.random,
+      log,
+      fetchSchema,
+      metrics: configMetrics(registry, () => fleet.configVersion),
+    },
+    signal,
+  )
+  const configuration = new NodeConfiguration({ follower, acks, fleet, clock, log, dataDir: config.DATA_DIR })
+  await configuration.begin()
   fleet.start()
+  configuration.joined(fleet.nodes)
   const outboxes = function* (): Iterable<Outbox> {
     yield ingest.outbox
     yield* fleet.outboxes()
@@ -120,7 +149,7 @@ export async function runProducers({
     clock,
     onAccepted: (count) => metrics.accepted.inc(count),
   })
-  addNodeRoutes(app, fleet, clock, sendHeartbeats)
+  addNodeRoutes(app, fleet, clock, sendHeartbeats, (added) => configuration.joined(added))
   const http = await listen(app, config.LISTEN_HOST, config.PRODUCERS_PORT, log)
   log.info({ port: http.port, nodes: config.FLEET_NODES, sensors: config.FLEET_SENSORS }, 'producers run')
   onListening?.(http.port)
@@ -133,6 +162,7 @@ export async function runProducers({
     await sendHeartbeats([...nodes, door(false)])
   }
   loops.add(() => uplink.run(loops.signal))
+  loops.add(() => acks.run(loops.signal))
   loops.every(TICK_MS, () => metrics.accepted.inc(fleet.tick()))
   loops.every(config.WAL_FSYNC_MS === 0 ? TICK_MS : config.WAL_FSYNC_MS, syncAll)
   loops.every(config.HEARTBEAT_MS, heartbeats)
@@ -193,6 +223,7 @@ function addNodeRoutes(
   fleet: Fleet,
   clock: Clock,
   sendHeartbeats: (heartbeats: readonly Heartbeat[]) => Promise<void>,
+  onAdded: (nodes: readonly Node[]) => void,
 ): void {
   app.get('/nodes', (_request, response) => {
     response.json({
@@ -207,6 +238,7 @@ function addNodeRoutes(
     }
     const { id, count } = parsed.data
     const added = id === undefined ? Array.from({ length: count }, () => fleet.add()) : [fleet.add(id)]
+    onAdded(added)
     // Members learn of a node at once, not when all send their next heartbeat.
     void sendHeartbeats(added.map((node) => node.heartbeat(clock.mono(), clock.now(), false)))
     response.status(201).json({ nodes: added.map((node) => node.id) })

@@ -16,9 +16,11 @@ import { openStore } from '../platform/store/open.ts'
 import type { Store } from '../platform/store/port.ts'
 import { cachedSchemas } from '../schemas/register.ts'
 import { createQueryApp } from './app.ts'
+import { configurationOf } from './configuration.ts'
 import { dataThrough } from './core/freshness.ts'
 import { QueryMetrics } from './query-metrics.ts'
 import { addClusterRoutes } from './routes/cluster.ts'
+import { addConfigRoutes } from './routes/config.ts'
 import { READING_TOPICS } from './routes/sensors.ts'
 
 const PROBE_EVERY_MS = 1_000
@@ -40,6 +42,13 @@ runMain(async (signal) => {
   const kafka = connectKafka(config, log)
   const cluster = clusterOf(config, kafka, log, signal)
   addClusterRoutes(app, { cluster, metrics, boundMs: config.QUERY_STALENESS_MS, now: Date.now })
+  const configuration = configurationOf(config, kafka, log, registry, signal)
+  addConfigRoutes(app, {
+    ...configuration,
+    metrics,
+    isRead: () => configuration.follower.isCaughtUp && cluster.stalenessMs !== null,
+    members: () => cluster.applying(config.HEARTBEAT_TIMEOUT_MS),
+  })
   const announcer = announce({ config, kind: 'query-api', kafka, clock: systemClock, log })
   const { port, close } = await listen(app, config.LISTEN_HOST, config.QUERY_API_PORT, log)
   log.info({ port }, 'query API ready')

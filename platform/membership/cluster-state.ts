@@ -38,7 +38,7 @@ export interface MemberState {
   readonly since: number
   /** Null: none is kept. */
   readonly heartbeat: HeardMember | null
-  /** From the acknowledgement, else from the heartbeat; null: neither is there. */
+  /** By acknowledgement or heartbeat, whichever is later; null: neither is there. */
   readonly config_version: number | null
   /** Why a newer version was refused; null: it was not. */
   readonly config_refused: string | null
@@ -47,6 +47,18 @@ export interface MemberState {
 export interface CurrentView extends Omit<View, 'members'> {
   readonly members: readonly MemberState[]
 }
+
+/** A member that applies configuration, and is there. */
+export interface ApplyingMember {
+  readonly node_id: string
+  readonly kind: string
+  readonly version: number
+  /** Why a newer version was refused; null: it was not. */
+  readonly refused: string | null
+}
+
+/** Kinds of members that apply configuration. */
+const APPLYING: ReadonlySet<string> = new Set(['producer', 'stream-jobs'])
 
 /** Nodes and the door of their process have a log and readings; to others the numbers mean nothing. */
 const SAMPLING: ReadonlySet<string> = new Set(['producer', 'ingest'])
@@ -105,6 +117,14 @@ export class ClusterState {
     return views.slice(Math.max(0, views.length - 1 - limit), -1).reverse()
   }
 
+  /** Who applies configuration and was heard of in time, by name; a view would know only when its leader does. */
+  applying(nowMs: number, timeoutMs: number): ApplyingMember[] {
+    return [...this.#heard.values()]
+      .filter(({ heartbeat: { kind, final }, atMs }) => APPLYING.has(kind) && !final && nowMs - atMs <= timeoutMs)
+      .map(({ heartbeat: { node_id, kind } }) => ({ node_id, kind, ...this.#configOf(node_id)! }))
+      .sort((a, b) => (a.node_id < b.node_id ? -1 : 1))
+  }
+
   /** Members that have been silent since before `beforeMs`, longest silent first. */
   silentSince(beforeMs: number, limit: number): string[] {
     const silent: string[] = []
@@ -121,12 +141,25 @@ export class ClusterState {
 
   #stateOf(id: string, nowMs: number): Omit<MemberState, 'node_id' | 'kind' | 'since'> {
     const heard = this.#heard.get(id)
-    const ack = this.#acks.get(id)
+    const config = this.#configOf(id)
     return {
       heartbeat: heard === undefined ? null : shown(heard, nowMs),
-      config_version: ack?.version ?? heard?.heartbeat.config_version ?? null,
-      config_refused: ack?.refused ?? null,
+      config_version: config?.version ?? null,
+      config_refused: config?.refused ?? null,
     }
+  }
+
+  /** Of acknowledgement and heartbeat the later one, by the member's own clock: a restarted node begins anew. */
+  #configOf(id: string): Pick<ApplyingMember, 'version' | 'refused'> | null {
+    const heartbeat = this.#heard.get(id)?.heartbeat
+    const ack = this.#acks.get(id)
+    if (
+      ack !== undefined &&
+      (heartbeat === undefined || heartbeat.at <= ack.at || heartbeat.config_version === ack.version)
+    )
+      // prettier-ignore
+      return { version: ack.version, refused: ack.refused }
+    return heartbeat === undefined ? null : { version: heartbeat.config_version, refused: null }
   }
 
   #dropView(id: number): void {

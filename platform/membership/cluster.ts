@@ -12,7 +12,7 @@ import { ackDecoder } from '../runtime-config/codec.ts'
 import { FramedDecoder } from '../../schemas/framed-decoder.ts'
 import type { FetchSchema } from '../../schemas/register.ts'
 import { CONFIG_ACKS, NODES, VIEWS } from '../../schemas/topics.ts'
-import { ClusterState, type CurrentView, type View } from './cluster-state.ts'
+import { type ApplyingMember, ClusterState, type CurrentView, type View } from './cluster-state.ts'
 import { followDecoded, type Row } from './decoded-table.ts'
 import type { Heartbeat } from './heartbeat.ts'
 
@@ -74,6 +74,11 @@ export class Cluster {
   /** Views before it, newest first. */
   earlier(limit: number): View[] {
     return this.#state.earlier(limit)
+  }
+
+  /** Who applies configuration and was heard of within this time. */
+  applying(timeoutMs: number): ApplyingMember[] {
+    return this.#state.applying(this.#brokerNowMs(), timeoutMs)
   }
 
   #follow<T>(

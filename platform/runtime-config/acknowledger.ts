@@ -23,7 +23,7 @@ export interface AcknowledgerOptions {
 
 export class Acknowledger {
   readonly #options: AcknowledgerOptions
-  readonly #pending = new Map<string, ConfigAck | null>()
+  readonly #pending = new Map<string, ConfigAck>()
   #failed = false
 
   constructor(options: AcknowledgerOptions) {
@@ -34,11 +34,6 @@ export class Acknowledger {
   say(nodeId: string, version: number, refused: string | null = null): void {
     const { clock, kind } = this.#options
     this.#pending.set(nodeId, { node_id: nodeId, kind, version, at: clock.now(), refused })
-  }
-
-  /** The node is gone, and its acknowledgement with it. */
-  forget(nodeId: string): void {
-    this.#pending.set(nodeId, null)
   }
 
   /** Sends until the signal fires; never rejects. */
@@ -55,7 +50,7 @@ export class Acknowledger {
     while (this.#pending.size > 0) {
       const batch = new Map([...this.#pending].slice(0, BATCH_MAX))
       try {
-        await send([ackBatch(batch, schemaId)])
+        await send([ackBatch(batch.values(), schemaId)])
       } catch (error) {
         if (!this.#failed) log.debug({ reason: messageOf(error) }, 'acknowledgements of the configuration wait')
         this.#failed = true

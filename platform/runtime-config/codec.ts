@@ -35,10 +35,10 @@ export function configBatch(config: RuntimeConfig, schemaId: number): OutgoingBa
   return { topic: CONFIG, partition: 0, records }
 }
 
-/** Acknowledgements under their nodes' ids; null takes a node's away. */
-export function ackBatch(acks: ReadonlyMap<string, ConfigAck | null>, schemaId: number): OutgoingBatch {
+/** Acknowledgements, each under its node's id. */
+export function ackBatch(acks: Iterable<ConfigAck>, schemaId: number): OutgoingBatch {
   const records = new RecordBatchBuilder()
-  for (const [id, ack] of acks) records.add(Buffer.from(id), ack === null ? null : encodeFramed(ackType, schemaId, ack))
+  for (const ack of acks) records.add(Buffer.from(ack.node_id), encodeFramed(ackType, schemaId, ack))
   return { topic: CONFIG_ACKS, partition: 0, records }
 }
 

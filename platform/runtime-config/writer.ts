@@ -34,10 +34,17 @@ export interface WriterOptions {
   readonly kafka: Kafka
   readonly now: () => number
   readonly fetchSchema: FetchSchema
-  readonly schemaId: number
+  /** Of the topic's values; asked again while the registry is away. */
+  readonly schemaId: () => Promise<number>
   readonly base: BaseValues
   /** The newest version that this process has seen; where somebody has made the topic anew, numbers go on from it. */
   readonly seen: () => RuntimeConfig
+}
+
+/** What the log is read by. */
+interface ConfigLog {
+  readonly admin: Admin
+  readonly reader: RangeReader
 }
 
 export class ConfigWriter {
@@ -78,17 +85,18 @@ export class ConfigWriter {
 
   async #writeOnce(scopes: Scopes, from: number | null): Promise<RuntimeConfig> {
     const { kafka } = this.#options
+    const schemaId = await this.#options.schemaId()
     const admin = await kafka.admin()
     const reader = await kafka.rangeReader()
     try {
-      return await this.#append(admin, reader, scopes, from)
+      return await this.#append({ admin, reader }, schemaId, scopes, from)
     } finally {
       await Promise.allSettled([admin.close(), reader.close()])
     }
   }
 
-  async #append(admin: Admin, reader: RangeReader, scopes: Scopes, from: number | null): Promise<RuntimeConfig> {
-    const { kafka, now, schemaId } = this.#options
+  async #append(log: ConfigLog, schemaId: number, scopes: Scopes, from: number | null): Promise<RuntimeConfig> {
+    const { kafka, now } = this.#options
     let next: RuntimeConfig | null = null
     const producer = await kafka.transactionalProducer({
       transactionalId: TRANSACTIONAL_ID,
@@ -96,7 +104,7 @@ export class ConfigWriter {
     })
     try {
       await producer.fence()
-      const { version } = await this.#newest(admin, reader)
+      const { version } = await this.#newest(log)
       if (from !== null && from !== version) throw new LostUpdate(version, `the change was made from version ${from}`)
       next = { version: version + 1, at: now(), scopes }
       const transaction = await producer.begin()
@@ -105,7 +113,7 @@ export class ConfigWriter {
       return next
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error
-      return await this.#whatBecameOf(admin, reader, next, error)
+      return await this.#whatBecameOf(log, next, error)
     } finally {
       await producer.close().catch(() => undefined)
     }
@@ -115,21 +123,16 @@ export class ConfigWriter {
    * After an error: it was written, or another writer came in between, or nobody knows yet. Who fenced us has waited
    * for the end of our transaction, so the log is complete; otherwise we fence ourselves, which waits for it as well.
    */
-  async #whatBecameOf(
-    admin: Admin,
-    reader: RangeReader,
-    next: RuntimeConfig | null,
-    error: KafkaError,
-  ): Promise<RuntimeConfig> {
+  async #whatBecameOf(log: ConfigLog, next: RuntimeConfig | null, error: KafkaError): Promise<RuntimeConfig> {
     const isFenced = FENCED.has(error.code)
     if (next !== null) {
       if (!isFenced) await this.#fence()
-      const written = await this.#newest(admin, reader, next.version)
+      const written = await this.#newest(log, next.version)
       if (written.version === next.version && written.at === next.at && sameScopes(written.scopes, next.scopes))
         return next
     }
     if (!isFenced) throw error
-    const { version } = await this.#newest(admin, reader)
+    const { version } = await this.#newest(log)
     throw new LostUpdate(version, 'another change was made at the same time')
   }
 
@@ -143,7 +146,7 @@ export class ConfigWriter {
   }
 
   /** The newest acceptable version in the log, looked for from its end; at most `upTo` where that is given. */
-  async #newest(admin: Admin, reader: RangeReader, upTo = Infinity): Promise<RuntimeConfig> {
+  async #newest({ admin, reader }: ConfigLog, upTo = Infinity): Promise<RuntimeConfig> {
     const [{ start, end }] = await admin.offsetRanges(CONFIG)
     let newest = upTo === Infinity ? this.#options.seen() : NOTHING_SET
     for (let to = end, width = FIRST_LOOK; to > start; width *= 4) {

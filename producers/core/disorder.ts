@@ -19,9 +19,16 @@ export type Fate = 'now' | 'held' | 'twice'
 
 export class Disorder {
   readonly #options: DisorderOptions
+  #maxOvertakes: number
 
   constructor(options: DisorderOptions) {
     this.#options = options
+    this.#maxOvertakes = options.maxOvertakes
+  }
+
+  /** For readings that are held back from now on: at another rate the same time means another number of readings. */
+  limitOvertakes(maxOvertakes: number): void {
+    this.#maxOvertakes = maxOvertakes
   }
 
   fate(index: number): Fate {
@@ -33,8 +40,15 @@ export class Disorder {
 
   /** The index in front of which a held reading, or the second copy of one that is sent twice, goes out. */
   dueAt(index: number): number {
-    const { seed, sensors, maxOvertakes } = this.#options
-    const overtakes = 1 + Math.floor(uniformAt(seed ^ 0x5bd1e995, index) * maxOvertakes)
+    const { seed, sensors } = this.#options
+    const overtakes = 1 + Math.floor(uniformAt(seed ^ 0x5bd1e995, index) * this.#maxOvertakes)
     return index + overtakes * sensors + 1
   }
 }
+
+/** A reading is overtaken for at most so long: well within the time that refine waits for a gap to be filled. */
+const HELD_MAX_MS = 500
+
+/** By how many later readings of its sensor one may be overtaken. */
+export const overtakesAt = (rateHz: number): number =>
+  Math.min(5, Math.max(1, Math.floor((rateHz * HELD_MAX_MS) / 1000)))

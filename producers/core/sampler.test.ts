@@ -68,6 +68,50 @@ describe('the sampler (MI-1)', () => {
     )
   })
 
+  test('MI-5: at changing rates time goes on strictly increasing, samples come in turn and none is closer to the last than the rate allows', () => {
+    const look = fc.record({
+      elapsed: fc.integer({ min: 0, max: 700 }),
+      rateHz: fc.option(fc.constantFrom(0.001, 0.5, 1, 10, 333, 1_000), { freq: 2 }),
+    })
+    check(
+      fc.property(fc.array(look, { maxLength: 60 }), (looks) => {
+        const sampler = new Sampler(options({ rateHz: 5 }), 5, 10 ** 12, 0)
+        let mono = 5
+        let rate = 5
+        const last = [0, 0, 0]
+        let [turn, lastMono] = [0, -Infinity]
+        for (const { elapsed, rateHz } of looks) {
+          mono += elapsed
+          const samples = take(sampler, mono, 10 ** 12 + mono)
+          for (const { sensor, ts, mono: at } of samples) {
+            expect(sensor).toBe(turn % 3)
+            expect(ts).toBeGreaterThan(last[sensor])
+            expect(at - lastMono).toBeGreaterThan(1000 / (rate * 3) - 0.001)
+            turn += 1
+            last[sensor] = ts
+            lastMono = at
+          }
+          if (rateHz === null) continue
+          sampler.setRate(rateHz, mono)
+          rate = rateHz
+        }
+      }),
+    )
+  })
+
+  test('MI-5: a change from a sample every quarter of an hour to 10 Hz acts at once, and back', () => {
+    const sampler = new Sampler(options({ sensors: 1, rateHz: 0.001 }), 0, 0, 0)
+    expect(take(sampler, 0, 0)).toHaveLength(1)
+    sampler.setRate(10, 500_000)
+    expect(take(sampler, 500_950, 500_950).map(({ mono }) => mono)).toEqual(
+      Array.from({ length: 10 }, (_, i) => 500_000 + i * 100),
+    )
+    sampler.setRate(0.001, 500_950)
+    expect(take(sampler, 1_500_800, 1_500_800)).toHaveLength(0)
+    expect(take(sampler, 1_500_900, 1_500_900)).toHaveLength(1)
+    expect(sampler.missed).toBe(0)
+  })
+
   test('goes on above the last event time that the log holds, when the clock is behind it after a restart', () => {
     const sampler = new Sampler(options(), 0, 500_000, 900_000)
     expect(take(sampler, 100, 500_100).every(({ ts }) => ts > 900_000)).toBe(true)

@@ -17,11 +17,14 @@ const CATCH_UP_MS = 1000
 
 export class Sampler {
   readonly #options: SamplerOptions
+  #rateHz: number
   readonly #clock: SteadyClock
   readonly #start: number
   readonly #lastTs: Float64Array
   /** Monotonic time of the next sample, and whose turn it is. */
   #due: number
+  /** Monotonic time of the sample before it; the start where there was none. */
+  #last: number
   #turn = 0
   #missed = 0
 
@@ -32,9 +35,11 @@ export class Sampler {
    */
   constructor(options: SamplerOptions, monoMs: number, wallMs: number, floorMs: number) {
     this.#options = options
+    this.#rateHz = options.rateHz
     this.#clock = new SteadyClock(monoMs, wallMs, floorMs)
     this.#start = monoMs
     this.#due = monoMs
+    this.#last = monoMs
     this.#lastTs = new Float64Array(options.sensors).fill(floorMs)
   }
 
@@ -63,8 +68,20 @@ export class Sampler {
       this.#lastTs[sensor] = ts
       emit(sensor, ts, this.#due - this.#start)
       this.#turn = sensor + 1 === sensors ? 0 : sensor + 1
+      this.#last = this.#due
       this.#due += this.#step()
     }
+  }
+
+  /**
+   * Samples at another rate from now on (MI-5). The wait that is under way is measured anew: from the last sample, so that
+   * neither a slow rate holds up the change to a quick one, nor a change brings samples closer together than either rate.
+   */
+  setRate(rateHz: number, monoMs: number): void {
+    if (rateHz === this.#rateHz || this.#options.sensors === 0) return
+    this.#rateHz = rateHz
+    // What is due already stays due; what would have been due in the meantime was not sampled at that rate.
+    if (this.#due > monoMs) this.#due = Math.max(monoMs, this.#last + this.#step())
   }
 
   /** Takes no samples until now: the node is paused. */
@@ -76,8 +93,8 @@ export class Sampler {
 
   /** Time between two samples of the node, ms. */
   #step(): number {
-    const { sensors, rateHz, bursts } = this.#options
-    const rate = Math.min(MAX_RATE_HZ, rateHz * burstFactor(bursts, this.#due - this.#start))
+    const { sensors, bursts } = this.#options
+    const rate = Math.min(MAX_RATE_HZ, this.#rateHz * burstFactor(bursts, this.#due - this.#start))
     return 1000 / (rate * sensors)
   }
 }

@@ -17,8 +17,6 @@ import type { Tasks } from './tasks.ts'
 const FIRST_MS = 5_000
 /** How often it is looked whether all partitions have come so far. */
 const REPORT_MS = 200
-/** What a stop waits at most for the acknowledgement to be taken away. */
-const FORGET_MS = 1_000
 
 const environmentSettings = (config: Config): CoreSettings => ({
   gapTimeoutMs: config.REFINE_GAP_TIMEOUT_MS,
@@ -121,8 +119,6 @@ export class RefineConfiguration {
       await acks.flush()
       await clock.sleep(REPORT_MS, signal).catch(() => undefined)
     }
-    acks.forget(this.#memberId)
-    await Promise.race([acks.flush(), clock.sleep(FORGET_MS)])
   }
 
   #want(config: RuntimeConfig): void {
