@@ -10,6 +10,7 @@ import { escapeControls } from './core/decode.ts'
 import { demoCommand } from './demo.ts'
 import { dlqCommand } from './dlq.ts'
 import { completeEnvironment } from './environment.ts'
+import { exportCommand } from './export.ts'
 import { importCommand } from './import.ts'
 import { produceCommand } from './produce.ts'
 import { settingsCommand } from './settings.ts'
@@ -39,6 +40,7 @@ const commands = [
   topicsCommand(env),
   produceCommand(env),
   importCommand(env),
+  exportCommand(env),
   auditCommand(env),
   dlqCommand(env),
   benchCommand(),
