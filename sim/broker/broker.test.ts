@@ -105,6 +105,35 @@ describe('a fault', () => {
   )
 
   test(
+    'that delays a record past its transaction’s end lets nothing of it be written',
+    inSetting(async ({ broker, clock }, kafka) => {
+      const transaction = await (await owner(kafka)).begin()
+      broker.script({ when: { call: 'Produce' }, then: 'delay' })
+      await codeOfRejection(transaction.send([batchOf(TOPIC, 0, 'late')]))
+      await transaction.abort()
+      await clock.sleep(20_000)
+      expect(fates(broker)).toEqual([])
+      expect(await (await kafka.admin()).offsetRanges(TOPIC)).toEqual([{ start: 0, end: 1 }])
+    }),
+  )
+
+  test(
+    'that delays a record shows in its time where the broker stamps it, and only there',
+    inSetting(async ({ broker, clock }, kafka) => {
+      const configs = { 'message.timestamp.type': 'LogAppendTime' }
+      await (await kafka.admin()).ensureTopics([{ name: 'stamped', partitions: 1, configs }])
+      const producer = await kafka.producer()
+      const sentAt = clock.now()
+      for (const topic of [TOPIC, 'stamped']) broker.script({ when: { call: 'Produce', topic }, then: 'delay' })
+      const sends = [TOPIC, 'stamped'].map((topic) => producer.send([batchOf(topic, 0, 'late')]))
+      await Promise.all(sends.map(codeOfRejection))
+      await clock.sleep(20_000)
+      expect(broker.dump(TOPIC)[0].timestampMs).toBe(sentAt)
+      expect(broker.dump('stamped')[0].timestampMs).toBeGreaterThan(sentAt)
+    }),
+  )
+
+  test(
     'that delays a record lets it stand in for a new one when the producer is used again, but not behind a fence',
     inSetting(async (setting, kafka) => {
       const { broker } = setting

@@ -12,7 +12,7 @@ export function compactLog(log: PartitionLog): void {
   const active = batches.at(-1)
   const closed = batches.filter((batch) => batch !== active && batch.lastOffset < lastStableOffset)
   const last = lastOffsets(log)
-  const cleaned = new Map(closed.map((batch) => [batch, cleanedBatch(log, batch, last)]))
+  const cleaned = new Map(closed.map((batch) => [batch, cleanedBatch(batch, last)]))
   log.replace(batches.flatMap((batch) => (cleaned.has(batch) ? (cleaned.get(batch) ?? []) : batch)))
 }
 
@@ -29,10 +29,9 @@ function lastOffsets(log: PartitionLog): Map<string, number> {
 
 const keyOf = (view: RecordBatchView, i: number): string => view.key(i)?.toString('latin1') ?? ''
 
-function cleanedBatch(log: PartitionLog, batch: StoredBatch, last: ReadonlyMap<string, number>): StoredBatch | null {
+function cleanedBatch(batch: StoredBatch, last: ReadonlyMap<string, number>): StoredBatch | null {
   // Markers stay: a reader needs them as long as records of their transaction may be left.
   if (batch.control) return batch
-  if (log.fateOf(batch) === 'aborted') return null
   const view = new RecordBatchView(batch.bytes)
   const all = recordsOf(batch.bytes)
   const kept = all.filter((_, i) => last.get(keyOf(view, i)) === view.offset(i))
