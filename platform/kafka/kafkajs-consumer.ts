@@ -4,6 +4,7 @@
 import type { Consumer as ClientConsumer, EachBatchPayload, Kafka as Client } from 'kafkajs'
 import { oneOwnerAssigner, type Protocol } from './kafkajs-assigner.ts'
 import { attempt, toKafkaError } from './kafkajs-errors.ts'
+import { sharedAssigner } from './kafkajs-shared-assigner.ts'
 import type { WireBatch } from './kafkajs-wire.ts'
 import type { BatchContext, ConsumerHandlers, GroupConsumer, GroupConsumerOptions, TopicPartition } from './port.ts'
 import { RecordBatchView } from './record-batch-view.ts'
@@ -33,7 +34,9 @@ export class KafkaJsGroupConsumer implements GroupConsumer {
       maxBytesPerPartition: options.maxBytesPerPartition,
       readUncommitted: false,
       allowAutoTopicCreation: false,
-      ...(assignment === 'shared' ? {} : { partitionAssigners: [oneOwnerAssigner(protocol, assignment.claim)] }),
+      partitionAssigners: [
+        assignment === 'shared' ? sharedAssigner(protocol) : oneOwnerAssigner(protocol, assignment.claim),
+      ],
     })
   }
 

@@ -165,7 +165,7 @@ export interface GroupConsumerOptions {
   /** Per partition and fetch. */
   readonly maxBytesPerPartition: number
   readonly sessionTimeoutMs: number
-  /** `shared`: every member gets its share of the partitions. */
+  /** `shared`: every member gets its share of the partitions, those of one number in all topics. */
   readonly assignment: 'shared' | OneOwner
 }
 

@@ -2,6 +2,7 @@
 // kafkajs speaks. The assignment is made by the first member (the leader), as each member's options want it.
 // Source: org.apache.kafka.coordinator.group (classic group), KIP-62.
 import { type Claimant, ownerOf } from '../../platform/kafka/kafkajs-assigner.ts'
+import { memberOf } from '../../platform/kafka/kafkajs-shared-assigner.ts'
 import type { CommittedOffset, OffsetCommit, TopicPartition } from '../../platform/kafka/port.ts'
 import { lineBroken, refused } from './errors.ts'
 import { offsetKey } from './transactions.ts'
@@ -194,12 +195,11 @@ export class Group {
     const topics = [...new Set(members.flatMap(({ request }) => request.topics))]
     const partitions = this.#around.partitionsOf(topics)
     const owner = ownerIn(members)
-    members.forEach((member, i) => {
-      // One owner takes all; otherwise round robin over all partitions of all topics, as kafkajs does it.
-      member.assigned = partitions.filter((_, p) =>
-        owner === null ? p % members.length === i : owner.memberId === member.id,
+    const ids = members.map(({ id }) => id)
+    for (const member of members)
+      member.assigned = partitions.filter(
+        ({ partition }) => (owner?.memberId ?? memberOf(ids, partition)) === member.id,
       )
-    })
     this.#phase = 'stable'
     for (const member of members) {
       member.syncing?.resolve(member.assigned)
