@@ -61,17 +61,10 @@ runMain(async (signal) => {
   await announcer.stop()
 })
 
-const clusterOf = (config: Config, kafka: Kafka, log: Logger, signal: AbortSignal): Cluster =>
-  new Cluster(
-    {
-      kafka,
-      clock: systemClock,
-      random: Math.random,
-      log,
-      fetchSchema: cachedSchemas(config.REGISTRY_URL, config.API_TOKEN),
-    },
-    signal,
-  )
+function clusterOf(config: Config, kafka: Kafka, log: Logger, signal: AbortSignal): Cluster {
+  const fetchSchema = cachedSchemas(config.REGISTRY_URL, config.API_TOKEN)
+  return new Cluster({ kafka, clock: systemClock, random: Math.random, log, fetchSchema }, signal)
+}
 
 /** Ready means that the store can be read. A stale store is no reason to be taken out: a client may accept it. */
 async function probe(store: Store, metrics: QueryMetrics): Promise<CheckResult> {
