@@ -76,7 +76,8 @@ export class SqliteWriter {
   }
 
   /**
-   * Tries a refused batch row by row and takes it all back: so the rows at fault are found in one pass, however many.
+   * Tries a refused batch row by row, but for rows that would give way to what is stored, and takes it all back: so the
+   * rows at fault are found in one pass, however many.
    * @param reasonOf why, of what SQLite threw; null where it is not the row's fault, which is then thrown on
    */
   findRefused({ rows, anomalies }: WriteBatch, reasonOf: (error: unknown) => string | null): RefusedRow[] {
@@ -97,6 +98,8 @@ export class SqliteWriter {
       rows.readings.forEach((reading, i) =>
         attempt('reading', i, () => {
           const sensor = this.#sensors.of(reading)
+          const stored = this.#statements.findRow.get(sensor.id, reading.ts)
+          if (stored !== undefined && rows.versions[i] < Number(stored.version)) return
           this.#sensors.place(sensor, reading)
           this.#bind(row, 0, sensor, reading, rows.versions[i], rows.arrivals[i])
           this.#statements.replace.run(...row)
