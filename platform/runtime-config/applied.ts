@@ -26,9 +26,7 @@ export async function untilApplied(
 ): Promise<Applied> {
   for (const deadline = clock.mono() + timeoutMs; ;) {
     const now = appliedBy(members(), version)
-    // A member that has refused it will not apply it, however long one waits.
-    const hope = now.pending.some(({ refused }) => refused === null)
-    if (!hope || clock.mono() >= deadline || signal.aborted) return now
+    if (now.pending.length === 0 || clock.mono() >= deadline || signal.aborted) return now
     await clock.sleep(POLL_MS, signal).catch(() => undefined)
   }
 }

@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest'
+import { scopesOf, versionOf, waitMsOf } from './config-request.ts'
+
+describe('a request about the configuration (MI-5)', () => {
+  it.each([
+    ['"7"', 7],
+    ['7', 7],
+    [' "0" ', 0],
+    ['*', null],
+    [undefined, undefined],
+  ])('names by If-Match %j the version %j', (header, version) => {
+    expect(versionOf(header)).toBe(version)
+  })
+
+  it.each(['', '"', 'W/"7"', '"7", "8"', '-1', '1e3', '"x"', '1'.repeat(16)])('has no If-Match %j', (header) => {
+    expect(() => versionOf(header)).toThrow(expect.objectContaining({ field: 'If-Match' }))
+  })
+
+  it.each([
+    [{}, 0],
+    [{ wait: '0s' }, 0],
+    [{ wait: '250ms' }, 250],
+    [{ wait: '30s' }, 30_000],
+    [{ wait: '1m' }, 60_000],
+  ])('waits by %j for %i ms', (query, ms) => {
+    expect(waitMsOf(query)).toBe(ms)
+  })
+
+  it.each([[{ wait: '61s' }], [{ wait: '30' }], [{ wait: '-1s' }], [{ wait: ['1s', '2s'] }], [{ wait: '' }]])(
+    'does not wait by %j',
+    (query) => {
+      expect(() => waitMsOf(query)).toThrow(expect.objectContaining({ field: 'wait' }))
+    },
+  )
+
+  it('takes no parameter that nobody knows, and no member that would be passed over', () => {
+    expect(() => waitMsOf({ timeout: '3s' })).toThrow(expect.objectContaining({ field: 'timeout' }))
+    expect(() => scopesOf({ scopes: {}, version: 3 })).toThrow(expect.objectContaining({ field: 'version' }))
+    expect(scopesOf({ scopes: { fleet: {} } })).toEqual({ fleet: {} })
+  })
+
+  it.each([null, undefined, [], 'scopes', 7, {}])('needs scopes: %j is refused', (body) => {
+    expect(() => scopesOf(body)).toThrow(expect.objectContaining({ field: 'scopes' }))
+  })
+})

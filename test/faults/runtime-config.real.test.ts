@@ -1,0 +1,255 @@
+// The runtime configuration on the real parts: written by REST, applied by the nodes of a producers' process and by
+// stream jobs, acknowledged by each; and what must not get through: lost updates, wrong values, garbage in the topic.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import pino from 'pino'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { freePorts } from '../../deploy/local/free-port.ts'
+import { loadConfig } from '../../platform/config.ts'
+import { connectKafka } from '../../platform/kafka/kafkajs.ts'
+import { RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
+import { configBatch, ConfigReader } from '../../platform/runtime-config/codec.ts'
+import { NOTHING_SET, type RuntimeConfig } from '../../platform/runtime-config/document.ts'
+import { baseValues } from '../../platform/runtime-config/settings.ts'
+import { ConfigWriter, LostUpdate } from '../../platform/runtime-config/writer.ts'
+import { CONTROL_HEADER } from '../../schemas/refine.ts'
+import { CONFIG, RAW } from '../../schemas/topics.ts'
+import type { Room } from '../fixtures/processes.ts'
+import { schemasOf, startStack, type Stack } from '../fixtures/refine.ts'
+
+const WAIT_MS = 60_000
+const MEMBERS = { HEARTBEAT_MS: '300', HEARTBEAT_TIMEOUT_MS: '3000' }
+const folder = mkdtempSync(join(tmpdir(), 'plumbline-config-'))
+let stack: Stack
+let api: string
+let producersUrl: string
+let refine: Room
+
+const startRefine = (member: string): Promise<Room> => stack.startRefine({ ...MEMBERS, MEMBER_ID: member })
+
+beforeAll(async () => {
+  stack = await startStack(2)
+  const [apiPort, producersPort] = await freePorts(2)
+  api = `http://127.0.0.1:${apiPort}`
+  producersUrl = `http://127.0.0.1:${producersPort}`
+  const env = stack.env({
+    ...MEMBERS,
+    DATA_DIR: folder,
+    SQLITE_FILE: join(folder, 'store.sqlite'),
+    QUERY_API_PORT: String(apiPort),
+    PRODUCERS_PORT: String(producersPort),
+    FLEET_NODES: '2',
+    FLEET_SENSORS: '4',
+    FLEET_RATE_HZ: '5',
+    LOG_LEVEL: 'info',
+  })
+  const [, , first] = await Promise.all([
+    stack.processes.start({ main: 'query-api/main.ts', env, ready: { output: 'query API ready' } }),
+    stack.processes.start({ main: 'producers/main.ts', env, ready: { output: 'producers run' } }),
+    startRefine('jobs-1'),
+  ])
+  refine = first
+})
+afterAll(async () => {
+  await stack.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+interface Member {
+  readonly node_id: string
+  readonly version: number
+  readonly refused: string | null
+}
+interface Answer {
+  readonly status: number
+  readonly etag: string | null
+  readonly body: {
+    version: number
+    scopes: object
+    applied: Member[]
+    pending: Member[]
+    field: string
+    detail: string
+    current_version: number
+  }
+}
+
+async function answerOf(response: Response): Promise<Answer> {
+  return {
+    status: response.status,
+    etag: response.headers.get('etag'),
+    body: (await response.json()) as Answer['body'],
+  }
+}
+const get = async (): Promise<Answer> => answerOf(await fetch(`${api}/config`))
+const put = async (scopes: object, ifMatch: string | null, query = ''): Promise<Answer> =>
+  answerOf(
+    await fetch(`${api}/config${query}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json', ...(ifMatch === null ? {} : { 'if-match': ifMatch }) },
+      body: JSON.stringify({ scopes }),
+    }),
+  )
+
+async function until(what: string, holds: (answer: Answer) => boolean): Promise<Answer> {
+  let answer: Answer | undefined
+  for (const deadline = performance.now() + WAIT_MS; performance.now() < deadline; await delay(50)) {
+    answer = await get()
+    if (holds(answer)) return answer
+  }
+  throw new Error(`${what} is not so after ${WAIT_MS / 1_000} s: ${JSON.stringify(answer)}`)
+}
+
+const idsOf = (members: readonly Member[] = []): string[] => members.map(({ node_id }) => node_id)
+
+/** All acceptable versions that are in the topic, in order. */
+async function versionsInLog(): Promise<RuntimeConfig[]> {
+  const [{ start, end }] = await stack.admin.offsetRanges(CONFIG)
+  const reader = await stack.kafka.rangeReader()
+  const decoder = new ConfigReader(schemasOf(stack))
+  const found: RuntimeConfig[] = []
+  await reader.read({ topic: CONFIG, partition: 0 }, start, end, async ({ views }) => {
+    for (const view of views)
+      for (let i = 0; i < view.count; i += 1) {
+        const read = await decoder.read(String(view.key(i)), view.value(i))
+        if ('config' in read) found.push(read.config)
+      }
+  })
+  await reader.close()
+  return found
+}
+
+/** Settings that were sent to refine's partitions so far. */
+async function settingsControls(): Promise<number> {
+  const ranges = await stack.admin.offsetRanges(RAW)
+  const reader = await stack.kafka.rangeReader()
+  let count = 0
+  for (const [partition, { start, end }] of ranges.entries())
+    await reader.read({ topic: RAW, partition }, start, end, ({ views }) => {
+      for (const view of views)
+        for (let i = 0; i < view.count; i += 1)
+          if (view.headers(i).some(({ key, value }) => key === CONTROL_HEADER && String(value) === 'settings'))
+            count += 1
+    })
+  await reader.close()
+  return count
+}
+
+describe('the runtime configuration on the real parts', () => {
+  test('MI-5: a change with ?wait= is answered when every node and the stream jobs have applied it', async () => {
+    const before = await until('three members are there', ({ body }) => idsOf(body.applied).length === 3)
+    expect([before.etag, before.body.version]).toEqual(['"0"', 0])
+    const scopes = { fleet: { 'detector.z': 4, 'producer.rate_hz': 20 }, 'node:node-0002': { 'producer.rate_hz': 2 } }
+    const { status, etag, body } = await put(scopes, before.etag, '?wait=30s')
+    expect([status, etag, body.pending]).toEqual([200, '"1"', []])
+    expect(body.applied.map(({ node_id, version }) => [node_id, version])).toEqual([
+      ['jobs-1', 1],
+      ['node-0001', 1],
+      ['node-0002', 1],
+    ])
+    expect((await get()).body).toMatchObject({ version: 1, scopes })
+    // Heartbeats say the same.
+    const cluster = await until('heartbeats name the version', ({ body: { applied } }) => applied.every((m) => m.version === 1)) // prettier-ignore
+    expect(idsOf(cluster.body.applied)).toHaveLength(3)
+  })
+
+  test('MI-5: a lost update is refused with 412 and the current version, one without If-Match with 428', async () => {
+    const lost = await put({ fleet: { 'detector.z': 9 } }, '"0"')
+    expect([lost.status, lost.etag, lost.body.current_version]).toEqual([412, '"1"', 1])
+    expect((await put({ fleet: {} }, null)).status).toBe(428)
+    expect((await get()).body).toMatchObject({ version: 1, scopes: { fleet: { 'detector.z': 4 } } })
+  })
+
+  test.each([
+    [{ fleet: { 'detector.z': 0 } }, 'fleet/detector.z', '0.1'],
+    [{ fleet: { 'detector.zz': 3 } }, 'fleet/detector.zz', 'detector.z'],
+    [{ 'site:a': { 'refine.hold_back_ms': 3 } }, 'site:a/refine.hold_back_ms', 'fleet'],
+    [{ fleet: { 'detector.window': 10 } }, 'fleet/detector.min_samples', '10'],
+  ])(
+    'MI-5: %j is refused with 400 naming field and limit, and nothing reaches the topic',
+    async (scopes, field, limit) => {
+      const [{ end }] = await stack.admin.offsetRanges(CONFIG)
+      const { status, body } = await put(scopes, '"1"')
+      expect([status, body.field]).toEqual([400, field])
+      expect(body.detail).toContain(limit)
+      expect((await stack.admin.offsetRanges(CONFIG))[0].end).toBe(end)
+      expect((await get()).body.version).toBe(1)
+    },
+  )
+
+  test('MI-5: garbage in the topic is refused by everybody, acknowledged as refused, and the version stays', async () => {
+    const schemaId = stack.schemaIds.get(CONFIG)!
+    const garbage = new RecordBatchBuilder()
+    garbage.add(Buffer.from('config'), Buffer.from('{"detector.z":1}'))
+    garbage.add(Buffer.from('config'), null)
+    const tooMuch = { version: 7, at: 0, scopes: { fleet: { 'detector.z': 99_999 } } } as unknown as RuntimeConfig
+    const foreigner = await stack.kafka.producer()
+    await foreigner.send([{ topic: CONFIG, partition: 0, records: garbage }])
+    await foreigner.send([configBatch(tooMuch, schemaId)])
+    await foreigner.close()
+    const said = await until('all have refused', ({ body }) =>
+      body.applied.length === 3 && body.applied.every(({ refused }) => refused?.includes('detector.z'))) // prettier-ignore
+    expect(said.body.applied.map(({ version }) => version)).toEqual([1, 1, 1])
+    expect(said.body).toMatchObject({ version: 1, scopes: { fleet: { 'detector.z': 4 } } })
+    const { body } = await put({ fleet: { 'detector.z': 5 } }, '"1"', '?wait=30s')
+    expect([body.version, body.pending, body.applied.map(({ refused }) => refused)]).toEqual([
+      2,
+      [],
+      [null, null, null],
+    ])
+  })
+
+  test('MI-5, MI-7: a node that comes later begins with the current version', async () => {
+    const added = await fetch(`${producersUrl}/nodes`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ id: 'late' }),
+    })
+    expect(added.status).toBe(201)
+    const { body } = await until('the late node is there', (answer) => idsOf(answer.body.applied).includes('late'))
+    expect(body.applied.find(({ node_id }) => node_id === 'late')!.version).toBe(2)
+  })
+
+  test('MI-5, EM-3: stream jobs that take over keep the version, without being told again', async () => {
+    const told = await settingsControls()
+    await refine.kill()
+    refine = await startRefine('jobs-2')
+    const { body } = await until('the new process has applied it', (answer) => idsOf(answer.body.applied).includes('jobs-2')) // prettier-ignore
+    expect(body.applied.find(({ node_id }) => node_id === 'jobs-2')!.version).toBe(2)
+    expect(await settingsControls()).toBe(told)
+  })
+
+  test('MI-5: of writers at the same time exactly one wins each version, and versions have no gap', async () => {
+    const config = loadConfig({ KAFKA_BROKERS: stack.broker.brokers })
+    const writers = Array.from({ length: 3 }, () =>
+      new ConfigWriter({
+        kafka: connectKafka(config, pino({ level: 'silent' })),
+        now: Date.now,
+        fetchSchema: schemasOf(stack),
+        schemaId: () => Promise.resolve(stack.schemaIds.get(CONFIG)!),
+        base: baseValues(config),
+        seen: () => NOTHING_SET,
+      })) // prettier-ignore
+    let won = 0
+    let version = (await get()).body.version
+    const first = version
+    for (let round = 0; round < 6; round += 1) {
+      const outcomes = await Promise.allSettled(
+        writers.map((writer, i) => writer.write({ fleet: { 'detector.z': 10 + round }, [`node:${i}`]: { 'detector.z': 3 } }, version)),
+      ) // prettier-ignore
+      const winners = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+      for (const outcome of outcomes)
+        if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(LostUpdate)
+      expect(winners.length).toBeLessThanOrEqual(1)
+      for (const winner of winners) expect(winner.version).toBe(version + 1)
+      won += winners.length
+      version += winners.length
+    }
+    const written = (await versionsInLog()).map((entry) => entry.version)
+    expect(written).toEqual(Array.from({ length: first + won }, (_, i) => i + 1))
+    expect(won).toBeGreaterThan(0)
+    await until('everybody has the last one', ({ body }) => body.version === version && body.pending.length === 0)
+  })
+})
