@@ -30,7 +30,7 @@ export async function makeChaos(world: World): Promise<void> {
 
 function strike(world: World, chaos: Chaos, random: Random): void {
   const { clock, trace, broker, registry } = world
-  const process = pick(random, world.processes)
+  const { process } = pick(random, world.parts)
   switch (chaos) {
     case 'kill':
       return process.kill('', whole(random, 50, 4_000))
@@ -38,7 +38,7 @@ function strike(world: World, chaos: Chaos, random: Random): void {
       return killAtRequest(world, process, random)
     case 'stop':
       // Only these have something to stop.
-      return /^(refine|sink)/.test(process.name) ? process.stop() : undefined
+      return /^(refine|sequencer|sink|replica)/.test(process.name) ? process.stop() : undefined
     case 'freeze':
       process.freeze()
       void clock.sleep(whole(random, 100, FROZEN_MS_MAX)).then(() => process.thaw())
@@ -50,7 +50,8 @@ function strike(world: World, chaos: Chaos, random: Random): void {
       return
     }
     case 'power-cut':
-      return world.cutPower()
+      for (const { cutPower } of world.parts) cutPower?.()
+      return
     case 'registry-away':
       trace.fault('registry', 'is away')
       registry.isAway = true

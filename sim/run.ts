@@ -5,6 +5,7 @@ import { makeChaos } from './chaos.ts'
 import { inFolder } from './folder.ts'
 import type { Surroundings } from './process.ts'
 import { scenarioOf } from './scenario.ts'
+import { settle } from './settle.ts'
 import { World } from './world.ts'
 
 /** Some ten times what a run needs. */
@@ -57,9 +58,9 @@ async function live(world: World): Promise<Failure[]> {
   await world.begin()
   await makeChaos(world)
   world.heal()
-  const open = await world.settle()
+  const moving = await settle(world)
   const problems = world.problems.map((problem) => ({ check: 'no error without a cause', problem }))
-  if (open !== null) return [...problems, { check: 'it comes to rest', problem: open }]
+  if (moving !== null) return [...problems, { check: 'it comes to rest', problem: moving }]
   return [...problems, ...(await checkAll(world))]
 }
 

@@ -48,7 +48,7 @@ export function scenarioOf(seed: number): Scenario {
     refines: whole(random, 1, 3),
     sinks: chance(random, 0.3) ? 2 : 1,
     hasForeign: chance(random, 0.5),
-    loadMs: whole(random, 4_000, 9_000),
+    loadMs: whole(random, 3_000, 7_000),
     settings: settingsOf(random, seed),
     chaos: chaos.length > 0 ? chaos : ['kill'],
     chaosEveryMs: whole(random, 400, 2_500),

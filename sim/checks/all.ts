@@ -1,10 +1,13 @@
 // All checks of a run, by name. The audit is the command line's own, on the run's broker, logs and store: so the
 // simulation holds the audit to account, too.
 import { audit } from '../../cli/audit/audit.ts'
+import { REPLICAS, replicaDir } from '../population.ts'
 import type { World } from '../world.ts'
 import { nothingIsInvented, nothingIsLost, nothingIsTwice, timeIncreases } from './clean.ts'
 import { type Check, type Evidence, readStored } from './evidence.ts'
 import { extentsCoverClean } from './extents.ts'
+import { everyExtentIsInOrderOnce, orderIsGapless, viewsGrowByOne } from './order.ts'
+import { replicasAreEqual, replicasHoldTheOrder } from './replicas.ts'
 import { storeIsTheFold } from './store.ts'
 
 const CHECKS: Readonly<Record<string, Check>> = {
@@ -13,6 +16,11 @@ const CHECKS: Readonly<Record<string, Check>> = {
   'nothing is invented': nothingIsInvented,
   'time increases': timeIncreases,
   'extents cover clean': extentsCoverClean,
+  'the order is gapless': orderIsGapless,
+  'every extent is in the order once': everyExtentIsInOrderOnce,
+  'views grow by one': viewsGrowByOne,
+  'the replicas are equal': replicasAreEqual,
+  'the replicas hold the order': replicasHoldTheOrder,
   'the store is the fold of clean and late': storeIsTheFold,
 }
 
@@ -25,7 +33,8 @@ export interface Failure {
 export async function checkAll(world: World): Promise<Failure[]> {
   const { accepted, broker, config, scenario } = world
   const stored = await readStored(config.SQLITE_FILE)
-  const evidence: Evidence = { accepted, broker, partitions: scenario.partitions, stored }
+  const replicaDirs = Array.from({ length: REPLICAS }, (_, i) => replicaDir(world, i + 1))
+  const evidence: Evidence = { accepted, broker, partitions: scenario.partitions, stored, replicaDirs }
   const failures = Object.entries(CHECKS).flatMap(([check, run]) =>
     run(evidence).map((problem) => ({ check, problem })),
   )

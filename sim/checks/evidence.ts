@@ -19,6 +19,8 @@ export interface Evidence {
   readonly partitions: number
   /** Rows by tenant/sensor and event time. */
   readonly stored: ReadonlyMap<string, StoredReading>
+  /** Folders of the replicas. */
+  readonly replicaDirs: readonly string[]
 }
 
 /** What is wrong, in words; empty when all is well. */

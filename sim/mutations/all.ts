@@ -1,0 +1,17 @@
+// The bugs that the simulation must find.
+import { earlyOffset } from './early-offset.ts'
+import { extentOutside } from './extent-outside.ts'
+import { keepState } from './keep-state.ts'
+import type { Mutation } from './mutation.ts'
+import { reuseProducer } from './reuse-producer.ts'
+import { skipFencing } from './skip-fencing.ts'
+import { twoWriters } from './two-writers.ts'
+
+export const MUTATIONS: readonly Mutation[] = [
+  skipFencing,
+  reuseProducer,
+  twoWriters,
+  earlyOffset,
+  keepState,
+  extentOutside,
+]

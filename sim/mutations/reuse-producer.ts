@@ -1,0 +1,37 @@
+// The producer whose transaction failed is used again: what was under way when it failed belongs to the same epoch, and
+// may arrive in the middle of a later transaction. The state is thrown away and restored, as it should be.
+import type { Transaction, TransactionalProducer } from '../../platform/kafka/port.ts'
+import { type Mutation, withTransactional } from './mutation.ts'
+
+export const reuseProducer: Mutation = {
+  name: 'reuse a producer after an error',
+  wrap: (kafka) => {
+    const producers = new Map<string, TransactionalProducer>()
+    return withTransactional(kafka, async (options) => {
+      const id = options.transactionalId
+      const producer = producers.get(id) ?? (await kafka.transactionalProducer(options))
+      producers.set(id, producer)
+      return reusable(producer, () => producers.delete(id))
+    })
+  },
+  seeds: [],
+}
+
+function reusable(producer: TransactionalProducer, forget: () => void): TransactionalProducer {
+  let open: Transaction | null = null
+  return {
+    fence: async () => {
+      try {
+        await producer.fence()
+      } catch (error) {
+        // Somebody else owns the id, or the object is of no use: nobody could overlook that.
+        forget()
+        throw error
+      }
+    },
+    begin: async () => (open = await producer.begin()),
+    close: async () => {
+      await open?.abort().catch(() => undefined)
+    },
+  }
+}

@@ -1,0 +1,12 @@
+// The transactional id is the process's instead of the partition's: a partition that moves has two writers, of which
+// none fences the other.
+import { type Mutation, withTransactional } from './mutation.ts'
+
+export const twoWriters: Mutation = {
+  name: 'two transactional writers share a partition',
+  wrap: (kafka, process) =>
+    withTransactional(kafka, (options) =>
+      kafka.transactionalProducer({ ...options, transactionalId: `${options.transactionalId}-of-${process}` }),
+    ),
+  seeds: [],
+}

@@ -1,0 +1,151 @@
+// The processes of a run: which there are, and how each is put together from the real rooms.
+import { join } from 'node:path'
+import pino from 'pino'
+import { Foreign } from './foreign.ts'
+import { type RunRoom, SimProcess } from './process.ts'
+import { chance } from './random.ts'
+import { Producers } from './rooms/producers.ts'
+import { runRefineRoom } from './rooms/refine.ts'
+import { runReplicaRoom } from './rooms/replica.ts'
+import { runSequencerRoom } from './rooms/sequencer.ts'
+import { NO_STORE_FAULTS, runSinkRoom } from './rooms/sink.ts'
+import type { World } from './world.ts'
+
+const SEQUENCERS = 2
+export const REPLICAS = 3
+const POWER_BACK_MS = 1_000
+
+const log = pino({ level: 'silent' })
+
+export const replicaDir = (world: World, number: number): string => join(world.folder, 'replicas', `replica-${number}`)
+
+const numbered = (name: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${name}-${i + 1}`)
+
+/** Adds all processes; nothing runs yet. */
+export function populate(world: World): void {
+  const { refines, sinks, hasForeign } = world.scenario
+  world.add(producersOf(world))
+  if (hasForeign) world.add(foreignOf(world))
+  for (const name of numbered('refine', refines)) world.add(refineOf(world, name))
+  for (const name of numbered('sequencer', SEQUENCERS)) world.add(sequencerOf(world, name))
+  for (const name of numbered('sink', sinks)) world.add(sinkOf(world, name))
+  numbered('replica', REPLICAS).forEach((name, i) => world.add(replicaOf(world, name, i + 1)))
+}
+
+/** A process and what the world may ask of it. */
+export interface Part {
+  readonly process: SimProcess
+  /** Takes nothing new; what there is goes out. */
+  readonly leave?: () => void
+  /** Readings that it has taken and not delivered. */
+  readonly depth?: () => number
+  /** Its machine goes down. */
+  readonly cutPower?: () => void
+}
+
+const part = (world: World, name: string, run: RunRoom): Part => ({
+  process: new SimProcess(name, world.surroundings(), run),
+})
+
+function producersOf(world: World): Part {
+  const { config, accepted, clock } = world
+  const random = world.random('producers')
+  let boots = 1
+  let current: Producers | null = null
+  const { process } = part(world, 'producers', async (life, kafka) => {
+    const producers = new Producers({ config, kafka, life, random, log, accepted, boot: `boot-${boots}` })
+    current = producers
+    life.onDeath(() => (current = null))
+    const running = producers.run()
+    if (!world.faultsAreOn) producers.leave()
+    await running
+  })
+  return {
+    process,
+    leave: () => current?.leave(),
+    depth: () => current?.depth ?? 0,
+    cutPower: () => {
+      if (current === null) return
+      const restore = current.cutPower(random)
+      boots += 1
+      process.kill('by a power cut', POWER_BACK_MS)
+      void clock.sleep(POWER_BACK_MS / 2).then(restore)
+    },
+  }
+}
+
+function foreignOf(world: World): Part {
+  const { accepted } = world
+  const random = world.random('foreign')
+  let current: Foreign | null = null
+  const { process } = part(world, 'foreign', async (life, kafka) => {
+    current = new Foreign({ life, kafka, random, partitions: world.scenario.partitions, accepted })
+    if (!world.faultsAreOn) current.leave()
+    await current.run()
+  })
+  return { process, leave: () => current?.leave(), depth: () => current?.depth ?? 0 }
+}
+
+function refineOf(world: World, name: string): Part {
+  const { config, registry } = world
+  const random = world.random(name)
+  const made = part(world, name, (life, kafka, signal) =>
+    runRefineRoom({ config, kafka, life, random, log, registry, signal, onStep: stepper(world, () => made.process) }),
+  )
+  return made
+}
+
+function sequencerOf(world: World, name: string): Part {
+  const { config, registry } = world
+  const random = world.random(name)
+  const made = part(world, name, (life, kafka, signal) =>
+    runSequencerRoom({
+      config,
+      kafka,
+      life,
+      random,
+      log,
+      registry,
+      signal,
+      onStep: stepper(world, () => made.process),
+    }),
+  )
+  return made
+}
+
+/** A commit has taken a step: this may be the last thing that its process does. */
+function stepper(world: World, processOf: () => SimProcess): (step: string, partition?: number) => void {
+  const process = processOf()
+  const dice = world.random(`${process.name} steps`)
+  return (step, partition) => {
+    world.trace.event(process.name, `step ${step}${partition === undefined ? '' : ` of partition ${partition}`}`)
+    if (world.faultsAreOn && chance(dice, world.scenario.stepKill)) process.kill(`after ${step}`)
+  }
+}
+
+function sinkOf(world: World, name: string): Part {
+  const { config, registry, scenario } = world
+  const random = world.random(name)
+  const made = part(world, name, (life, kafka, signal) =>
+    runSinkRoom({
+      config,
+      kafka,
+      life,
+      random,
+      log,
+      registry,
+      signal,
+      faults: () => (world.faultsAreOn ? scenario.store : NO_STORE_FAULTS),
+      kill: (why) => made.process.kill(why),
+    }),
+  )
+  return made
+}
+
+function replicaOf(world: World, name: string, number: number): Part {
+  const { registry } = world
+  const random = world.random(name)
+  return part(world, name, (life, kafka, signal) =>
+    runReplicaRoom({ kafka, life, random, log, registry, signal, dir: replicaDir(world, number) }),
+  )
+}

@@ -1,0 +1,75 @@
+// A replica as a simulated process: the real one, on a folder of its own. A life resumes from the checkpoint of the one
+// before, or begins anew. When it is killed its files stay as they are, and one may end in a torn line, as a write that
+// was cut short leaves it.
+import { appendFileSync, closeSync, existsSync, readdirSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { Registry } from 'prom-client'
+import type { Kafka } from '../../platform/kafka/port.ts'
+import type { Logger } from '../../platform/log.ts'
+import { prepareFolder, rowFiles } from '../../sinks/replica/folder.ts'
+import { ReplicaMetrics } from '../../sinks/replica/replica-metrics.ts'
+import { Replica } from '../../sinks/replica/replica.ts'
+import type { Life } from '../life.ts'
+import { chance, pick, type Random } from '../random.ts'
+import type { SimRegistry } from '../registry.ts'
+
+/** Share of lives that begin anew. */
+const ANEW = 0.2
+const TORN = 0.5
+const TORN_LINE = '999999,2026-01-01T00:0'
+
+export interface ReplicaOptions {
+  readonly kafka: Kafka
+  readonly life: Life
+  readonly random: Random
+  readonly log: Logger
+  readonly registry: SimRegistry
+  readonly signal: AbortSignal
+  readonly dir: string
+}
+
+export async function runReplicaRoom(options: ReplicaOptions): Promise<void> {
+  const { kafka, life, random, log, registry, signal, dir } = options
+  const state = prepareFolder(dir, life.name, !chance(random, ANEW))
+  let isDone = false
+  life.onDeath(() => {
+    if (isDone) return
+    closeFilesBelow(dir)
+    tear(dir, random)
+  })
+  const replica = new Replica({
+    kafka,
+    clock: life.clock,
+    random,
+    log,
+    fetchSchema: (id) => life.call(() => registry.fetchSchema(id)),
+    metrics: new ReplicaMetrics(new Registry()),
+    dir,
+    state,
+  })
+  try {
+    await replica.run(signal)
+  } finally {
+    isDone = true
+  }
+}
+
+/** What the system does for a process that is gone. Where it does not tell which files are open, they stay open. */
+function closeFilesBelow(dir: string): void {
+  const descriptors = '/proc/self/fd'
+  if (!existsSync(descriptors)) return
+  for (const fd of readdirSync(descriptors)) if (targetOf(join(descriptors, fd)).startsWith(dir)) closeSync(Number(fd))
+}
+
+function targetOf(link: string): string {
+  try {
+    return readlinkSync(link)
+  } catch {
+    return ''
+  }
+}
+
+function tear(dir: string, random: Random): void {
+  const files = existsSync(dir) ? rowFiles(dir).sort() : []
+  if (files.length > 0 && chance(random, TORN)) appendFileSync(join(dir, pick(random, files)), TORN_LINE)
+}

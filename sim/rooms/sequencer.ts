@@ -1,0 +1,59 @@
+// A sequencer as a simulated process: the real service, active or standing by, with the views that its leader publishes,
+// and the heartbeat by which it is a member itself.
+import type { Config } from '../../platform/config.ts'
+import { ProgressWatch } from '../../platform/health.ts'
+import type { Kafka } from '../../platform/kafka/port.ts'
+import type { Logger } from '../../platform/log.ts'
+import { Announcer } from '../../platform/membership/announcer.ts'
+import { NODES } from '../../schemas/topics.ts'
+import type { SequencerObserver } from '../../stream-jobs/runtime/sequencer-observe.ts'
+import { runSequencer, SEQUENCER_TOPICS } from '../../stream-jobs/runtime/sequencer-service.ts'
+import type { SequencerStep } from '../../stream-jobs/runtime/sequencer.ts'
+import type { Life } from '../life.ts'
+import type { Random } from '../random.ts'
+import { SCHEMA_IDS, type SimRegistry } from '../registry.ts'
+
+export interface SequencerOptions {
+  readonly config: Config
+  readonly kafka: Kafka
+  readonly life: Life
+  readonly random: Random
+  readonly log: Logger
+  readonly registry: SimRegistry
+  readonly signal: AbortSignal
+  readonly onStep: (step: SequencerStep) => void
+}
+
+const observer = (): SequencerObserver => ({
+  watch: new ProgressWatch(),
+  active: () => undefined,
+  committed: () => undefined,
+  progress: () => undefined,
+})
+
+export async function runSequencerRoom({ life, registry, signal, ...rest }: SequencerOptions): Promise<void> {
+  const { config, kafka, log } = rest
+  const announcer = new Announcer({
+    kafka,
+    clock: life.clock,
+    log,
+    intervalMs: config.HEARTBEAT_MS,
+    memberId: life.name,
+    kind: 'stream-jobs',
+    schemaId: () => Promise.resolve(SCHEMA_IDS.get(NODES)!),
+  })
+  await runSequencer(
+    {
+      ...rest,
+      clock: life.clock,
+      observer: observer(),
+      fetchSchema: (id) => life.call(() => registry.fetchSchema(id)),
+      topics: SEQUENCER_TOPICS,
+      schemaIds: SCHEMA_IDS,
+      memberId: life.name,
+    },
+    signal,
+    () => undefined,
+  )
+  await announcer.stop()
+}

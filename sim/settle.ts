@@ -1,0 +1,109 @@
+// When a world has come to rest: everything that was accepted has passed through refine, the order, the store and the
+// replicas, and no transaction is open. Looked up from the broker's side and on disk, not asked of the rooms.
+import type { Admin } from '../platform/kafka/port.ts'
+import { SqliteStore } from '../platform/store/sqlite.ts'
+import { commitMetadata, LEDGER_NAMES } from '../schemas/refine.ts'
+import { ANOMALIES, CLEAN, EXTENTS, LATE, ORDER, RAW } from '../schemas/topics.ts'
+import { readState } from '../sinks/replica/state.ts'
+import { orderOf } from './checks/order.ts'
+import { REPLICAS, replicaDir } from './population.ts'
+import type { World } from './world.ts'
+
+const BUFFERED = LEDGER_NAMES.indexOf('buffered')
+const POLL_MS = 250
+/** Without any fault a world must come to rest within this, ms: sessions, time-outs and backoffs several times over. */
+const SETTLE_MS = 90_000
+
+/** @returns what still moves when the time is over; null when all has come to rest */
+export async function settle(world: World): Promise<string | null> {
+  const { clock, config } = world
+  const admin = await world.observer().admin()
+  const store = new SqliteStore({ file: config.SQLITE_FILE, access: 'read' })
+  const deadline = clock.mono() + SETTLE_MS
+  try {
+    for (;;) {
+      const moving =
+        atProducers(world) ??
+        (await atRefine(world, admin)) ??
+        atTransactions(world) ??
+        atOrder(world) ??
+        (await atStore(world, store)) ??
+        atReplicas(world)
+      if (moving === null || clock.mono() >= deadline) return moving
+      await clock.sleep(POLL_MS)
+    }
+  } finally {
+    await Promise.all([admin.close(), store.close()])
+  }
+}
+
+function atProducers({ parts }: World): string | null {
+  const down = parts.filter(({ process }) => !process.isRunning)
+  if (down.length > 0) return `${down.map(({ process }) => process.name).join(', ')} do not run`
+  const waiting = parts.reduce((sum, { depth }) => sum + (depth?.() ?? 0), 0)
+  return waiting > 0 ? `${waiting} readings wait at the producers` : null
+}
+
+async function atRefine({ config }: World, admin: Admin): Promise<string | null> {
+  const ranges = await admin.offsetRanges(RAW)
+  const committed = await admin.committedOffsets(config.REFINE_GROUP, RAW)
+  for (const [partition, { end }] of ranges.entries()) {
+    const at = committed[partition]
+    if (at === null || at === undefined) return `refine has committed nothing of partition ${partition}`
+    if (at.offset < end) return `refine stands at ${at.offset} of ${end} in partition ${partition}`
+    const buffered = commitMetadata.parse(JSON.parse(at.metadata)).ledger[BUFFERED]
+    if (buffered > 0) return `refine holds ${buffered} readings of partition ${partition} back`
+  }
+  return null
+}
+
+function atTransactions({ broker }: World): string | null {
+  for (const topic of [CLEAN, LATE, ANOMALIES, EXTENTS, ORDER]) {
+    const open = broker.dump(topic).find(({ fate }) => fate === 'open')
+    if (open !== undefined) return `a transaction is open in ${topic}/${open.partition}`
+  }
+  return null
+}
+
+/** Offsets behind the last committed record, by partition: what lies behind are markers. */
+function endsOf({ broker }: World, topic: string): Map<number, number> {
+  const ends = new Map<number, number>()
+  for (const { partition, offset, fate } of broker.dump(topic))
+    if (fate === 'committed') ends.set(partition, offset + 1)
+  return ends
+}
+
+const orderedOf = ({ broker }: World): number => orderOf(broker).reduce((sum, { count }) => sum + count, 0)
+
+function atOrder(world: World): string | null {
+  const ordered = orderedOf(world)
+  const clean = world.broker.dump(CLEAN).filter(({ fate }) => fate === 'committed').length
+  return ordered < clean ? `the order has ${ordered} of ${clean} readings` : null
+}
+
+async function atStore(world: World, store: SqliteStore): Promise<string | null> {
+  // Until a sink has made it there is no store.
+  const progress = await store.read((view) => view.progress()).catch(() => [])
+  for (const topic of [CLEAN, LATE, ANOMALIES]) {
+    for (const [partition, end] of endsOf(world, topic)) {
+      const at = progress.find((row) => row.topic === topic && row.partition === partition)?.offset ?? 0
+      if (at < end) return `the store stands at ${at} of ${end} in ${topic}/${partition}`
+    }
+  }
+  return null
+}
+
+function atReplicas(world: World): string | null {
+  const ordered = orderedOf(world)
+  const late = endsOf(world, LATE)
+  for (let number = 1; number <= REPLICAS; number += 1) {
+    const state = readState(replicaDir(world, number))
+    const next = state?.next_sequence ?? 0
+    if (next < ordered) return `replica ${number} stands at ${next} of ${ordered}`
+    for (const [partition, end] of late) {
+      const at = state?.late_next[partition] ?? 0
+      if (at < end) return `replica ${number} stands at ${at} of ${end} in ${LATE}/${partition}`
+    }
+  }
+  return null
+}
