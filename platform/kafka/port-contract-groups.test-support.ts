@@ -62,16 +62,7 @@ class Member {
   }
 }
 
-export interface GroupsContract {
-  /** Whether groups with one owner are tested. */
-  readonly oneOwner: boolean
-}
-
-export function describeGroups(
-  name: string,
-  makeEnvironment: () => Promise<PortEnvironment>,
-  { oneOwner }: GroupsContract,
-): void {
+export function describeGroups(name: string, makeEnvironment: () => Promise<PortEnvironment>): void {
   describe(`${name}: groups`, () => {
     let env: PortEnvironment
     beforeAll(async () => {
@@ -293,6 +284,21 @@ export function describeGroups(
       await bench.until(() => one.partitions.length === 4)
     })
 
+    test('partitions of one number go to one member, whatever their topic', async (bench) => {
+      const topics = [await bench.topic(3), await bench.topic(3)]
+      const group = bench.name('group')
+      const members = [0, 1].map(() => memberOf(bench, topics[0], { group, topics }))
+      await members[0].run()
+      await members[1].run()
+      const numbers = (member: Member): number[] => [...new Set(member.partitions)]
+      await bench.until(
+        () =>
+          members.every(({ partitions }) => partitions.length > 0) &&
+          members.flatMap(({ partitions }) => partitions).length === 6,
+      )
+      expect(members.flatMap(numbers).sort()).toEqual([0, 1, 2])
+    })
+
     test('a rebalance waits for the batch at hand', async (bench) => {
       const topic = await bench.topic(2)
       const group = bench.name('group')
@@ -311,23 +317,21 @@ export function describeGroups(
       await bench.until(() => one.partitions.length === 1 && two.partitions.length === 1)
     })
 
-    if (oneOwner) {
-      test('with one owner the member with the highest claim has everything, and keeps it as others come', async (bench) => {
-        const topic = await bench.topic(3)
-        const group = bench.name('group')
-        const claims = { one: 0, two: 0 }
-        const one = memberOf(bench, topic, { group, assignment: { claim: () => claims.one } })
-        const two = memberOf(bench, topic, { group, assignment: { claim: () => claims.two } })
-        await one.run()
-        await bench.until(() => one.partitions.length === 3)
-        claims.one = 7
-        await two.run()
-        await bench.until(() => one.assignments.length > 1)
-        expect(one.partitions).toEqual([0, 1, 2])
-        expect(two.partitions).toEqual([])
-        await one.consumer.close()
-        await bench.until(() => two.partitions.length === 3)
-      })
-    }
+    test('with one owner the member with the highest claim has everything, and keeps it as others come', async (bench) => {
+      const topic = await bench.topic(3)
+      const group = bench.name('group')
+      const claims = { one: 0, two: 0 }
+      const one = memberOf(bench, topic, { group, assignment: { claim: () => claims.one } })
+      const two = memberOf(bench, topic, { group, assignment: { claim: () => claims.two } })
+      await one.run()
+      await bench.until(() => one.partitions.length === 3)
+      claims.one = 7
+      await two.run()
+      await bench.until(() => one.assignments.length > 1)
+      expect(one.partitions).toEqual([0, 1, 2])
+      expect(two.partitions).toEqual([])
+      await one.consumer.close()
+      await bench.until(() => two.partitions.length === 3)
+    })
   })
 }

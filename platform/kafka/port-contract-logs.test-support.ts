@@ -351,6 +351,32 @@ export function describeLogs(name: string, makeEnvironment: () => Promise<PortEn
       })
     })
 
+    describe('a compacted topic', () => {
+      test('keeps offsets, and what reads it passes over what is gone', async (bench) => {
+        const topic = await bench.topic(1, {
+          'cleanup.policy': 'compact',
+          'segment.ms': '100',
+          'min.cleanable.dirty.ratio': '0',
+        })
+        const producer = await bench.transactional(bench.name('id'))
+        await bench.send(batchOf(topic, 0, 'a', 'b'))
+        await bench.transact(producer, 'commit', batchOf(topic, 0, 'c'))
+        await bench.transact(producer, 'abort', batchOf(topic, 0, 'dropped'))
+        await bench.untilStable(topic, 6)
+        await env.sleep(200)
+        // The first record of a new segment closes the one before, and only closed ones are cleaned.
+        await bench.send(batchOf(topic, 0, 'd'))
+        env.clean?.(topic)
+        await bench.until(async () => (await bench.read(topic)).length === 2)
+        expect(await bench.read(topic)).toEqual([
+          { offset: 2, value: 'c' },
+          { offset: 6, value: 'd' },
+        ])
+        expect((await bench.read(topic, 0, 1, 2)).filter(({ offset }) => offset < 2)).toEqual([])
+        expect((await bench.read(topic, 0, 3, 6)).filter(({ offset }) => offset < 6)).toEqual([])
+      })
+    })
+
     describe('following', () => {
       test('hands over what is there, says that there is no more, then what comes, until the signal', async (bench) => {
         const topic = await bench.topic()

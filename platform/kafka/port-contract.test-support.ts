@@ -10,6 +10,8 @@ export interface PortEnvironment {
   sleep(ms: number): Promise<void>
   /** Works through a test's body; virtual time passes only in here. */
   run(body: () => Promise<void>): Promise<void>
+  /** Cleans a compacted topic, where that is not done by itself. */
+  clean?(topic: string): void
   close(): Promise<void>
 }
 

@@ -11,15 +11,15 @@ export function compactLog(log: PartitionLog): void {
   const { batches, lastStableOffset } = log
   const active = batches.at(-1)
   const closed = batches.filter((batch) => batch !== active && batch.lastOffset < lastStableOffset)
-  const last = lastOffsets(log)
+  const last = lastOffsets(log, closed)
   const cleaned = new Map(closed.map((batch) => [batch, cleanedBatch(batch, last)]))
   log.replace(batches.flatMap((batch) => (cleaned.has(batch) ? (cleaned.get(batch) ?? []) : batch)))
 }
 
-/** Of every key the offset of its last committed record, the active batch's included. */
-function lastOffsets(log: PartitionLog): Map<string, number> {
+/** Of every key the offset of its last committed record; the cleaner does not look at what is not closed. */
+function lastOffsets(log: PartitionLog, closed: readonly StoredBatch[]): Map<string, number> {
   const last = new Map<string, number>()
-  for (const batch of log.batches) {
+  for (const batch of closed) {
     if (batch.control || log.fateOf(batch) !== 'committed') continue
     const view = new RecordBatchView(batch.bytes)
     for (let i = 0; i < view.count; i += 1) last.set(keyOf(view, i), view.offset(i))

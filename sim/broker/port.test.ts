@@ -4,4 +4,4 @@ import { describeLogs } from '../../platform/kafka/port-contract-logs.test-suppo
 import { makeSimEnvironment } from './sim-environment.test-support.ts'
 
 describeLogs('the simulated broker', makeSimEnvironment)
-describeGroups('the simulated broker', makeSimEnvironment, { oneOwner: true })
+describeGroups('the simulated broker', makeSimEnvironment)

@@ -29,6 +29,7 @@ export async function makeSimEnvironment(): Promise<PortEnvironment> {
     now: () => clock.now(),
     sleep: (ms) => clock.sleep(ms),
     run: (body) => setting.run(body),
+    clean: (topic) => broker.compact(topic),
     close: async () => undefined,
   }
 }
