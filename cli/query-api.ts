@@ -6,14 +6,30 @@ import { messageOf, PlumblineError } from '../platform/errors.ts'
 const TIMEOUT_MS = 10_000
 const ANYWHERE = new Set(['0.0.0.0', '::'])
 
-/** @param path with its query: /cluster?max_staleness=1h */
-export async function askQueryApi<T>(env: Readonly<Record<string, string>>, path: string): Promise<T> {
+/** What is asked for beside the path. */
+interface Question {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  readonly timeoutMs?: number
+}
+
+/**
+ * @param path with its query: /cluster?max_staleness=1h
+ * @throws PlumblineError UNREACHABLE, REFUSED; LOST_UPDATE for an answer 412
+ */
+export async function askQueryApi<T>(
+  env: Readonly<Record<string, string>>,
+  path: string,
+  { method = 'GET', body, timeoutMs = TIMEOUT_MS, ...more }: Question = {},
+): Promise<T> {
   const config = loadConfig(env)
   const url = `${baseOf(config)}${path}`
-  const headers = config.API_TOKEN === undefined ? {} : { authorization: `Bearer ${config.API_TOKEN}` }
+  const token = config.API_TOKEN === undefined ? {} : { authorization: `Bearer ${config.API_TOKEN}` }
+  const headers = { ...more.headers, ...token }
   let response
   try {
-    response = await fetch(url, { headers, signal: AbortSignal.timeout(TIMEOUT_MS) })
+    response = await fetch(url, { method, headers, body, signal: AbortSignal.timeout(timeoutMs) })
   } catch (error) {
     throw new PlumblineError(
       'UNREACHABLE',
@@ -24,7 +40,7 @@ export async function askQueryApi<T>(env: Readonly<Record<string, string>>, path
   const answer = (await response.json().catch(() => ({}))) as T & { detail?: string }
   if (response.ok) return answer
   throw new PlumblineError(
-    'REFUSED',
+    response.status === 412 ? 'LOST_UPDATE' : 'REFUSED',
     `the query API answers ${response.status}: ${answer.detail ?? 'without a reason'}`,
     {
       retriable: response.status === 503,

@@ -131,7 +131,7 @@ export class ConfigWriter {
       if (written.version === next.version && written.at === next.at && sameScopes(written.scopes, next.scopes))
         return next
     }
-    if (!isFenced) throw error
+    if (!isFenced && error.code !== BEING_FENCED) throw error
     const { version } = await this.#newest(log)
     throw new LostUpdate(version, 'another change was made at the same time')
   }
@@ -173,3 +173,5 @@ export class ConfigWriter {
 
 /** What the broker says to a producer whose place another one has taken. */
 const FENCED: ReadonlySet<string> = new Set(['PRODUCER_FENCED', 'INVALID_PRODUCER_EPOCH'])
+/** And to one whose place is just being taken. */
+const BEING_FENCED = 'CONCURRENT_TRANSACTIONS'
