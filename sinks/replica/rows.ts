@@ -1,6 +1,5 @@
 // From record batches to rows: decodes each reading by the schema it was written with and gives its row to its sensor's
 // file. What a sensor's file and cell are is worked out once and remembered, for a bounded number of sensors.
-import { LRUCache } from 'lru-cache'
 import { FRAME_BYTES, type Reading } from '../../platform/codec/reading.ts'
 import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
 import type { FetchSchema } from '../../schemas/register.ts'
@@ -10,6 +9,7 @@ import { rowOf, textCell } from '../core/replica-csv.ts'
 import { ReplicaError } from './state.ts'
 import type { RowFiles } from './row-files.ts'
 
+/** Beyond it all is forgotten and worked out again. (An LRU would take the room for all of them at once.) */
 const SENSORS_MAX = 100_000
 
 interface SensorFile {
@@ -22,7 +22,7 @@ export class Rows {
   readonly #files: RowFiles
   readonly #header: string
   readonly #pathOf: (partition: number, tenant: string, sensor: string) => string
-  readonly #sensors = new LRUCache<string, SensorFile>({ max: SENSORS_MAX })
+  readonly #sensors = new Map<string, SensorFile>()
 
   constructor(
     fetchSchema: FetchSchema,
@@ -62,6 +62,7 @@ export class Rows {
     if (sensor === undefined) {
       const path = this.#pathOf(partition, reading.tenant_id, reading.sensor_id)
       sensor = { path, cell: textCell(reading.sensor_id) }
+      if (this.#sensors.size >= SENSORS_MAX) this.#sensors.clear()
       this.#sensors.set(key, sensor)
     }
     this.#files.add(sensor.path, this.#header, rowOf(place, sensor.cell, reading))
