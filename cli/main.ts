@@ -6,13 +6,16 @@ import { auditCommand } from './audit.ts'
 import { benchCommand } from './bench.ts'
 import { cleanCommand } from './clean.ts'
 import { clusterCommand } from './cluster.ts'
+import { configCommand } from './config.ts'
 import { escapeControls } from './core/decode.ts'
 import { demoCommand } from './demo.ts'
 import { dlqCommand } from './dlq.ts'
 import { completeEnvironment } from './environment.ts'
 import { exportCommand } from './export.ts'
 import { importCommand } from './import.ts'
+import { orderCommand } from './order.ts'
 import { produceCommand } from './produce.ts'
+import { replicaCommand } from './replica.ts'
 import { settingsCommand } from './settings.ts'
 import { statusCommand } from './status.ts'
 import { topicsCommand } from './topics.ts'
@@ -38,11 +41,14 @@ const commands = [
   statusCommand(env),
   clusterCommand(env),
   topicsCommand(env),
+  orderCommand(env),
+  replicaCommand(env),
   produceCommand(env),
   importCommand(env),
   exportCommand(env),
   auditCommand(env),
   dlqCommand(env),
+  configCommand(env),
   benchCommand(),
   settingsCommand(),
   cleanCommand(env),

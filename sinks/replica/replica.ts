@@ -134,6 +134,8 @@ export class Replica {
         onProgress: async ({ nextOffset, endOffset, idle }) => {
           metrics.lag(Math.max(0, endOffset - nextOffset))
           this.#observe(!idle && nextOffset < endOffset)
+          // While there is more, rows go to their files by the megabyte; whoever looks on shall not wait for one.
+          if (idle) this.#files.flush()
           await this.#commitIfDue()
         },
       })

@@ -1,0 +1,32 @@
+// `plumbline order verify`: reads the whole order that is kept and says whether it is one. With --deep every extent's
+// readings are read as well: the reader itself refuses what does not fit.
+import { PlumblineError } from '../../platform/errors.ts'
+import { OrderCheck } from '../../platform/order/check.ts'
+import type { OrderReader } from '../../platform/order/order-reader.ts'
+import { count } from '../core/panel.ts'
+
+export async function verifyOrder(reader: OrderReader, deep: boolean, signal: AbortSignal): Promise<void> {
+  const check = new OrderCheck()
+  const { start, end } = await reader.log.range()
+  await reader.log.scan(start, end, (record) => {
+    const finding = check.add(record)
+    if (finding !== null) throw new PlumblineError(finding.fault, `the order is not one: ${finding.detail}`)
+    return !signal.aborted
+  })
+  if (signal.aborted) return void process.stderr.write('interrupted: the rest was not looked at\n')
+  const { first, next, records } = check
+  if (first === null || next === null) return void process.stdout.write('no reading has its place yet\n')
+  process.stdout.write(
+    `gapless: ${count(check.count)} readings in ${count(records)} extents, sequences ${first} to ${next - 1}\n`,
+  )
+  if (deep) await readAll(reader, first, next, signal)
+}
+
+async function readAll(reader: OrderReader, first: number, next: number, signal: AbortSignal): Promise<void> {
+  const from = (await reader.firstSequence()) ?? next
+  if (from > first)
+    process.stdout.write(`retention has removed readings from clean: those from sequence ${from} on are all kept\n`)
+  const reached = await reader.read(from, next - from, () => undefined, signal)
+  if (signal.aborted) return void process.stderr.write('interrupted: the rest was not read\n')
+  process.stdout.write(`read: ${count(reached - from)} readings, each where the order says\n`)
+}
