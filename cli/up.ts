@@ -1,8 +1,12 @@
 // `plumbline up`: the whole pipeline on this machine, from one command.
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { PushDemo } from './config/push-demo.ts'
 import { parseDuration } from './core/duration.ts'
 import { runSession } from './stack/session.ts'
+import type { Stack } from './stack/stack.ts'
 import { watchStack } from './stack/watch.ts'
+
+const HINT = 'Ctrl-C stops everything'
 
 interface UpOptions {
   readonly fleet: boolean
@@ -11,6 +15,7 @@ interface UpOptions {
   readonly rate?: string
   readonly streamJobs: number
   readonly for?: string
+  readonly pushConfig?: string
 }
 
 const EXAMPLES = `
@@ -19,6 +24,7 @@ Examples:
   plumbline up --nodes 5 --sensors 50         a small fleet
   plumbline up --no-fleet                     no simulated nodes: feed it by "produce", "import" or HTTP
   plumbline up --stream-jobs 2 --for 5m       two processes share the work of refine; stop after five minutes
+  plumbline up --push-config 15s              a demonstration: detector.z is changed to and fro while everything runs
   QUERY_API_PORT=9080 plumbline up            any setting of the README's table goes by the environment
 
 Data stay in DATA_DIR (.plumbline by default): the next "up" goes on with them, "make clean" removes them.`
@@ -33,6 +39,7 @@ export function upCommand(env: Readonly<Record<string, string>>): Command {
     .addOption(
       new Option('--stream-jobs <n>', 'processes that share the work of refine').default(1).argParser(processes),
     )
+    .option('--push-config <duration>', 'push a change of the configuration every so often, for demonstration: 15s')
     .option('--for <duration>', 'stop cleanly after this time: 60s, 5m, 1h')
     .addHelpText('after', EXAMPLES)
     .action((options: UpOptions) => up(env, options))
@@ -40,13 +47,26 @@ export function upCommand(env: Readonly<Record<string, string>>): Command {
 
 async function up(env: Readonly<Record<string, string>>, options: UpOptions): Promise<void> {
   const limitMs = options.for === undefined ? null : parseDuration(options.for, '--for')
+  const pushMs = options.pushConfig === undefined ? null : parseDuration(options.pushConfig, '--push-config')
   const stack = { env: { ...env, ...fleetSettings(options) }, dataDir: env.DATA_DIR, streamJobs: options.streamJobs }
   await runSession(stack, async ({ stack: running, signal }) => {
     const end = limitMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(limitMs)])
     process.stdout.write('\n')
-    await watchStack(running, 'Ctrl-C stops everything', end)
+    if (pushMs === null) await watchStack(running, HINT, end)
+    else await watchPushes(running, { ...env, ...running.plan.addresses }, pushMs, end)
     process.stdout.write('\n')
   })
+}
+
+async function watchPushes(
+  stack: Stack,
+  env: Readonly<Record<string, string>>,
+  everyMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const pushes = new PushDemo()
+  const notes = (): [string, string][] => [['config', pushes.text]]
+  await Promise.all([watchStack(stack, HINT, signal, notes), pushes.run(env, everyMs, signal)])
 }
 
 /** The options as the settings that they stand for; loadConfig checks them. */

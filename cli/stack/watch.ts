@@ -10,16 +10,29 @@ import type { Stack } from './stack.ts'
 const PANEL_EVERY_MS = 1_000
 const LINE_EVERY_MS = 5_000
 
-/** Shows how it goes until the signal fires. */
-export async function watchStack(stack: Stack, hint: string, signal: AbortSignal): Promise<void> {
+/** Something more to show, as name and text. */
+type Note = readonly [name: string, text: string]
+
+/**
+ * Shows how it goes until the signal fires.
+ * @param notes shown beside, as they are at the time
+ */
+export async function watchStack(
+  stack: Stack,
+  hint: string,
+  signal: AbortSignal,
+  notes: () => readonly Note[] = () => [],
+): Promise<void> {
   const out = process.stdout
   const monitor = new Monitor(stack.plan.config.API_TOKEN)
   const update = out.isTTY ? createLogUpdate(out) : null
   const paint = paintFor(out)
   while (!signal.aborted) {
     const state = await observe(stack, monitor, hint)
-    if (update === null) out.write(`${renderLine(state)}\n`)
-    else update(renderPanel(state, paint))
+    const noted = notes()
+    if (update === null)
+      out.write(`${[renderLine(state), ...noted.map(([name, text]) => `${name} ${text}`)].join(' | ')}\n`)
+    else update(renderPanel({ ...state, links: [...noted, ...state.links] }, paint))
     await delay(update === null ? LINE_EVERY_MS : PANEL_EVERY_MS, undefined, { signal }).catch(() => undefined)
   }
   update?.done()

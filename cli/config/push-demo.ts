@@ -1,0 +1,41 @@
+// The demonstration of `up --push-config`: every so often the fleet's detector.z is changed to and fro, and what came of
+// it is shown. It goes through the query API like any other change, and leaves the last value standing.
+import { setTimeout as delay } from 'node:timers/promises'
+import { messageOf } from '../../platform/errors.ts'
+import { changeConfig } from './change.ts'
+
+/** The usual threshold and one that finds less. */
+const THRESHOLDS = [4, 3]
+/** Longer than nodes and stream jobs take; what has not applied it by then is shown as pending. */
+const WAIT_MS = 5_000
+
+export class PushDemo {
+  #text = 'nothing pushed yet'
+
+  /** What the last push came to. */
+  get text(): string {
+    return this.#text
+  }
+
+  /** Pushes until the signal fires; what fails is shown and tried again. */
+  async run(env: Readonly<Record<string, string>>, everyMs: number, signal: AbortSignal): Promise<void> {
+    for (let turn = 0; ; turn += 1) {
+      await delay(everyMs, undefined, { signal }).catch(() => undefined)
+      if (signal.aborted) return
+      await this.#push(env, THRESHOLDS[turn % THRESHOLDS.length], Math.min(WAIT_MS, everyMs))
+    }
+  }
+
+  async #push(env: Readonly<Record<string, string>>, z: number, waitMs: number): Promise<void> {
+    try {
+      const { version, applied, pending } = await changeConfig(
+        env,
+        (scopes) => ({ ...scopes, fleet: { ...scopes.fleet, 'detector.z': z } }),
+        waitMs,
+      )
+      this.#text = `version ${version} pushed: detector.z=${z}, applied by ${applied.length} of ${applied.length + pending.length}`
+    } catch (error) {
+      this.#text = `not pushed: ${messageOf(error)}`
+    }
+  }
+}
