@@ -26,8 +26,9 @@ const WRITE_TIMEOUT_MS = IS_SOAK ? 5_000 : 1_000
 /** Longest time from the end of a brownout until the store has taken rows again and the breaker is closed. */
 const RECOVERY_MS = 10_000
 const PARTITIONS = 3
-/** What waits: one fetch of 1 MiB per partition, some 12,000 rows of this load each. */
-const WAITING_ROWS = PARTITIONS * 15_000
+/** What waits: one fetch of 1 MiB per partition. Of a record at least key and value of the load's first lie in it. */
+const { key: KEY, value: VALUE } = recordOf(readingOf('b0', 1, 0, 1), 1)
+const WAITING_ROWS = Math.floor((PARTITIONS * 1_048_576) / (KEY!.length + VALUE!.length))
 /** What the process may grow by meanwhile, bytes: those rows as objects, and what the collector leaves lying about. */
 const GROWTH_BYTES = 150 * 1_048_576
 const DETAIL = /writing to the store fails: .+; breaker .+, \d+ outages in a row, next try in .+ s; \d+ fetches wait/
