@@ -29,9 +29,9 @@ export class SimProcess {
   readonly #surroundings: Surroundings
   readonly #run: RunRoom
   #life: Life | null = null
-  #stop = new AbortController()
-  #lives = 0
-  /** Told when a life begins by its supervisor; false while it is to stay down. */
+  /** One for each life; the last is the present one's. */
+  readonly #stops: AbortController[] = []
+  /** False from the end of the run on: nothing starts any more. */
   #supervised = true
 
   constructor(name: string, surroundings: Surroundings, run: RunRoom) {
@@ -51,20 +51,19 @@ export class SimProcess {
   start(): void {
     if (this.#life !== null) return
     const { clock, broker, trace, wrap } = this.#surroundings
-    this.#lives += 1
     const life = new Life(this.name, clock)
     this.#life = life
-    this.#supervised = true
-    this.#stop = new AbortController()
-    trace.event(this.name, `starts life ${this.#lives}`)
+    const stop = new AbortController()
+    this.#stops.push(stop)
+    trace.event(this.name, `starts life ${this.#stops.length}`)
     const kafka = livingKafka(wrap(broker.kafka(this.name), this.name), life, trace)
-    this.#run(life, kafka, this.#stop.signal).then(
+    this.#run(life, kafka, stop.signal).then(
       () => this.#ended(life, null),
       (error: unknown) => this.#ended(life, error),
     )
   }
 
-  /** kill -9; started again after a moment unless `stays` down. */
+  /** kill -9; started again after `downMs`. */
   kill(why: string, downMs = RESTART_MS): void {
     if (this.#life === null) return
     this.#surroundings.trace.fault(this.name, `is killed ${why}`)
@@ -76,7 +75,7 @@ export class SimProcess {
   stop(): void {
     if (this.#life === null) return
     this.#surroundings.trace.fault(this.name, 'is asked to stop')
-    this.#stop.abort()
+    this.#stops.at(-1)?.abort()
   }
 
   freeze(): void {
@@ -97,6 +96,8 @@ export class SimProcess {
   dispose(): void {
     this.#supervised = false
     if (this.#life !== null) this.#end(this.#life)
+    // Node keeps combined signals that somebody listens to, and with them the whole run, until they fire.
+    for (const stop of this.#stops) stop.abort()
   }
 
   #ended(life: Life, error: unknown): void {

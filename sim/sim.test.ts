@@ -1,0 +1,16 @@
+// The simulation as a test: the first half of the seeds that must pass; sim-more.test.ts has the other, since files are
+// what two cores share. `make sim` runs any others.
+import { describe, expect, it } from 'vitest'
+import { runSeed } from './run.ts'
+import { itHoldsInSeeds } from './seeds.test-support.ts'
+
+describe('simulation', () => {
+  itHoldsInSeeds(1, 100)
+
+  it('repeats a run event by event from its seed', async () => {
+    const once = await runSeed(3, { keepTrace: true })
+    const again = await runSeed(3, { keepTrace: true })
+    expect(again).toEqual(once)
+    expect((await runSeed(4)).hash).not.toBe(once.hash)
+  }, 60_000)
+})
