@@ -14,6 +14,10 @@ export interface LoadOptions {
   readonly outOfOrder: number
   readonly duplicates: number
   readonly schemaId: number
+  /** Readings that are sent together, where the sensors are not more; 5,000 where absent. */
+  readonly perRound?: number
+  /** Bytes of tags by which every reading is made larger; none where absent. */
+  readonly padBytes?: number
 }
 
 /** How many places an out-of-order reading comes late, among the readings of its sensor. */
@@ -24,10 +28,9 @@ const DISPLACED_BY = 2
  * @param startTs event time of the first readings, ms
  * @returns an iterator of rounds; a round has one builder per partition, empty ones included
  */
-export function* rounds(
-  { records, sensors, partitions, seed, outOfOrder, duplicates, schemaId }: LoadOptions,
-  startTs: number,
-): Generator<RecordBatchBuilder[]> {
+export function* rounds(options: LoadOptions, startTs: number): Generator<RecordBatchBuilder[]> {
+  const { records, sensors, partitions, seed, outOfOrder, duplicates, schemaId } = options
+  const tags = { model: 'm1', ...(options.padBytes ? { pad: 'x'.repeat(options.padBytes) } : {}) }
   const random = xoroshiro128plus(seed)
   const uniform = (): number => (random.next() >>> 0) / 2 ** 32
   const keys = Array.from({ length: sensors }, (_, i) => Buffer.from(sensorKey('bench', `sensor-${i}`)))
@@ -39,13 +42,13 @@ export function* rounds(
   while (made < records) {
     const builders = Array.from({ length: partitions }, () => new RecordBatchBuilder())
     const add = (sensor: number, seq: number): void => {
-      const value = encodeFramed(readingType, schemaId, reading(sensor, seq, startTs, uniform()))
+      const value = encodeFramed(readingType, schemaId, { ...reading(sensor, seq, startTs, uniform()), tags })
       const key = keys[sensor]
       builders[partitionOfSensor[sensor]].append(key, 0, key.length, value, 0, value.length)
       made += 1
     }
-    // A round is one pass over the sensors, or several when they are few: some 5,000 readings.
-    const passes = Math.max(1, Math.floor(5_000 / sensors))
+    // A round is one pass over the sensors, or several when they are few.
+    const passes = Math.max(1, Math.floor((options.perRound ?? 5_000) / sensors))
     for (let pass = 0; pass < passes; pass += 1) {
       for (let sensor = 0; sensor < sensors && made < records; sensor += 1) {
         const seq = nextSeq[sensor]
@@ -81,6 +84,5 @@ function reading(sensor: number, seq: number, startTs: number, noise: number): o
     power_w: 1_000 + 50 * noise,
     voltage_v: 230 + noise,
     current_a: 4.3 + 0.2 * noise,
-    tags: { model: 'm1' },
   }
 }

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { findMax } from '../bench/load-burst/find-max.ts'
 import { runLoadBurst } from '../bench/load-burst/run.ts'
 import type { Sample } from '../bench/load-burst/samples.ts'
+import { benchOrder, type OrderReport } from '../bench/order.ts'
 import { benchPipeline, type PipelineReport } from '../bench/pipeline.ts'
 import { benchRefine, type RefineReport } from '../bench/refine.ts'
 import { benchStages, type StagesReport } from '../bench/stages.ts'
@@ -48,6 +49,14 @@ export function benchCommand(): Command {
     .option('--records <n>', 'readings per stage', whole(1_000, 1e7), 300_000)
     .option('--json', 'print the report as JSON')
     .action(runStagesBench)
+  bench
+    .command('order')
+    .description('what the total order costs refine at a steady rate, for readings as they are and larger ones')
+    .option('--rate <n>', 'readings per second', whole(1_000, 1e6), 20_000)
+    .option('--rounds <n>', 'pairs of windows, without and with a sequencer', whole(1, 100), 4)
+    .option('--seconds <n>', 'length of a window', whole(2, 600), 8)
+    .option('--json', 'print the report as JSON')
+    .action(runOrderBench)
   bench
     .command('pipeline')
     .description(
@@ -123,6 +132,37 @@ function describeStages({ stages, by_sensors }: StagesReport): string {
       `${`core with ${sensors.toLocaleString('en')} sensors`.padEnd(44)} ${core_cpu_us.toFixed(3).padStart(9)} µs per record; a snapshot is ${(snapshot_bytes / 1_048_576).toFixed(1)} MB`,
   )
   return `${[...costs, ...growth].join('\n')}\n`
+}
+
+async function runOrderBench(flags: { rate: number; rounds: number; seconds: number; json?: true }): Promise<void> {
+  const existing = process.env.KAFKA_BROKERS !== undefined
+  const report = await withBenchStack(loadConfig(process.env), existing, progress, (environment) =>
+    benchOrder(environment, flags),
+  )
+  process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : describeOrder(report))
+}
+
+function describeOrder({ costs }: OrderReport): string {
+  const blocks = costs.map((cost) => {
+    const rows: [string, string][] = [
+      ['bytes per reading', cost.reading_bytes.toLocaleString('en')],
+      [
+        'refined',
+        `${cost.refined_per_s.toLocaleString('en')}/s without, ${cost.refined_per_s_with_sequencer.toLocaleString('en')}/s with a sequencer in the process: ratio ${cost.throughput_ratio}`,
+      ],
+      [
+        'CPU per reading',
+        `${cost.cpu_us_per_reading} µs without, ${cost.cpu_us_per_reading_with_sequencer} µs with a sequencer`,
+      ],
+      [
+        'sequencer by itself',
+        `${cost.cpu_us_per_transaction} µs of CPU per transaction (${cost.transactions_per_s}/s), ${cost.cpu_us_per_extent} µs per extent (${cost.extents_per_s}/s)`,
+      ],
+      ['share of a core', `${cost.share_of_core_pct} %`],
+    ]
+    return rows.map(([name, value]) => `${name.padEnd(20)} ${value}\n`).join('')
+  })
+  return blocks.join('\n')
 }
 
 async function runPipelineBench(flags: { rate: number; seconds: number; json?: true }): Promise<void> {
