@@ -7,35 +7,11 @@ import {
   recordsOf,
   type ReadRecord,
 } from '../../platform/kafka/port-contract.test-support.ts'
-import type { Kafka, RangeReader, TopicPartition } from '../../platform/kafka/port.ts'
+import type { RangeReader } from '../../platform/kafka/port.ts'
 import { randomOf, whole } from '../random.ts'
-import type { SimBroker } from './broker.ts'
-import { SimSetting } from './sim-environment.test-support.ts'
+import { AT, fates, GROUP, inSetting, owner, prepared, SimSetting, TOPIC } from './sim-environment.test-support.ts'
 
-const TOPIC = 't'
-const AT: TopicPartition = { topic: TOPIC, partition: 0 }
-const GROUP = 'g'
 const FENCED = 'INVALID_PRODUCER_EPOCH'
-
-async function prepared(broker: SimBroker, partitions = 1): Promise<Kafka> {
-  const kafka = broker.kafka('a')
-  await (await kafka.admin()).ensureTopics([{ name: TOPIC, partitions, configs: {} }])
-  return kafka
-}
-
-/** A test's body in a setting of its own. */
-const inSetting =
-  (body: (setting: SimSetting, kafka: Kafka) => Promise<void>, partitions = 1) =>
-  async () => {
-    const setting = new SimSetting(7)
-    await setting.run(async () => body(setting, await prepared(setting.broker, partitions)))
-  }
-
-const owner = (kafka: Kafka, id = 'id') =>
-  kafka.transactionalProducer({ transactionalId: id, transactionTimeoutMs: 10_000 })
-
-const fates = (broker: SimBroker): string[] =>
-  broker.dump(TOPIC).map(({ offset, value, fate }) => `${offset} ${String(value)} ${fate}`)
 
 async function read(reader: RangeReader, from: number, to: number): Promise<ReadRecord[]> {
   const records: ReadRecord[] = []
@@ -214,92 +190,6 @@ describe('a process', () => {
       expect(await codeOfRejection(committing)).toBe(FENCED)
       expect(fates(broker)).toEqual(['0 old aborted'])
     }),
-  )
-})
-
-/** A member that counts its partitions. */
-async function member(kafka: Kafka): Promise<{ partitions: number[][]; crashes: Error[] }> {
-  const told = { partitions: [] as number[][], crashes: [] as Error[] }
-  const consumer = kafka.groupConsumer({
-    group: GROUP,
-    topics: [TOPIC],
-    maxWaitMs: 100,
-    minBytes: 1,
-    maxBytesPerPartition: 1_000,
-    sessionTimeoutMs: 6_000,
-    assignment: 'shared',
-  })
-  await consumer.run({
-    onAssigned: (partitions) => void told.partitions.push(partitions.map(({ partition }) => partition)),
-    onBatch: async () => undefined,
-    onCrash: (error) => void told.crashes.push(error),
-  })
-  return told
-}
-
-describe('a group', () => {
-  const partitions = 2
-
-  test(
-    'takes the partitions of a killed member when its session has run out',
-    inSetting(async ({ broker, clock }, kafka) => {
-      await member(kafka)
-      const joining = member(broker.kafka('b'))
-      await clock.sleep(2_000)
-      const other = await joining
-      expect(other.partitions.at(-1)).toHaveLength(1)
-      broker.disconnect('a')
-      await clock.sleep(5_000)
-      expect(other.partitions.at(-1)).toHaveLength(1)
-      await clock.sleep(3_000)
-      expect(other.partitions.at(-1)).toEqual([0, 1])
-    }, partitions),
-  )
-
-  test(
-    'lets a frozen member join again when it wakes up',
-    inSetting(async ({ broker, clock }, kafka) => {
-      const frozen = await member(kafka)
-      broker.freeze('a')
-      const joining = member(broker.kafka('b'))
-      await clock.sleep(30_000)
-      expect((await joining).partitions.at(-1)).toEqual([0, 1])
-      broker.unfreeze('a')
-      await clock.sleep(10_000)
-      expect(frozen.partitions).toEqual([[0, 1], [expect.any(Number)]])
-    }, partitions),
-  )
-
-  test(
-    'comes together again after the broker’s restart, and its data are still there',
-    inSetting(async ({ broker, clock }, kafka) => {
-      await (await kafka.producer()).send([batchOf(TOPIC, 0, 'a')])
-      const told = await member(kafka)
-      const before = clock.mono()
-      await broker.restart(5_000)
-      expect(clock.mono() - before).toBeGreaterThanOrEqual(5_000)
-      await clock.sleep(10_000)
-      expect(told).toEqual({
-        partitions: [
-          [0, 1],
-          [0, 1],
-        ],
-        crashes: [],
-      })
-      expect(fates(broker)).toEqual(['0 a committed'])
-    }, partitions),
-  )
-
-  test(
-    'may lose a member for good when a coordinator cannot be found',
-    inSetting(async ({ broker, clock }, kafka) => {
-      const told = await member(kafka)
-      broker.script({ when: { call: 'JoinGroup', client: 'a' }, then: 'crash' })
-      const other = await member(broker.kafka('b'))
-      await clock.sleep(1_000)
-      expect(told.crashes).toMatchObject([{ name: 'KafkaError', retriable: false }])
-      expect(other.partitions.at(-1)).toEqual([0, 1])
-    }, partitions),
   )
 })
 

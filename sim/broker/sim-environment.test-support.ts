@@ -1,4 +1,6 @@
-// A simulated broker with a clock of its own, for tests: time passes only while a body runs.
+// A simulated broker with a clock of its own, for its tests: time passes only while a body runs. One topic, one group and
+// short words for what the tests do with them.
+import type { Kafka, TopicPartition, TransactionalProducer } from '../../platform/kafka/port.ts'
 import type { PortEnvironment } from '../../platform/kafka/port-contract.test-support.ts'
 import { VirtualClock } from '../clock.ts'
 import { randomOf } from '../random.ts'
@@ -33,3 +35,27 @@ export async function makeSimEnvironment(): Promise<PortEnvironment> {
     close: async () => undefined,
   }
 }
+
+export const TOPIC = 't'
+export const AT: TopicPartition = { topic: TOPIC, partition: 0 }
+export const GROUP = 'g'
+
+export async function prepared(broker: SimBroker, partitions = 1): Promise<Kafka> {
+  const kafka = broker.kafka('a')
+  await (await kafka.admin()).ensureTopics([{ name: TOPIC, partitions, configs: {} }])
+  return kafka
+}
+
+/** A test's body in a setting of its own. */
+export const inSetting =
+  (body: (setting: SimSetting, kafka: Kafka) => Promise<void>, partitions = 1) =>
+  async () => {
+    const setting = new SimSetting(7)
+    await setting.run(async () => body(setting, await prepared(setting.broker, partitions)))
+  }
+
+export const owner = (kafka: Kafka, id = 'id'): Promise<TransactionalProducer> =>
+  kafka.transactionalProducer({ transactionalId: id, transactionTimeoutMs: 10_000 })
+
+export const fates = (broker: SimBroker): string[] =>
+  broker.dump(TOPIC).map(({ offset, value, fate }) => `${offset} ${String(value)} ${fate}`)
