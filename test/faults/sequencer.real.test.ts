@@ -1,10 +1,20 @@
 // The sequencer under kills, on a real broker: whatever happens to its processes, the order must be gapless, hold every
 // extent once and keep the order of each partition. Another load: FAULT_SEED=….
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { systemClock } from '../../platform/clock.ts'
+import type { View } from '../../platform/membership/cluster-state.ts'
+import { RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
+import { FramedDecoder } from '../../schemas/framed-decoder.ts'
+import { EXTENTS, ORDER, VIEWS } from '../../schemas/topics.ts'
+import type { Extent } from '../../stream-jobs/core/sequence.ts'
+import { acquireSequencer } from '../../stream-jobs/runtime/sequencer-acquire.ts'
+import { SEQUENCER_TOPICS } from '../../stream-jobs/runtime/sequencer-service.ts'
+import type { Sequencer } from '../../stream-jobs/runtime/sequencer.ts'
+import { bare } from '../fixtures/bare.ts'
 import { makeLoad } from '../fixtures/load.ts'
-import { ordered, orderProblems, QUICK_MEMBERS, readViews, viewWith } from '../fixtures/order.ts'
+import { ordered, orderProblems, QUICK_MEMBERS, readOrder, readViews, viewWith } from '../fixtures/order.ts'
 import type { Room } from '../fixtures/processes.ts'
-import { feed, QUICK, settled, type Stack, startStack } from '../fixtures/refine.ts'
+import { feed, QUICK, schemasOf, settled, type Stack, startStack } from '../fixtures/refine.ts'
 
 const SEED = Number(process.env.FAULT_SEED ?? 1)
 const STEPS = ['begun', 'order-sent', 'view-sent', 'offset-sent', 'committed'] as const
@@ -164,5 +174,65 @@ describe('the leader among stream jobs', () => {
     expect(await orderProblems(stack)).toEqual([])
     expect(running.get(before.leader)!.output()).not.toContain(IN_DOUBT)
     expect((await readViews(stack)).at(-1)!.view_id, 'nothing but the one has changed').toBe(after.view_id)
+    await Promise.all([...running.values()].map((room) => room.stop()))
+  })
+})
+
+describe('what the active sequencer begins from', () => {
+  async function acquired<T>(look: (sequencer: Sequencer) => T | Promise<T>, group = 'sequencer'): Promise<T> {
+    const reader = await stack.kafka.rangeReader()
+    const sequencer = await acquireSequencer({
+      kafka: stack.kafka,
+      admin: stack.admin,
+      reader,
+      clock: systemClock,
+      settings: {
+        group,
+        topics: SEQUENCER_TOPICS,
+        orderSchemaId: stack.schemaIds.get(ORDER)!,
+        viewSchemaId: stack.schemaIds.get(VIEWS)!,
+      },
+      transactionTimeoutMs: 10_000,
+      extents: new FramedDecoder<Extent>('extent', schemasOf(stack)),
+      views: new FramedDecoder<View>('view', schemasOf(stack)),
+      onCommit: () => undefined,
+    }).finally(() => reader.close())
+    try {
+      return await look(sequencer)
+    } finally {
+      await sequencer.close()
+    }
+  }
+
+  it('DS-2: the next sequence is behind the last of the order, and the last view is found behind many tombstones', async () => {
+    const last = (await readOrder(stack)).at(-1)!
+    const view = (await readViews(stack)).at(-1)!
+    const producer = await stack.kafka.producer()
+    const records = new RecordBatchBuilder()
+    for (let i = 0; i < 300; i += 1) records.add(Buffer.from('1'), null)
+    await producer.send([{ topic: VIEWS, partition: 0, records }])
+    await producer.close()
+    await acquired(({ sequence, lastView }) => {
+      expect(sequence.next).toBe(last.base_sequence + last.count)
+      expect(lastView).toMatchObject({ view_id: view.view_id, leader: view.leader })
+    })
+  })
+
+  it('stops when the order is not empty but the group has no offset: readings would be numbered twice', async () => {
+    const refused = acquired(() => undefined, 'another-group')
+    await expect(refused).rejects.toMatchObject({ code: 'ORDER_WITHOUT_OFFSET' })
+    await expect(refused).rejects.toThrow(/is not empty but the group another-group has no committed offset/)
+  })
+
+  it('stops when extents are gone that are not in the order', async () => {
+    const ends = await stack.admin.offsetRanges(EXTENTS)
+    const producer = await stack.kafka.producer()
+    const records = new RecordBatchBuilder()
+    records.add(Buffer.from('0'), Buffer.from('never read'))
+    await producer.send([{ topic: EXTENTS, partition: 0, records }])
+    await producer.close()
+    const partitions = [{ partition: 0, offset: String(ends[0].end + 1) }]
+    await bare('admin', { brokers: stack.broker.brokers, deleteRecords: { topic: EXTENTS, partitions } })
+    await expect(acquired(() => undefined)).rejects.toMatchObject({ code: 'OFFSET_OUT_OF_RANGE', partition: 0 })
   })
 })
