@@ -6,6 +6,7 @@ import { startTestKafka, type TestKafka } from '../../test/fixtures/kafka.ts'
 import { until } from '../../test/fixtures/metric.ts'
 import { systemClock } from '../clock.ts'
 import { loadConfig } from '../config.ts'
+import { KafkaError } from '../errors.ts'
 import { connectKafka } from './kafkajs.ts'
 import type { Kafka, OutgoingBatch } from './port.ts'
 import { RecordBatchBuilder } from './record-batch-builder.ts'
@@ -42,6 +43,27 @@ async function send(topic: string, ...entries: readonly (readonly [string, strin
   await producer.close()
 }
 
+/** The broker by readers that break off behind each of their first batches with records. */
+function breaking(broken: { times: number }, times: number): Kafka {
+  return {
+    ...kafka,
+    rangeReader: async () => {
+      const reader = await kafka.rangeReader()
+      return {
+        read: (...args) => reader.read(...args),
+        close: () => reader.close(),
+        follow: (at, from, signal, onBatch) =>
+          reader.follow(at, from, signal, async (batch) => {
+            await onBatch(batch)
+            if (batch.views.length === 0 || broken.times >= times) return
+            broken.times += 1
+            throw new KafkaError('BROKEN', 'the connection breaks')
+          }),
+      }
+    },
+  }
+}
+
 interface Followed extends FollowedTable {
   /** "key=value" in the order of their coming. */
   readonly seen: string[]
@@ -49,14 +71,14 @@ interface Followed extends FollowedTable {
   readonly end: AbortController
 }
 
-function follow(topic: string, onRecord: (text: string) => void = () => undefined): Followed {
+function follow(topic: string, onRecord: (text: string) => void = () => undefined, by = kafka): Followed {
   const seen: string[] = []
   const looks = { current: 0 }
   const end = new AbortController()
   ends.push(end)
   const table = followTable(
     {
-      ...{ kafka, clock: systemClock, random: Math.random, log: pino({ level: 'silent' }), topic },
+      ...{ kafka: by, clock: systemClock, random: Math.random, log: pino({ level: 'silent' }), topic },
       onRecord: ({ key, value }) => {
         const text = `${key}=${value?.toString() ?? 'gone'}`
         onRecord(text)
@@ -145,6 +167,20 @@ describe('a topic followed as a table', () => {
     await send('outage', ['c', '3'])
     await until(() => Promise.resolve(table.seen.length > 2 && table.looks.current > current), 'following goes on')
     expect(table.seen).toEqual(['a=1', 'b=2', 'c=3'])
+  })
+
+  test('goes on where it was when its connection breaks behind a batch, again and again', async () => {
+    await makeTopic('breaks')
+    await send('breaks', ['a', '1'], ['b', '2'])
+    const broken = { times: 0 }
+    const table = follow('breaks', undefined, breaking(broken, 3))
+    await table.caughtUp
+    for (const key of ['c', 'd', 'e']) {
+      await send('breaks', [key, '3'])
+      await until(() => Promise.resolve(table.seen.includes(`${key}=3`)), 'following goes on')
+    }
+    expect(broken.times).toBe(3)
+    expect(table.seen).toEqual(['a=1', 'b=2', 'c=3', 'd=3', 'e=3'])
   })
 
   test('that was made anew is read from its beginning', async () => {
