@@ -1,11 +1,14 @@
 // `plumbline up`: the whole pipeline on this machine, from one command.
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
+import { whole } from './arguments.ts'
 import { PushDemo } from './config/push-demo.ts'
 import { parseDuration } from './core/duration.ts'
 import { runSession } from './stack/session.ts'
 import type { Stack } from './stack/stack.ts'
 import { watchStack } from './stack/watch.ts'
 
+/** More are no use on one machine: of the stream jobs each should have a partition to itself. */
+const PROCESSES_MAX = 64
 const HINT = 'Ctrl-C stops everything'
 
 interface UpOptions {
@@ -14,6 +17,7 @@ interface UpOptions {
   readonly sensors?: string
   readonly rate?: string
   readonly streamJobs: number
+  readonly replicas: number
   readonly for?: string
   readonly pushConfig?: string
 }
@@ -24,6 +28,7 @@ Examples:
   plumbline up --nodes 5 --sensors 50         a small fleet
   plumbline up --no-fleet                     no simulated nodes: feed it by "produce", "import" or HTTP
   plumbline up --stream-jobs 2 --for 5m       two processes share the work of refine; stop after five minutes
+  plumbline up --replicas 2                   and two replicas of the total order, as CSV in DATA_DIR/replicas
   plumbline up --push-config 15s              a demonstration: detector.z is changed to and fro while everything runs
   QUERY_API_PORT=9080 plumbline up            any setting of the README's table goes by the environment
 
@@ -37,18 +42,26 @@ export function upCommand(env: Readonly<Record<string, string>>): Command {
     .option('--sensors <n>', 'simulated sensors, shared among the nodes (FLEET_SENSORS)')
     .option('--rate <hz>', 'readings per sensor and second (FLEET_RATE_HZ)')
     .addOption(
-      new Option('--stream-jobs <n>', 'processes that share the work of refine').default(1).argParser(processes),
+      new Option('--stream-jobs <n>', 'processes that share the work of refine')
+        .default(1)
+        .argParser(whole(1, PROCESSES_MAX)),
     )
     .option('--push-config <duration>', 'push a change of the configuration every so often, for demonstration: 15s')
+    .addOption(
+      new Option('--replicas <n>', 'CSV replicas of the total order, in DATA_DIR/replicas')
+        .default(0)
+        .argParser(whole(0, PROCESSES_MAX)),
+    )
     .option('--for <duration>', 'stop cleanly after this time: 60s, 5m, 1h')
     .addHelpText('after', EXAMPLES)
     .action((options: UpOptions) => up(env, options))
 }
 
 async function up(env: Readonly<Record<string, string>>, options: UpOptions): Promise<void> {
+  const { streamJobs, replicas } = options
   const limitMs = options.for === undefined ? null : parseDuration(options.for, '--for')
   const pushMs = options.pushConfig === undefined ? null : parseDuration(options.pushConfig, '--push-config')
-  const stack = { env: { ...env, ...fleetSettings(options) }, dataDir: env.DATA_DIR, streamJobs: options.streamJobs }
+  const stack = { env: { ...env, ...fleetSettings(options) }, dataDir: env.DATA_DIR, streamJobs, replicas }
   await runSession(stack, async ({ stack: running, signal }) => {
     const end = limitMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(limitMs)])
     process.stdout.write('\n')
@@ -73,13 +86,4 @@ async function watchPushes(
 function fleetSettings({ fleet, nodes, sensors, rate }: UpOptions): Record<string, string> {
   const given = { FLEET_NODES: fleet ? nodes : '0', FLEET_SENSORS: sensors, FLEET_RATE_HZ: rate }
   return Object.fromEntries(Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined))
-}
-
-/** More processes than this are no use on one machine: each has at least one partition to itself. */
-const PROCESSES_MAX = 64
-
-function processes(text: string): number {
-  const value = Number(text)
-  if (Number.isInteger(value) && value >= 1 && value <= PROCESSES_MAX) return value
-  throw new InvalidArgumentError(`expected a whole number from 1 to ${PROCESSES_MAX}`)
 }

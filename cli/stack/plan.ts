@@ -22,8 +22,12 @@ const ROOMS = {
   producers: { main: 'producers/main.ts', port: 'PRODUCERS_PORT' },
 } as const
 
-export type RoomName = keyof typeof ROOMS
-type PortSetting = (typeof ROOMS)[RoomName]['port']
+/** Any number of these, each on a port of its own choice: so none is among the addresses that others are told. */
+const REPLICA_MAIN = 'sinks/replica/main.ts'
+
+type FixedRoom = keyof typeof ROOMS
+export type RoomName = FixedRoom | 'replica'
+type PortSetting = (typeof ROOMS)[FixedRoom]['port']
 
 export interface Plan {
   readonly config: Config
@@ -35,10 +39,13 @@ export interface Plan {
 
 /**
  * @param env the whole environment, options of the command included
- * @param streamJobs how many processes share the work of refine
+ * @param counts processes that share the work of refine, and replicas
  * @throws ConfigError; PlumblineError PORT_IN_USE naming the variable to change
  */
-export async function makePlan(env: Readonly<Record<string, string>>, streamJobs: number): Promise<Plan> {
+export async function makePlan(
+  env: Readonly<Record<string, string>>,
+  { streamJobs, replicas }: { readonly streamJobs: number; readonly replicas: number },
+): Promise<Plan> {
   const config = loadConfig(env)
   const kafkaPort = await usable(portOfBroker(config.KAFKA_BROKERS), 'KAFKA_BROKERS')
   const ports = {} as Record<PortSetting, number>
@@ -49,18 +56,27 @@ export async function makePlan(env: Readonly<Record<string, string>>, streamJobs
     REGISTRY_URL: `http://${host}:${ports.REGISTRY_PORT}`,
     ...Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)])),
   }
-  const spec = (name: RoomName, label: string, port: number): RoomSpec => ({
+  const anySpec = (name: RoomName, main: string, portSetting: string, label: string, port: number): RoomSpec => ({
     name: label,
     room: name,
-    main: ROOMS[name].main,
+    main,
+    args: [],
     url: `http://${host}:${port}`,
-    env: { ...env, ...addresses, [ROOMS[name].port]: String(port) },
+    env: { ...env, ...addresses, [portSetting]: String(port) },
     token: config.API_TOKEN,
     logFile: join(config.DATA_DIR, 'logs', `${label}.log`),
   })
-  const one = (name: RoomName): RoomSpec[] => [spec(name, name, ports[ROOMS[name].port])]
+  const spec = (name: FixedRoom, label: string, port: number): RoomSpec =>
+    anySpec(name, ROOMS[name].main, ROOMS[name].port, label, port)
+  const one = (name: FixedRoom): RoomSpec[] => [spec(name, name, ports[ROOMS[name].port])]
   const shared = one('stream-jobs')
   for (let i = 2; i <= streamJobs; i += 1) shared.push(spec('stream-jobs', `stream-jobs-${i}`, await freePort()))
+  const copies: RoomSpec[] = []
+  for (let i = 1; i <= replicas; i += 1) {
+    const started = anySpec('replica', REPLICA_MAIN, 'REPLICA_PORT', `replica-${i}`, await freePort())
+    // One that was killed goes on, and so does the next "up": whoever wants it anew removes its folder.
+    copies.push({ ...started, args: ['--id', `r${i}`, `--dir=${join(config.DATA_DIR, 'replicas')}`, '--resume'] })
+  }
   return {
     config: loadConfig({ ...env, ...addresses }),
     kafkaPort,
@@ -69,6 +85,7 @@ export async function makePlan(env: Readonly<Record<string, string>>, streamJobs
       registry: one('registry'),
       'stream-jobs': shared,
       sinks: one('sinks'),
+      replica: copies,
       'query-api': one('query-api'),
       producers: one('producers'),
     },

@@ -27,6 +27,7 @@ export interface RoomSpec {
   readonly room: string
   /** From the root of the checkout: sinks/main.ts. */
   readonly main: string
+  readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
   /** Where it serves health and metrics. */
   readonly url: string
@@ -111,8 +112,8 @@ export class Room {
   }
 
   async #runOnce(): Promise<number> {
-    const { main, env } = this.spec
-    const child = await supervise({ command: NODE, args: [main], cwd: ROOT, env })
+    const { main, args, env } = this.spec
+    const child = await supervise({ command: NODE, args: [main, ...args], cwd: ROOT, env })
     this.#log.attach(child.stdout, child.stderr)
     this.#child = child
     this.#set({ kind: 'running', pid: child.pid })

@@ -14,11 +14,12 @@ import { awaitFormer, makePlan, type Plan, type RoomName } from './plan.ts'
 import { Room } from './room.ts'
 import type { Progress, Steps } from './steps.ts'
 
-const STOP_ORDER: readonly RoomName[] = ['producers', 'stream-jobs', 'sinks', 'query-api', 'registry']
+const STOP_ORDER: readonly RoomName[] = ['producers', 'stream-jobs', 'sinks', 'replica', 'query-api', 'registry']
 const STOP_WAITS_FOR: Readonly<Record<RoomName, string>> = {
   producers: 'what they have accepted goes to Kafka',
   'stream-jobs': 'open transactions are committed',
   sinks: 'their last batches are written',
+  replica: 'their rows go to disk',
   'query-api': 'open requests are answered',
   registry: '',
 }
@@ -27,6 +28,8 @@ export interface StackOptions {
   readonly env: Readonly<Record<string, string>>
   readonly dataDir: string
   readonly streamJobs: number
+  /** Replicas of the total order; none if not given. */
+  readonly replicas?: number
 }
 
 export class Stack {
@@ -73,7 +76,7 @@ export class Stack {
    * @throws PlumblineError; ConfigError; StoppedError when the steps are interrupted
    */
   async start(steps: Steps): Promise<void> {
-    const { dataDir, env, streamJobs } = this.#options
+    const { dataDir, env, streamJobs, replicas = 0 } = this.#options
     loadConfig(env)
     this.#claim = claimInstance(dataDir)
     this.#startedMs = Date.now()
@@ -83,7 +86,7 @@ export class Stack {
     await steps.run('Kafka’s jars are there', async (progress) => void (await ensureKafkaJars(progress)))
     await steps.run('ports are free', async (progress) => {
       await awaitFormer(dataDir, progress)
-      this.#plan = await makePlan(env, streamJobs)
+      this.#plan = await makePlan(env, { streamJobs, replicas })
     })
     const { kafkaPort, addresses } = this.plan
     await steps.run('Kafka', async (progress) => {
@@ -100,6 +103,7 @@ export class Stack {
     await this.#startRooms(steps, 'registry', 'schema registry', {})
     await this.#startRooms(steps, 'sinks', 'sinks', {})
     await this.#startRooms(steps, 'stream-jobs', 'stream jobs', {})
+    if (replicas > 0) await this.#startRooms(steps, 'replica', 'replicas', {})
     await this.#startRooms(steps, 'query-api', 'query API', { REDIS_URL: redisUrl })
     await this.#startRooms(steps, 'producers', 'producers', {})
   }
