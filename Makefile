@@ -8,7 +8,7 @@ ARGS ?=
 RUN := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 INSTALLED := node_modules/.package-lock.json
 
-.PHONY: help setup up demo test test-unit test-real test-containers test-compose soak lint format typecheck audit-deps docs bench bench-burst clean
+.PHONY: help setup up demo test test-unit test-real test-containers test-compose soak sim sim-mutations lint format typecheck audit-deps docs bench bench-burst clean
 
 help: ## list what there is to make
 	@printf 'make <target>, options by ARGS="…"\n\n'
@@ -52,6 +52,14 @@ test-compose: $(INSTALLED) ## docker compose up for real: kills, scaling, dashbo
 soak: $(INSTALLED) ## longer: many more properties, and the whole pipeline under kills with more load in between
 	@$(RUN) FC_RUNS=20000 vitest run --project unit --testTimeout 1800000
 	@$(RUN) SOAK=1 vitest run --project real test/faults $(ARGS)
+
+# make sim SEEDS=1..500, make sim SEED=42
+SEEDS ?= $(or $(SEED),1..100)
+sim: $(INSTALLED) ## the pipeline on a simulated broker under seeded faults: SEEDS=1..500, or SEED=42 to repeat one
+	@$(RUN) node sim/main.ts run --seeds $(SEEDS) $(ARGS)
+
+sim-mutations: $(INSTALLED) ## the same with bugs put in on purpose, which it must find
+	@$(RUN) node sim/main.ts mutations $(ARGS)
 
 lint: $(INSTALLED) ## check rules, the walls between rooms, and formatting
 	@$(RUN) eslint .
