@@ -32,6 +32,8 @@ const env = completeEnvironment(process.env)
 const program = new Command('plumbline')
   .description('Sensor telemetry on Kafka in which every record is accounted for.')
   .helpCommand(false)
+  // An option belongs to the command that it stands behind, also where the one above has one of that name.
+  .enablePositionalOptions()
   .showHelpAfterError('("plumbline --help" lists the commands, "plumbline <command> --help" their options)')
   .addHelpText('after', EXAMPLES)
 

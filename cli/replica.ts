@@ -34,18 +34,15 @@ export function replicaCommand(env: Readonly<Record<string, string>>): Command {
     .option('--dir <folder>', 'where their folders lie', 'data')
     .addHelpText('after', DIFF_EXAMPLES)
     .action((ids: string[], { dir }: { dir: string }) => compare(dir, ids))
-  return (
-    new Command('replica')
-      .description('write every reading in its total order to CSV files, one per sensor, until Ctrl-C')
-      .option('--id <id>', 'its name, and that of its folder')
-      .option('--dir <folder>', 'where its folder lies', 'data')
-      .option('--resume', 'go on from its checkpoint instead of clearing its folder')
-      // Else an option behind "diff" would be taken for one of ours.
-      .enablePositionalOptions()
-      .addHelpText('after', EXAMPLES)
-      .addCommand(diff)
-      .action((options: ReplicaOptions) => run(env, options))
-  )
+  return new Command('replica')
+    .description('write every reading in its total order to CSV files, one per sensor, until Ctrl-C')
+    .option('--id <id>', 'its name, and that of its folder')
+    .option('--dir <folder>', 'where its folder lies', 'data')
+    .option('--resume', 'go on from its checkpoint instead of clearing its folder')
+    .enablePositionalOptions()
+    .addHelpText('after', EXAMPLES)
+    .addCommand(diff)
+    .action((options: ReplicaOptions) => run(env, options))
 }
 
 async function run(env: Readonly<Record<string, string>>, { id, dir, resume }: ReplicaOptions): Promise<void> {
