@@ -1,11 +1,11 @@
 // The cluster as GET /cluster and `plumbline cluster` show it, with every room as a process: they come, leave cleanly,
 // are killed, and the broker goes away. Heartbeats are frequent, so that time-outs are short.
-import { execFile } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CurrentView, MemberState, View } from '../platform/membership/cluster-state.ts'
 import { FRAME_BYTES } from '../platform/codec/reading.ts'
@@ -18,7 +18,6 @@ import { readTopic } from '../test/fixtures/topic-records.ts'
 const ROOT = new URL('..', import.meta.url).pathname
 const WAIT_MS = 60_000
 const QUICK = { HEARTBEAT_MS: '400', HEARTBEAT_TIMEOUT_MS: '3000', LOG_LEVEL: 'info' }
-const run = promisify(execFile)
 
 let stack: Stack
 let folder: string
@@ -93,10 +92,31 @@ const nodes = (method: string, path: string, body?: object): Promise<Response> =
     ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
   })
 
-async function plumbline(...args: string[]): Promise<string> {
+function plumbline(...args: string[]): ChildProcess {
   const own = { PATH: process.env.PATH, NODE_COMPILE_CACHE: `${ROOT}node_modules/.cache/compile` }
   const env = { ...stack.env({ DATA_DIR: folder, QUERY_API_PORT: new URL(api).port }), ...own }
-  return (await run(process.execPath, [`${ROOT}cli/main.ts`, ...args], { env })).stdout
+  return spawn(process.execPath, [`${ROOT}cli/main.ts`, 'cluster', ...args], { env })
+}
+
+async function untilPrinted(output: { text: string }, text: string): Promise<void> {
+  for (const deadline = performance.now() + WAIT_MS; performance.now() < deadline; await delay(50))
+    if (output.text.includes(text)) return
+  throw new Error(`${text} was not printed, but ${output.text}`)
+}
+
+/** What it has printed so far, and in the end. */
+function printed(child: ChildProcess): { text: string } {
+  const output = { text: '' }
+  for (const stream of [child.stdout!, child.stderr!])
+    stream.on('data', (bytes: Buffer) => (output.text += bytes.toString()))
+  return output
+}
+
+async function show(...args: string[]): Promise<string> {
+  const child = plumbline(...args)
+  const output = printed(child)
+  await once(child, 'close')
+  return output.text
 }
 
 describe('the cluster', () => {
@@ -127,6 +147,9 @@ describe('the cluster', () => {
 
   test('MI-7: a node that comes is a member at once, one that goes says so and is one no more', async () => {
     const before = (await get('/cluster')).body.view!
+    const watching = plumbline('--watch')
+    const watched = printed(watching)
+    await untilPrinted(watched, `view ${before.view_id} `)
     expect((await nodes('POST', '', { id: 'annex' })).status).toBe(201)
     const joined = await until((answer) => find(answer, 'annex') !== undefined)
     expect(joined.body.view!.view_id).toBeGreaterThan(before.view_id)
@@ -135,6 +158,9 @@ describe('the cluster', () => {
       expect.arrayContaining([false, true]) as boolean[],
     )
     const left = await until((answer) => find(answer, 'annex') === undefined)
+    await untilPrinted(watched, `view ${left.body.view!.view_id} `)
+    watching.kill('SIGINT')
+    expect(await once(watching, 'close')).toEqual([0, null])
     const { body } = await get(`/cluster/views?limit=100`)
     const ids = body.views.map(({ view_id }) => view_id)
     expect(ids).toEqual(Array.from({ length: ids.length }, (_, i) => left.body.view!.view_id - 1 - i))
@@ -143,7 +169,7 @@ describe('the cluster', () => {
 
   test('DS-3: the command line shows members, the leader and what views changed; an unknown limit is refused', async () => {
     const { view } = (await get('/cluster')).body
-    const [table, changes] = await Promise.all([plumbline('cluster'), plumbline('cluster', '--views', '2')])
+    const [table, changes] = await Promise.all([show(), show('--views', '2')])
     for (const { node_id } of view!.members) expect(table).toContain(node_id)
     expect(table).toContain(`${view!.leader} (leader)`)
     expect(changes).toMatch(/^view \d+ .* -annex\nview \d+ .* \+annex\n$/)
