@@ -68,6 +68,8 @@ export class Task {
   position: number
   /** End of the raw partition as the last fetch saw it. */
   endOffset: number
+  /** Version of the settings as of the last commit: whoever takes over begins with them. */
+  appliedVersion: number
   readonly #deps: TaskDeps
   readonly #producer: TransactionalProducer
   readonly #outputs: BatchOutputs
@@ -98,6 +100,7 @@ export class Task {
     this.core = parts.core
     this.position = parts.position
     this.endOffset = parts.endOffset
+    this.appliedVersion = parts.core.settings.version
     this.#deps = deps
     this.#producer = parts.producer
     this.#outputs = parts.outputs
@@ -194,6 +197,7 @@ export class Task {
     this.#committed = { ...this.core.ledger }
     this.#committedPosition = this.position
     this.#inputFrom = this.position
+    this.appliedVersion = this.core.settings.version
     onCommit({
       partition: this.partition,
       delta,

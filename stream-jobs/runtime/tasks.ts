@@ -101,7 +101,7 @@ export class Tasks {
   /** The version of the configuration that all partitions have applied; null while some are not running yet. */
   appliedVersion(): number | null {
     if (this.#stopped || !this.joined() || this.acquiring().length > 0) return null
-    return this.running().reduce((least, { core }) => Math.min(least, core.settings.version), Infinity)
+    return this.running().reduce((least, { appliedVersion }) => Math.min(least, appliedVersion), Infinity)
   }
 
   /** Sends the wanted settings to the partitions that do not have them; never rejects. */

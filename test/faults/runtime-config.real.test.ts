@@ -1,11 +1,14 @@
 // The runtime configuration on the real parts: written by REST, applied by the nodes of a producers' process and by
 // stream jobs, acknowledged by each; and what must not get through: lost updates, wrong values, garbage in the topic.
+import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { NODE, ROOT } from '../../cli/paths.ts'
 import { freePorts } from '../../deploy/local/free-port.ts'
 import { loadConfig } from '../../platform/config.ts'
 import { connectKafka } from '../../platform/kafka/kafkajs.ts'
@@ -100,6 +103,23 @@ async function until(what: string, holds: (answer: Answer) => boolean): Promise<
     if (holds(answer)) return answer
   }
   throw new Error(`${what} is not so after ${WAIT_MS / 1_000} s: ${JSON.stringify(answer)}`)
+}
+
+/** `plumbline config …` against this stack. */
+async function plumbline(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const env = {
+    PATH: process.env.PATH,
+    DATA_DIR: join(folder, 'cli'),
+    QUERY_API_PORT: new URL(api).port,
+    NODE_COMPILE_CACHE: `${ROOT}node_modules/.cache/compile`,
+  }
+  const child = spawn(NODE, [`${ROOT}cli/main.ts`, 'config', ...args], { env })
+  const [stdout, stderr, code] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    new Promise<number>((resolve) => child.once('exit', (exitCode) => resolve(exitCode ?? -1))),
+  ])
+  return { code, stdout, stderr }
 }
 
 const idsOf = (members: readonly Member[] = []): string[] => members.map(({ node_id }) => node_id)
@@ -212,12 +232,41 @@ describe('the runtime configuration on the real parts', () => {
     expect(body.applied.find(({ node_id }) => node_id === 'late')!.version).toBe(2)
   })
 
+  test('MI-5: by the command line: a scope is set and all have applied it; a wrong value is one line naming the limit', async () => {
+    const { version } = (await get()).body
+    const [set, wrong] = await Promise.all([
+      plumbline('set', 'detector.z=2.5', 'producer.rate_hz=3', '--scope', 'site:site-01', '--wait', '30s'),
+      plumbline('set', 'detector.z=0'),
+    ])
+    expect([set.code, set.stderr]).toEqual([0, ''])
+    expect(set.stdout).toContain(`version ${version + 1}`)
+    expect(set.stdout).toContain('applied by jobs-1, late, node-0001, node-0002\n')
+    expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringMatching(/^plumbline: .*from 0\.1 to 1000\n$/)])
+    expect((await get()).body).toMatchObject({
+      version: version + 1,
+      scopes: { fleet: { 'detector.z': 5 }, 'site:site-01': { 'detector.z': 2.5, 'producer.rate_hz': 3 } },
+    })
+  })
+
+  test('MI-5: a wait that ends before all have applied it names who is pending', async () => {
+    refine.freeze()
+    const { status, body } = await put({ fleet: { 'detector.z': 6 } }, '*', '?wait=300ms')
+    refine.thaw()
+    expect([status, idsOf(body.pending), idsOf(body.applied)]).toEqual([
+      200,
+      ['jobs-1'],
+      ['late', 'node-0001', 'node-0002'],
+    ])
+    await until('it has caught up', ({ body: { applied } }) => applied.length === 4)
+  })
+
   test('MI-5, EM-3: stream jobs that take over keep the version, without being told again', async () => {
     const told = await settingsControls()
+    const { version } = (await get()).body
     await refine.kill()
     refine = await startRefine('jobs-2')
     const { body } = await until('the new process has applied it', (answer) => idsOf(answer.body.applied).includes('jobs-2')) // prettier-ignore
-    expect(body.applied.find(({ node_id }) => node_id === 'jobs-2')!.version).toBe(2)
+    expect(body.applied.find(({ node_id }) => node_id === 'jobs-2')!.version).toBe(version)
     expect(await settingsControls()).toBe(told)
   })
 
