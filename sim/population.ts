@@ -4,6 +4,7 @@ import pino from 'pino'
 import { Foreign } from './foreign.ts'
 import { type RunRoom, SimProcess } from './process.ts'
 import { chance } from './random.ts'
+import { runOperatorRoom } from './rooms/operator.ts'
 import { Producers } from './rooms/producers.ts'
 import { runRefineRoom } from './rooms/refine.ts'
 import { runReplicaRoom } from './rooms/replica.ts'
@@ -23,9 +24,10 @@ const numbered = (name: string, count: number): string[] => Array.from({ length:
 
 /** Adds all processes; nothing runs yet. */
 export function populate(world: World): void {
-  const { refines, sinks, hasForeign } = world.scenario
+  const { refines, sinks, hasForeign, hasOperator } = world.scenario
   world.add(producersOf(world))
   if (hasForeign) world.add(foreignOf(world))
+  if (hasOperator) world.add(operatorOf(world))
   for (const name of numbered('refine', refines)) world.add(refineOf(world, name))
   for (const name of numbered('sequencer', SEQUENCERS)) world.add(sequencerOf(world, name))
   for (const name of numbered('sink', sinks)) world.add(sinkOf(world, name))
@@ -84,6 +86,22 @@ function foreignOf(world: World): Part {
     await current.run()
   })
   return { process, leave: () => current?.leave(), depth: () => current?.depth ?? 0 }
+}
+
+function operatorOf(world: World): Part {
+  const { config, registry } = world
+  const random = world.random('operator')
+  return part(world, 'operator', (life, kafka) =>
+    runOperatorRoom({
+      config,
+      kafka,
+      life,
+      random,
+      registry,
+      isWorking: () => world.faultsAreOn,
+      onWritten: (written) => world.confirmed.push(written),
+    }),
+  )
 }
 
 function refineOf(world: World, name: string): Part {

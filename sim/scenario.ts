@@ -23,6 +23,8 @@ export interface Scenario {
   readonly refines: number
   readonly sinks: number
   readonly hasForeign: boolean
+  /** Whether the configuration changes at run time. */
+  readonly hasOperator: boolean
   /** How long the producers sample while faults happen, ms. */
   readonly loadMs: number
   /** Settings that differ from the defaults, as the environment would have them. */
@@ -48,6 +50,7 @@ export function scenarioOf(seed: number): Scenario {
     refines: whole(random, 1, 3),
     sinks: chance(random, 0.3) ? 2 : 1,
     hasForeign: chance(random, 0.5),
+    hasOperator: chance(random, 0.4),
     loadMs: whole(random, 3_000, 7_000),
     settings: settingsOf(random, seed),
     chaos: chaos.length > 0 ? chaos : ['kill'],

@@ -3,8 +3,9 @@
 import type { Admin } from '../platform/kafka/port.ts'
 import { SqliteStore } from '../platform/store/sqlite.ts'
 import { commitMetadata, LEDGER_NAMES } from '../schemas/refine.ts'
-import { ANOMALIES, CLEAN, EXTENTS, LATE, ORDER, RAW } from '../schemas/topics.ts'
+import { ANOMALIES, CLEAN, CONFIG, EXTENTS, LATE, ORDER, RAW } from '../schemas/topics.ts'
 import { readState } from '../sinks/replica/state.ts'
+import { toldByPartition, versionsOf } from './checks/configuration.ts'
 import { orderOf } from './checks/order.ts'
 import { REPLICAS, replicaDir } from './population.ts'
 import type { World } from './world.ts'
@@ -26,6 +27,7 @@ export async function settle(world: World): Promise<string | null> {
         atProducers(world) ??
         (await atRefine(world, admin)) ??
         atTransactions(world) ??
+        atConfiguration(world) ??
         atOrder(world) ??
         (await atStore(world, store)) ??
         atReplicas(world)
@@ -58,11 +60,18 @@ async function atRefine({ config }: World, admin: Admin): Promise<string | null>
 }
 
 function atTransactions({ broker }: World): string | null {
-  for (const topic of [CLEAN, LATE, ANOMALIES, EXTENTS, ORDER]) {
+  for (const topic of [CLEAN, LATE, ANOMALIES, EXTENTS, ORDER, CONFIG]) {
     const open = broker.dump(topic).find(({ fate }) => fate === 'open')
     if (open !== undefined) return `a transaction is open in ${topic}/${open.partition}`
   }
   return null
+}
+
+/** A change is made known to every partition, also where nothing arrives. */
+function atConfiguration({ broker, scenario }: World): string | null {
+  const newest = versionsOf(broker).length
+  const behind = toldByPartition(broker, scenario.partitions).findIndex((version) => version < newest)
+  return behind < 0 ? null : `partition ${behind} has not been told of version ${newest} of the configuration`
 }
 
 /** Offsets behind the last committed record, by partition: what lies behind are markers. */

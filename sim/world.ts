@@ -2,6 +2,7 @@
 // virtual clock and one folder. It knows how to begin and how to become well again.
 import type { Config } from '../platform/config.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
+import type { RuntimeConfig } from '../platform/runtime-config/document.ts'
 import { TOPICS } from '../schemas/topics.ts'
 import { Accepted } from './accepted.ts'
 import { SimBroker } from './broker/broker.ts'
@@ -31,6 +32,8 @@ export class World {
   readonly registry = new SimRegistry()
   readonly accepted = new Accepted()
   readonly parts: Part[] = []
+  /** Changes of the configuration that were confirmed. */
+  readonly confirmed: RuntimeConfig[] = []
   /** Errors that no fault explains. */
   readonly problems: string[] = []
   readonly #wrap: Surroundings['wrap']

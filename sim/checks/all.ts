@@ -4,6 +4,7 @@ import { audit } from '../../cli/audit/audit.ts'
 import { REPLICAS, replicaDir } from '../population.ts'
 import type { World } from '../world.ts'
 import { nothingIsInvented, nothingIsLost, nothingIsTwice, timeIncreases } from './clean.ts'
+import { confirmedChangesHold, versionsGrowByOne } from './configuration.ts'
 import { type Check, type Evidence, readStored } from './evidence.ts'
 import { extentsCoverClean } from './extents.ts'
 import { everyExtentIsInOrderOnce, orderIsGapless, viewsGrowByOne } from './order.ts'
@@ -19,6 +20,8 @@ const CHECKS: Readonly<Record<string, Check>> = {
   'the order is gapless': orderIsGapless,
   'every extent is in the order once': everyExtentIsInOrderOnce,
   'views grow by one': viewsGrowByOne,
+  'configuration versions grow by one': versionsGrowByOne,
+  'confirmed configurations hold': confirmedChangesHold,
   'the replicas are equal': replicasAreEqual,
   'the replicas hold the order': replicasHoldTheOrder,
   'the store is the fold of clean and late': storeIsTheFold,
@@ -31,10 +34,10 @@ export interface Failure {
 
 /** @returns what is wrong with a run that has settled */
 export async function checkAll(world: World): Promise<Failure[]> {
-  const { accepted, broker, config, scenario } = world
+  const { accepted, broker, config, scenario, confirmed } = world
   const stored = await readStored(config.SQLITE_FILE)
   const replicaDirs = Array.from({ length: REPLICAS }, (_, i) => replicaDir(world, i + 1))
-  const evidence: Evidence = { accepted, broker, partitions: scenario.partitions, stored, replicaDirs }
+  const evidence: Evidence = { accepted, broker, partitions: scenario.partitions, stored, confirmed, replicaDirs }
   const failures = Object.entries(CHECKS).flatMap(([check, run]) =>
     run(evidence).map((problem) => ({ check, problem })),
   )

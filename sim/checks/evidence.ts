@@ -1,6 +1,7 @@
 // What a settled run has left behind, read straight from the broker's logs and the store: checks judge this and nothing
 // that a room says of itself. Records of aborted transactions are not in it.
 import { partitionOf } from '../../platform/kafka/partitioner.ts'
+import type { RuntimeConfig } from '../../platform/runtime-config/document.ts'
 import type { StoredReading } from '../../platform/store/port.ts'
 import { SqliteStore } from '../../platform/store/sqlite.ts'
 import { type Accepted, type Identity, readingIn } from '../accepted.ts'
@@ -19,6 +20,8 @@ export interface Evidence {
   readonly partitions: number
   /** Rows by tenant/sensor and event time. */
   readonly stored: ReadonlyMap<string, StoredReading>
+  /** Changes of the configuration that were confirmed to whoever made them. */
+  readonly confirmed: readonly RuntimeConfig[]
   /** Folders of the replicas. */
   readonly replicaDirs: readonly string[]
 }

@@ -3,7 +3,10 @@ import type { Config } from '../../platform/config.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'
 import type { Logger } from '../../platform/log.ts'
 import { ProgressWatch } from '../../platform/health.ts'
+import { ConfigFollower } from '../../platform/runtime-config/follower.ts'
+import { baseValues } from '../../platform/runtime-config/settings.ts'
 import { REFINE_TOPICS } from '../../schemas/topics.ts'
+import { RefineConfiguration } from '../../stream-jobs/runtime/configuration.ts'
 import type { RefineObserver } from '../../stream-jobs/runtime/observe.ts'
 import { runRefine } from '../../stream-jobs/runtime/service.ts'
 import type { CommitStep } from '../../stream-jobs/runtime/task.ts'
@@ -30,12 +33,20 @@ const observer = (): RefineObserver => ({
 })
 
 export function runRefineRoom({ life, registry, signal, ...rest }: RefineOptions): Promise<void> {
+  const config = { ...rest.config, MEMBER_ID: life.name }
+  const fetchSchema = (id: number): Promise<string | null> => life.call(() => registry.fetchSchema(id))
+  const follower = new ConfigFollower(
+    { ...rest, clock: life.clock, fetchSchema, base: baseValues(config), metrics: { refused: () => undefined } },
+    signal,
+  )
   return runRefine(
     {
       ...rest,
+      config,
+      configuration: new RefineConfiguration(config, follower),
       clock: life.clock,
       observer: observer(),
-      fetchSchema: (id) => life.call(() => registry.fetchSchema(id)),
+      fetchSchema,
       topics: REFINE_TOPICS,
       schemaIds: SCHEMA_IDS,
     },

@@ -1,0 +1,41 @@
+// The runtime configuration: versions grow by one, a change that was confirmed is in the log as it was made, and every
+// partition has been told of the newest version, in its input, where a replay finds it (MI-5).
+import avsc from 'avsc'
+import { FRAME_BYTES } from '../../platform/codec/reading.ts'
+import type { RuntimeConfig } from '../../platform/runtime-config/document.ts'
+import { loadSchema } from '../../schemas/load.ts'
+import { CONFIG, RAW } from '../../schemas/topics.ts'
+import { controlHeaders } from '../../stream-jobs/core/control.ts'
+import type { CoreSettings } from '../../stream-jobs/core/settings.ts'
+import type { SimBroker } from '../broker/broker.ts'
+import { type Check, committed } from './evidence.ts'
+
+const configType = avsc.Type.forSchema(loadSchema('config') as unknown as avsc.Schema)
+/** As the core names the header that carries settings. */
+const SETTINGS_HEADER = controlHeaders({ kind: 'settings', settings: {} as CoreSettings })[1].key
+
+export const versionsOf = (broker: SimBroker): RuntimeConfig[] =>
+  committed(broker, CONFIG).map(({ value }) => configType.fromBuffer(value!.subarray(FRAME_BYTES)) as RuntimeConfig)
+
+/** The newest version of which each partition of raw has been told; 0 where of none. */
+export function toldByPartition(broker: SimBroker, partitions: number): number[] {
+  const told = new Array<number>(partitions).fill(0)
+  for (const { partition, headers } of committed(broker, RAW)) {
+    const text = headers.find(({ key }) => key === SETTINGS_HEADER)?.value?.toString()
+    if (text !== undefined) told[partition] = Math.max(told[partition], (JSON.parse(text) as CoreSettings).version)
+  }
+  return told
+}
+
+export const versionsGrowByOne: Check = ({ broker }) => {
+  const versions = versionsOf(broker).map(({ version }) => version)
+  const wrong = versions.findIndex((version, i) => version !== i + 1)
+  return wrong < 0 ? [] : [`version ${wrong + 1} of the configuration has the number ${versions[wrong]}`]
+}
+
+export const confirmedChangesHold: Check = ({ broker, confirmed }) => {
+  const versions = new Map(versionsOf(broker).map((one) => [one.version, one]))
+  return confirmed
+    .filter(({ version, scopes }) => versions.get(version)?.scopes.fleet['detector.z'] !== scopes.fleet['detector.z'])
+    .map(({ version }) => `version ${version} was confirmed and is another one, or none`)
+}

@@ -1,0 +1,57 @@
+// Somebody who changes the runtime configuration now and then, by the real writer, from a process that is killed like
+// any other; sometimes two changes are asked for at once, and sometimes one is made from an old version.
+import type { Config } from '../../platform/config.ts'
+import { KafkaError } from '../../platform/errors.ts'
+import type { Kafka } from '../../platform/kafka/port.ts'
+import { NOTHING_SET, type RuntimeConfig } from '../../platform/runtime-config/document.ts'
+import { baseValues } from '../../platform/runtime-config/settings.ts'
+import { ConfigWriter, LostUpdate } from '../../platform/runtime-config/writer.ts'
+import { CONFIG } from '../../schemas/topics.ts'
+import type { Life } from '../life.ts'
+import { chance, type Random, whole } from '../random.ts'
+import { SCHEMA_IDS, type SimRegistry } from '../registry.ts'
+
+const EVERY_MS_MAX = 2_000
+const FROM_OLD = 0.3
+
+export interface OperatorOptions {
+  readonly config: Config
+  readonly kafka: Kafka
+  readonly life: Life
+  readonly random: Random
+  readonly registry: SimRegistry
+  /** Whether changes are still to be made. */
+  readonly isWorking: () => boolean
+  /** Somebody was told that the change was made. */
+  readonly onWritten: (written: RuntimeConfig) => void
+}
+
+/** Never ends by itself. */
+export async function runOperatorRoom(options: OperatorOptions): Promise<void> {
+  const { config, kafka, life, random, registry, isWorking, onWritten } = options
+  const writer = new ConfigWriter({
+    kafka,
+    now: () => life.clock.now(),
+    fetchSchema: (id) => life.call(() => registry.fetchSchema(id)),
+    schemaId: () => Promise.resolve(SCHEMA_IDS.get(CONFIG)!),
+    base: baseValues(config),
+    seen: () => NOTHING_SET,
+  })
+  let last: number | null = null
+  const change = async (): Promise<void> => {
+    const scopes = { fleet: { 'detector.z': 2 + random(), 'refine.gap_timeout_ms': whole(random, 300, 900) } }
+    try {
+      const written = await writer.write(scopes, chance(random, FROM_OLD) ? last : null)
+      last = written.version
+      onWritten(written)
+    } catch (error) {
+      // Nobody was promised anything; the next change is made from whatever is there.
+      if (!(error instanceof KafkaError || error instanceof LostUpdate)) throw error
+      last = null
+    }
+  }
+  for (;;) {
+    await life.clock.sleep(random() * EVERY_MS_MAX)
+    if (isWorking()) await Promise.all(Array.from({ length: whole(random, 1, 2) }, change))
+  }
+}
