@@ -102,6 +102,13 @@ export class SequencerMember {
     this.#confirmedAt = this.#deps.clock.mono()
   }
 
+  /** Nothing but aborted records and markers is left below `position`; the client never hands such a tail over. */
+  passTail(sequencer: Sequencer, at: TopicPartition, position: number): void {
+    if (this.active() !== sequencer || !sequencer.passTail(at.partition, position)) return
+    this.#deps.consumer.seek(at, position)
+    this.#rouse()
+  }
+
   /** Resolves when the batch is in the order, or is not this member's to put there any more. */
   async onBatch(batch: FetchedBatch, context: BatchContext): Promise<void> {
     if (this.#state.kind !== 'active' || this.#stopped || context.isStale()) return

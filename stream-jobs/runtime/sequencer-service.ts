@@ -194,6 +194,7 @@ async function watchProgress(
         // Refine's transactions end in markers, which no consumer is ever handed.
         const at = { topic: topics.extents, partition }
         const reached = position < end ? await tails.passable(at, position, end) : position
+        member.passTail(active, at, reached)
         if (member.active() === active) observer.progress(partition, reached, end, clock.mono())
       }
     } catch (error) {

@@ -63,6 +63,8 @@ export class Sequencer {
   readonly #deps: SequencerDeps
   readonly #producer: TransactionalProducer
   readonly #missing: readonly number[]
+  /** Partitions whose tails were passed since the last transaction. */
+  readonly #passed = new Set<number>()
 
   constructor(
     deps: SequencerDeps,
@@ -89,6 +91,18 @@ export class Sequencer {
   }
 
   /**
+   * Nothing but aborted records and markers is left below `position`. The next transaction commits that: when retention
+   * has taken them from an idle partition, an offset in front of them would look as if extents had been missed.
+   * @returns whether the partition stood below it
+   */
+  passTail(partition: number, position: number): boolean {
+    if (this.sequence.reached(partition).position >= position) return false
+    this.sequence.pass(partition, position)
+    this.#passed.add(partition)
+    return true
+  }
+
+  /**
    * Puts what was fetched into the order. Rejects when anything is in doubt; the sequencer is dead then.
    * @throws ExtentError, DecodeError when the log contradicts itself and going on would be wrong
    */
@@ -97,6 +111,8 @@ export class Sequencer {
     const started = clock.mono()
     const before = this.sequence.next
     const { orders, advanced } = await this.#take(batches)
+    for (const partition of this.#passed) advanced.add(partition)
+    this.#passed.clear()
     if (advanced.size === 0 && view === null) return
     const transaction = await this.#producer.begin()
     this.#step('begun')
