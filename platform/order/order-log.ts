@@ -120,9 +120,9 @@ export class OrderLog {
     return { record: found, end }
   }
 
-  /** The last record; null where there is none. */
-  async last(): Promise<OrderRecord | null> {
-    const { start, end } = await this.range()
+  /** The last record below the offset `end`; null where there is none. */
+  async last(end: number): Promise<OrderRecord | null> {
+    const { start } = await this.range()
     let last: OrderRecord | null = null
     for (let to = end, width = TAIL_OFFSETS; to > start && last === null; width *= 10) {
       const from = Math.max(start, to - width)

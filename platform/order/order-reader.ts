@@ -89,9 +89,7 @@ export class OrderReader {
 
   /** The sequence that the next reading will get; null where the order keeps no record that tells. */
   async nextSequence(): Promise<number | null> {
-    const last = await this.log.last()
-    if (last !== null) return last.baseSequence + last.count
-    return (await this.log.range()).end === 0 ? 0 : null
+    return this.#nextAt((await this.log.range()).end)
   }
 
   /** The extent that holds a sequence; null where it has no reading yet. @throws OrderError SEQUENCE_REMOVED */
@@ -109,8 +107,15 @@ export class OrderReader {
   /** The first sequence from which on all readings are kept; null: none is kept, and the order does not tell which is next. */
   async firstSequence(): Promise<number | null> {
     const starts = (await this.#admin.offsetRanges(CLEAN)).map(({ start }) => start)
-    const { record } = await this.log.firstKept(starts)
-    return record === null ? this.nextSequence() : record.baseSequence
+    const { record, end } = await this.log.firstKept(starts)
+    // By the same end: what has come since then is kept, and must not be passed over.
+    return record === null ? this.#nextAt(end) : record.baseSequence
+  }
+
+  async #nextAt(end: number): Promise<number | null> {
+    const last = await this.log.last(end)
+    if (last !== null) return last.baseSequence + last.count
+    return end === 0 ? 0 : null
   }
 
   /**

@@ -4,9 +4,10 @@ import avsc from 'avsc'
 import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 import type { RuntimeConfig } from '../../platform/runtime-config/document.ts'
 import { loadSchema } from '../../schemas/load.ts'
-import { CONFIG, RAW } from '../../schemas/topics.ts'
+import { CONFIG, RAW, SNAPSHOTS } from '../../schemas/topics.ts'
 import { controlHeaders } from '../../stream-jobs/core/control.ts'
 import type { CoreSettings } from '../../stream-jobs/core/settings.ts'
+import { type SnapshotChunk, snapshotType } from '../../stream-jobs/core/snapshot.ts'
 import type { SimBroker } from '../broker/broker.ts'
 import { type Check, committed } from './evidence.ts'
 
@@ -17,15 +18,21 @@ const SETTINGS_HEADER = controlHeaders({ kind: 'settings', settings: {} as CoreS
 export const versionsOf = (broker: SimBroker): RuntimeConfig[] =>
   committed(broker, CONFIG).map(({ value }) => configType.fromBuffer(value!.subarray(FRAME_BYTES)) as RuntimeConfig)
 
-/** The newest version of which each partition of raw has been told; 0 where of none. */
+/** The newest version of which each partition of raw has been told, or that it began with; 0 where there is none. */
 export function toldByPartition(broker: SimBroker, partitions: number): number[] {
   const told = new Array<number>(partitions).fill(0)
   for (const { partition, headers } of committed(broker, RAW)) {
     const text = headers.find(({ key }) => key === SETTINGS_HEADER)?.value?.toString()
-    if (text !== undefined) told[partition] = Math.max(told[partition], (JSON.parse(text) as CoreSettings).version)
+    if (text !== undefined) told[partition] = Math.max(told[partition], versionIn(text))
+  }
+  for (const { partition, value } of committed(broker, SNAPSHOTS)) {
+    const { settings } = snapshotType.fromBuffer(value!.subarray(FRAME_BYTES)) as SnapshotChunk
+    told[partition] = Math.max(told[partition], versionIn(settings))
   }
   return told
 }
+
+const versionIn = (settings: string): number => (JSON.parse(settings) as CoreSettings).version
 
 export const versionsGrowByOne: Check = ({ broker }) => {
   const versions = versionsOf(broker).map(({ version }) => version)
