@@ -9,7 +9,7 @@ export function itHoldsInSeeds(from: number, to: number): void {
   for (let first = from; first <= to; first += SEEDS_PER_TEST) {
     const last = Math.min(to, first + SEEDS_PER_TEST - 1)
     it(
-      `DS-1 DS-2 DS-4 EM-2 EM-3 X-2: nothing is lost, doubled or out of order in seeds ${first}..${last}`,
+      `DS-1 DS-2 DS-4 EM-2 EM-3 MI-2 MI-5 X-2: nothing is lost, doubled or out of order in seeds ${first}..${last}`,
       async () => {
         for (let seed = first; seed <= last; seed += 1) {
           const { failures, faults } = await runSeed(seed)

@@ -3,5 +3,5 @@ import { describe } from 'vitest'
 import { itHoldsInSeeds } from './seeds.test-support.ts'
 
 describe('simulation', () => {
-  itHoldsInSeeds(101, 200)
+  itHoldsInSeeds(151, 300)
 })

@@ -5,7 +5,7 @@ import { runSeed } from './run.ts'
 import { itHoldsInSeeds } from './seeds.test-support.ts'
 
 describe('simulation', () => {
-  itHoldsInSeeds(1, 100)
+  itHoldsInSeeds(1, 150)
 
   it('repeats a run event by event from its seed', async () => {
     const once = await runSeed(3, { keepTrace: true })

@@ -38,5 +38,5 @@ export const earlyOffset: Mutation = {
     }
     return changed
   },
-  seeds: [],
+  seeds: [106, 192],
 }

@@ -22,5 +22,5 @@ export const extentOutside: Mutation = {
       })),
     )
   },
-  seeds: [],
+  seeds: [3, 4],
 }

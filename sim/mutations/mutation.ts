@@ -12,7 +12,7 @@ export interface Mutation {
   readonly name: string
   /** The port of one life of a process, with the bug. */
   readonly wrap: (kafka: Kafka, process: string) => Kafka
-  /** Seeds that find it, the first ones of 1..500: what `make test` runs. */
+  /** Seeds that find it, for `make test`; `make sim-mutations` finds others when scenarios change. */
   readonly seeds: readonly number[]
 }
 

@@ -14,7 +14,7 @@ export const reuseProducer: Mutation = {
       return reusable(producer, () => producers.delete(id))
     })
   },
-  seeds: [],
+  seeds: [1, 6],
 }
 
 function reusable(producer: TransactionalProducer, forget: () => void): TransactionalProducer {

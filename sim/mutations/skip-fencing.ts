@@ -9,5 +9,5 @@ export const skipFencing: Mutation = {
       const producer = await kafka.transactionalProducer(options)
       return { fence: async () => undefined, begin: () => producer.begin(), close: () => producer.close() }
     }),
-  seeds: [],
+  seeds: [16, 8],
 }

@@ -8,5 +8,5 @@ export const twoWriters: Mutation = {
     withTransactional(kafka, (options) =>
       kafka.transactionalProducer({ ...options, transactionalId: `${options.transactionalId}-of-${process}` }),
     ),
-  seeds: [],
+  seeds: [16, 45],
 }
