@@ -73,6 +73,7 @@ export function benchCommand(): Command {
     .option('--seconds <n>', 'length; the last brownout ends at 135 s, the last burst at 180 s', whole(30, 3_600), 180)
     .option('--seed <n>', 'the same seed gives the same readings and outages', whole(0, 2 ** 31 - 1), 1)
     .option('--stream-jobs <n>', 'processes that share the work of refine', whole(1, 64), 1)
+    .option('--replicas <n>', 'CSV replicas of the total order, compared at the end', whole(0, 16), 0)
     .option('--out <folder>', 'where the report goes', 'bench-report')
     .option('--find-max', 'search for the highest steady rate that is sustained, instead')
     .action(runBurstBench)
@@ -198,6 +199,7 @@ interface BurstFlags {
   seconds: number
   seed: number
   streamJobs: number
+  replicas: number
   out: string
   findMax?: true
 }
@@ -218,7 +220,8 @@ async function runBurstBench(flags: BurstFlags): Promise<void> {
   const rows = summaryRows(report).map(([name, value]) => `${name.padEnd(20)} ${value}`)
   const files = writeReport(report, flags.out)
   process.stdout.write(`\n${rows.join('\n')}\n\n${files.join('\n')}\n`)
-  if (!report.audit.balanced) process.exitCode = 1
+  const { audit, order } = report
+  if (!audit.balanced || order.fault !== null || order.difference !== null) process.exitCode = 1
 }
 
 function showSample({ atS, acceptedPerS, storedPerS, waiting, latency, breaker, rssMb }: Sample): void {

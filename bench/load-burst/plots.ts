@@ -25,6 +25,7 @@ const PLOTS: readonly Plot[] = [
       { name: 'accepted', value: (s) => s.acceptedPerS },
       { name: 'refined', value: (s) => s.refinedPerS },
       { name: 'stored', value: (s) => s.storedPerS },
+      { name: 'ordered', value: (s) => s.orderedPerS },
     ],
   },
   {
@@ -34,6 +35,7 @@ const PLOTS: readonly Plot[] = [
       { name: 'producers', value: (s) => s.waiting.producers },
       { name: 'refine', value: (s) => s.waiting.refine },
       { name: 'sinks', value: (s) => s.waiting.sinks },
+      { name: 'sequencer, extents', value: (s) => s.waiting.sequencer },
     ],
   },
   {

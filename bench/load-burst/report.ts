@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { reportText } from '../../cli/core/audit-report.ts'
+import type { OrderAccount } from './order-account.ts'
 import { drawPlots, toPng } from './plots.ts'
 import type { BurstReport } from './run.ts'
 
@@ -40,8 +41,16 @@ export function summaryRows(report: BurstReport): [string, string][] {
       `at most ${count(waitingMax)} waited; ${recoveredAfterS === null ? 'not made good' : `made good ${recoveredAfterS.toFixed(1)} s after its end`}; breaker ${breakerOpened ? 'opened' : 'stayed closed'}`,
     ]),
     ['outages', `${report.outages} of the store, ${report.retries} retries`],
+    ['order', orderText(report.order)],
     ['audit', report.audit.balanced ? 'balanced' : `NOT balanced: ${report.audit.problemCount} problems`],
   ]
+}
+
+const orderText = ({ readings, extents, fault, replicas, difference }: OrderAccount): string => {
+  if (fault !== null) return `NOT gapless: ${fault}`
+  const gapless = `gapless: ${count(readings)} readings in ${count(extents)} extents`
+  if (replicas < 2) return gapless
+  return `${gapless}; ${replicas} replicas ${difference === null ? 'are byte-identical' : `DIFFER: ${difference}`}`
 }
 
 const count = (value: number): string => value.toLocaleString('en')

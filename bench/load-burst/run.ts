@@ -11,6 +11,7 @@ import { Monitor } from '../../cli/stack/monitor.ts'
 import { runSession, type Session } from '../../cli/stack/session.ts'
 import { connectKafka } from '../../platform/kafka/kafkajs.ts'
 import { createLog } from '../../platform/log.ts'
+import { accountForOrder, type OrderAccount } from './order-account.ts'
 import { type Recovery, recoveryOf, type Sample, sampleOf } from './samples.ts'
 import { type Brownout, BROWNOUTS, BURST, outages } from './scenario.ts'
 import { StoreOutage } from './store-outage.ts'
@@ -27,6 +28,7 @@ export interface BurstOptions {
   readonly seconds: number
   readonly seed: number
   readonly streamJobs: number
+  readonly replicas: number
 }
 
 export interface BurstReport {
@@ -47,13 +49,15 @@ export interface BurstReport {
   readonly peak: { readonly accepted_per_s: number; readonly stored_per_s: number; readonly rss_mb: Sample['rssMb'] }
   readonly samples: readonly Sample[]
   readonly audit: AuditReport
+  readonly order: OrderAccount
 }
 
 /** @returns null when the operator interrupted it */
 export async function runLoadBurst(options: BurstOptions, show: (sample: Sample) => void): Promise<BurstReport | null> {
   const dataDir = mkdtempSync(join(tmpdir(), 'plumbline-burst-'))
   try {
-    const stack = { dataDir, streamJobs: options.streamJobs, env: environment(options, dataDir) }
+    const { streamJobs, replicas } = options
+    const stack = { dataDir, streamJobs, replicas, env: environment(options, dataDir) }
     return await runSession(stack, (session) => burst(session, options, show))
   } finally {
     rmSync(dataDir, { recursive: true, force: true })
@@ -95,7 +99,13 @@ async function burst(
   await steps.run('audit', async () => {
     account = await audit(config, kafka, () => undefined)
   })
-  return reportOf(options, brownouts, fired, samples, account!)
+  let order: OrderAccount | null = null
+  await steps.run('total order', async () => {
+    const ids = Array.from({ length: options.replicas }, (_, i) => `r${i + 1}`)
+    const root = join(config.DATA_DIR, 'replicas')
+    order = await accountForOrder(config, kafka, account!.table.clean, root, ids, SETTLE_MS)
+  })
+  return reportOf(options, brownouts, fired, samples, account!, order!)
 }
 
 /** Takes the store away at the stated times. @returns how often that really happened */
@@ -126,6 +136,7 @@ function reportOf(
   fired: number,
   samples: readonly Sample[],
   account: AuditReport,
+  order: OrderAccount,
 ): BurstReport {
   const most = (value: (sample: Sample) => number): number => Math.round(Math.max(0, ...samples.map(value)))
   return {
@@ -153,6 +164,7 @@ function reportOf(
     },
     samples,
     audit: account,
+    order,
   }
 }
 

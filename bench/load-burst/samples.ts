@@ -8,8 +8,15 @@ export interface Sample {
   readonly acceptedPerS: number
   readonly refinedPerS: number
   readonly storedPerS: number
-  /** Records that wait in front of each stage. */
-  readonly waiting: { readonly producers: number; readonly refine: number; readonly sinks: number }
+  /** Readings that got their sequence. */
+  readonly orderedPerS: number
+  /** Records that wait in front of each stage; extents in front of the sequencer. */
+  readonly waiting: {
+    readonly producers: number
+    readonly refine: number
+    readonly sinks: number
+    readonly sequencer: number
+  }
   /** From sample to store over the last seconds, s; null: nothing was stored. */
   readonly latency: { readonly p50: number | null; readonly p99: number | null; readonly p999: number | null }
   /** 0 closed, 1 half-open, 2 open. */
@@ -28,7 +35,13 @@ export function sampleOf(view: PipelineView, atS: number): Sample {
     acceptedPerS: producers.inPerS,
     refinedPerS: refine.outPerS,
     storedPerS: sinks.outPerS,
-    waiting: { producers: producers.lag, refine: refine.lag, sinks: sinks.lag },
+    orderedPerS: view.order.perS,
+    waiting: {
+      producers: producers.lag,
+      refine: refine.lag,
+      sinks: sinks.lag,
+      sequencer: view.order.waitingExtents,
+    },
     latency: { p50: latency.p50, p99: latency.p99, p999: latency.p999 },
     breaker: view.store.breaker,
     retries: view.store.retries,

@@ -30,7 +30,7 @@ const CELL = 11
 
 /** The panel, at most `WIDTH` columns wide. */
 export function renderPanel({ view, uptimeMs, restarts, troubles, links, hint }: PanelState, paint: Paint): string {
-  const { stages, latencies, counts, nodes } = view
+  const { stages, latencies, counts, nodes, order } = view
   const title = `Plumbline · up ${showDuration(uptimeMs)}`
   const lines = [
     `${paint.bold(title)}${paint.dim(hint.padStart(WIDTH - title.length))}`,
@@ -46,6 +46,7 @@ export function renderPanel({ view, uptimeMs, restarts, troubles, links, hint }:
     ` ${'records'.padEnd(LABEL)}${count(counts.consumed)} read = ${count(counts.emitted)} clean + ${count(counts.duplicates)} duplicates + ${count(counts.late)} late`,
     ` ${''.padEnd(LABEL)}${spaces(count(counts.consumed))}      + ${count(counts.deadLetters)} dead letters + ${count(counts.held)} waiting for their turn`,
     ` ${'found'.padEnd(LABEL)}${count(counts.anomalies)} anomalies · ${count(counts.gaps)} numbers given up as missing`,
+    ` ${'order'.padEnd(LABEL)}${count(order.nextSequence)} readings have their sequence · ${count(order.waitingExtents)} extents waiting${replicasText(order)}`,
     ` ${'fleet'.padEnd(LABEL)}${count(nodes.count)} nodes · ${emphasised(nodes.degraded, 'degraded', paint)} · ${emphasised(nodes.paused, 'paused', paint)} · ${emphasised(restarts, 'restarts', paint)}`,
     ...troubles.map((trouble) => paint.warn(` ! ${trouble}`.slice(0, WIDTH * 2))),
   ]
@@ -67,6 +68,9 @@ export function renderLine({ view, uptimeMs, restarts, troubles }: PanelState): 
     ...troubles,
   ].join(' | ')
 }
+
+const replicasText = ({ replicas, waitingForReplicas }: PipelineView['order']): string =>
+  replicas === 0 ? '' : ` · ${count(replicas)} replicas, ${count(waitingForReplicas)} behind`
 
 function latencyText({ name, p50, p99, beyond }: Latency): string {
   const older = beyond > 0 ? `   ${(beyond * 100).toFixed(1)} % older than 30 s` : ''

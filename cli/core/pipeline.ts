@@ -62,6 +62,14 @@ export interface PipelineView {
     readonly held: number
   }
   readonly nodes: { readonly count: number; readonly degraded: number; readonly paused: number }
+  /** The total order: readings that have their sequence, extents that wait for theirs, and who copies it. */
+  readonly order: {
+    readonly nextSequence: number
+    readonly perS: number
+    readonly waitingExtents: number
+    readonly replicas: number
+    readonly waitingForReplicas: number
+  }
   /** The sinks' way to the store: breaker 0 closed, 1 half-open, 2 open; rows a transaction, null: none was written. */
   readonly store: { readonly breaker: number; readonly retries: number; readonly batchRows: number | null }
 }
@@ -166,6 +174,13 @@ export function viewOf(before: Frame | null, after: Frame): PipelineView {
       count: total({ metric: 'plumbline_producer_nodes' }, 'producers'),
       degraded: total({ metric: 'plumbline_producer_degraded_nodes' }, 'producers'),
       paused: total({ metric: 'plumbline_producer_paused_nodes' }, 'producers'),
+    },
+    order: {
+      nextSequence: total({ metric: 'plumbline_sequencer_next_sequence' }, 'stream-jobs'),
+      perS: perS({ metric: 'plumbline_sequencer_readings_total' }, 'stream-jobs'),
+      waitingExtents: total({ metric: 'plumbline_sequencer_lag_extents' }, 'stream-jobs'),
+      replicas: overRoom(after, 'replica').length,
+      waitingForReplicas: total({ metric: 'plumbline_replica_lag_records' }, 'replica'),
     },
     store: {
       breaker: total({ metric: 'plumbline_sink_breaker_state' }, 'sinks'),
