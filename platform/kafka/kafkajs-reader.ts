@@ -5,17 +5,11 @@ import type { Kafka as Client } from 'kafkajs'
 import { KafkaError } from '../errors.ts'
 import { attempt, codeOf, toKafkaError } from './kafkajs-errors.ts'
 import { type AbortedTransaction, filterAborted, type WireBatch } from './kafkajs-wire.ts'
+import { FETCH_BYTES, type FetchAnswer, type Fetching, followLog, MAX_WAIT_MS, readRange } from './patient-reads.ts'
 import type { FetchedBatch, RangeReader, TopicPartition } from './port.ts'
 import { RecordBatchView } from './record-batch-view.ts'
 
 const READ_COMMITTED = 1
-const FETCH_BYTES = 4 * 1024 * 1024
-const MAX_WAIT_MS = 100
-/** About 20 s of a broker that is away. */
-const TRIES = 40
-const RETRY_MS = 500
-/** The broker answers at once where there is something; so many empty answers mean that compaction emptied the rest. */
-const EMPTY_ANSWERS = 5
 
 interface FetchedPartition {
   readonly lastStableOffset: string
@@ -39,6 +33,11 @@ type CreateCluster = (options: object) => Cluster
 
 export class KafkaJsRangeReader implements RangeReader {
   readonly #cluster: Cluster
+  readonly #fetching: Fetching = {
+    fetch: (at, position) => this.#fetch(at, position),
+    recover: () => this.#recover(),
+    sleep: (ms) => delay(ms),
+  }
 
   private constructor(cluster: Cluster) {
     this.#cluster = cluster
@@ -57,84 +56,53 @@ export class KafkaJsRangeReader implements RangeReader {
     return new KafkaJsRangeReader(cluster)
   }
 
-  async read(
+  read(
     at: TopicPartition,
     from: number,
     to: number,
     onBatch: (batch: FetchedBatch) => void | Promise<void>,
   ): Promise<void> {
-    let position = from
-    let empty = 0
-    while (position < to) {
-      const { batch, stable } = await this.#fetchPatiently(at, position)
-      if (batch === null) {
-        empty += 1
-        if (stable >= to && empty >= EMPTY_ANSWERS) return
-        if (stable < to && empty >= TRIES) {
-          throw new KafkaError(
-            'END_BEFORE_RANGE',
-            `${at.topic}/${at.partition} ends at ${stable}, before ${to}: a transaction is open or records are gone`,
-            { ...at, offset: stable },
-          )
-        }
-        if (stable < to) await delay(MAX_WAIT_MS)
-        continue
-      }
-      empty = 0
-      await onBatch(batch)
-      position = batch.nextOffset
-    }
+    return readRange(this.#fetching, at, from, to, onBatch)
   }
 
-  async follow(
+  follow(
     at: TopicPartition,
     from: number,
     signal: AbortSignal,
     onBatch: (batch: FetchedBatch) => void | Promise<void>,
   ): Promise<void> {
-    let position = from
-    let empty = 0
-    while (!signal.aborted) {
-      const { batch, stable } = await this.#fetchPatiently(at, position, signal)
-      if (signal.aborted) return
-      position = batch?.nextOffset ?? position
-      empty = batch === null ? empty + 1 : 0
-      if (batch !== null && batch.views.length > 0) await onBatch(batch)
-      // Nothing but markers or aborted records says nothing of what is behind them, nor does one empty answer below the end.
-      else if (position >= stable || empty >= EMPTY_ANSWERS)
-        await onBatch({ ...at, views: [], nextOffset: position, endOffset: stable })
-    }
+    return followLog(this.#fetching, at, from, signal, onBatch)
   }
 
   async close(): Promise<void> {
     await this.#cluster.disconnect()
   }
 
-  async #fetchPatiently(
-    at: TopicPartition,
-    position: number,
-    signal?: AbortSignal,
-  ): Promise<{ batch: FetchedBatch | null; stable: number }> {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await this.#fetch(at, position)
-      } catch (error) {
-        if (signal?.aborted) return { batch: null, stable: position }
-        if (codeOf(error) === 'OFFSET_OUT_OF_RANGE' || tries >= TRIES) throw named(error, at, position)
-        await delay(RETRY_MS)
-        // What failed may be the connection or the leadership; the next try reports what is still wrong.
-        await this.#cluster
-          .connect()
-          .then(() => this.#cluster.refreshMetadata())
-          .catch(() => undefined)
-      }
+  /** What failed may be the connection or the leadership; the next try reports what is still wrong. */
+  async #recover(): Promise<void> {
+    await this.#cluster
+      .connect()
+      .then(() => this.#cluster.refreshMetadata())
+      .catch(() => undefined)
+  }
+
+  async #fetch(at: TopicPartition, position: number): Promise<FetchAnswer> {
+    const { topic, partition } = at
+    try {
+      const { lastStableOffset, abortedTransactions, messages } = await this.#request(at, position)
+      const stable = Number(lastStableOffset)
+      const last = messages.at(-1)
+      if (last === undefined) return { batch: null, stable }
+      const views = filterAborted({ messages, abortedTransactions })
+        .filter((message) => !message.isControlRecord)
+        .map(({ bytes }) => new RecordBatchView(bytes, position))
+      return { batch: { topic, partition, views, nextOffset: Number(last.offset) + 1, endOffset: stable }, stable }
+    } catch (error) {
+      throw named(error, at, position)
     }
   }
 
-  async #fetch(
-    { topic, partition }: TopicPartition,
-    position: number,
-  ): Promise<{ batch: FetchedBatch | null; stable: number }> {
+  async #request({ topic, partition }: TopicPartition, position: number): Promise<FetchedPartition> {
     await this.#cluster.addTargetTopic(topic)
     const [nodeId] = Object.keys(this.#cluster.findLeaderForPartitions(topic, [partition]))
     const broker = await this.#cluster.findBroker({ nodeId })
@@ -146,14 +114,7 @@ export class KafkaJsRangeReader implements RangeReader {
       topics: [{ topic, partitions: [{ partition, fetchOffset: String(position), maxBytes: FETCH_BYTES }] }],
     })
     const [{ partitions }] = responses
-    const [{ lastStableOffset, abortedTransactions, messages }] = partitions
-    const stable = Number(lastStableOffset)
-    const last = messages.at(-1)
-    if (last === undefined) return { batch: null, stable }
-    const views = filterAborted({ messages, abortedTransactions })
-      .filter((message) => !message.isControlRecord)
-      .map(({ bytes }) => new RecordBatchView(bytes, position))
-    return { batch: { topic, partition, views, nextOffset: Number(last.offset) + 1, endOffset: stable }, stable }
+    return partitions[0]
   }
 }
 

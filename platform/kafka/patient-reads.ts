@@ -1,0 +1,104 @@
+// Reading without a group: the loops around a fetch. A fetch may fail and be tried again, bring nothing although there
+// is something, or bring nothing but markers; what that says of the log is decided here, for the real broker's reader
+// and the simulator's alike.
+import { KafkaError } from '../errors.ts'
+import type { FetchedBatch, TopicPartition } from './port.ts'
+
+/** How long the broker may hold back an answer that would be empty, ms. */
+export const MAX_WAIT_MS = 100
+/** Per fetch. */
+export const FETCH_BYTES = 4 * 1024 * 1024
+/** About 20 s of a broker that is away. */
+const TRIES = 40
+const RETRY_MS = 500
+/** The broker answers at once where there is something; so many empty answers mean that compaction emptied the rest. */
+const EMPTY_ANSWERS = 5
+
+export interface FetchAnswer {
+  /** Null: nothing came. */
+  readonly batch: FetchedBatch | null
+  /** The last stable offset. */
+  readonly stable: number
+}
+
+export interface Fetching {
+  /** Rejects with KafkaError; OFFSET_OUT_OF_RANGE is final, anything else is tried again. */
+  fetch(at: TopicPartition, position: number): Promise<FetchAnswer>
+  /** After a failure, before the next try. */
+  recover(): Promise<void>
+  sleep(ms: number): Promise<void>
+}
+
+type OnBatch = (batch: FetchedBatch) => void | Promise<void>
+
+/** See RangeReader.read. */
+export async function readRange(
+  fetching: Fetching,
+  at: TopicPartition,
+  from: number,
+  to: number,
+  onBatch: OnBatch,
+): Promise<void> {
+  let position = from
+  let empty = 0
+  while (position < to) {
+    const { batch, stable } = await fetchPatiently(fetching, at, position)
+    if (batch !== null) {
+      empty = 0
+      await onBatch(batch)
+      position = batch.nextOffset
+      continue
+    }
+    empty += 1
+    if (stable >= to && empty >= EMPTY_ANSWERS) return
+    if (stable < to && empty >= TRIES) {
+      throw new KafkaError(
+        'END_BEFORE_RANGE',
+        `${at.topic}/${at.partition} ends at ${stable}, before ${to}: a transaction is open or records are gone`,
+        { ...at, offset: stable },
+      )
+    }
+    if (stable < to) await fetching.sleep(MAX_WAIT_MS)
+  }
+}
+
+/** See RangeReader.follow. */
+export async function followLog(
+  fetching: Fetching,
+  at: TopicPartition,
+  from: number,
+  signal: AbortSignal,
+  onBatch: OnBatch,
+): Promise<void> {
+  let position = from
+  let empty = 0
+  while (!signal.aborted) {
+    const { batch, stable } = await fetchPatiently(fetching, at, position, signal)
+    if (signal.aborted) return
+    position = batch?.nextOffset ?? position
+    empty = batch === null ? empty + 1 : 0
+    if (batch !== null && batch.views.length > 0) await onBatch(batch)
+    // Nothing but markers or aborted records says nothing of what is behind them, nor does one empty answer below the end.
+    else if (position >= stable || empty >= EMPTY_ANSWERS)
+      await onBatch({ ...at, views: [], nextOffset: position, endOffset: stable })
+  }
+}
+
+async function fetchPatiently(
+  fetching: Fetching,
+  at: TopicPartition,
+  position: number,
+  signal?: AbortSignal,
+): Promise<FetchAnswer> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await fetching.fetch(at, position)
+    } catch (error) {
+      if (signal?.aborted) return { batch: null, stable: position }
+      const isFinal = error instanceof KafkaError && error.code === 'OFFSET_OUT_OF_RANGE'
+      if (isFinal || tries >= TRIES) throw error
+      await fetching.sleep(RETRY_MS)
+      await fetching.recover()
+    }
+  }
+}
