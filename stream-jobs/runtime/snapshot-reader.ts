@@ -1,9 +1,8 @@
 // Reads a snapshot back from refine.snapshots: all chunks of one id, decoded by the schema they were written with, so
 // that a newer version of Plumbline can take over what an older one has left.
-import avsc from 'avsc'
-import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 import type { RangeReader, TopicPartition } from '../../platform/kafka/port.ts'
-import { type SnapshotChunk, snapshotType } from '../core/snapshot.ts'
+import { DecodeError, FramedDecoder } from '../../schemas/framed-decoder.ts'
+import type { SnapshotChunk } from '../core/snapshot.ts'
 import { FatalRestoreError } from './fatal.ts'
 import type { FetchSchema } from './plans.ts'
 
@@ -17,7 +16,7 @@ export interface SnapshotPlace {
 /**
  * @param at the partition of refine.snapshots
  * @returns the chunks in order
- * @throws FatalRestoreError SNAPSHOT_INCOMPLETE, SCHEMA_GONE
+ * @throws FatalRestoreError SNAPSHOT_INCOMPLETE, SNAPSHOT_UNREADABLE, SCHEMA_GONE
  */
 export async function readSnapshot(
   reader: RangeReader,
@@ -26,19 +25,13 @@ export async function readSnapshot(
   { offset, chunks, id }: SnapshotPlace,
 ): Promise<SnapshotChunk[]> {
   const found = new Map<number, SnapshotChunk>()
-  const resolvers = new Map<number, Promise<unknown>>()
-  const resolverOf = (schemaId: number): Promise<unknown> => {
-    const known = resolvers.get(schemaId) ?? makeResolver(fetchSchema, schemaId)
-    resolvers.set(schemaId, known)
-    return known
-  }
+  const decoder = new FramedDecoder<SnapshotChunk>('snapshot', fetchSchema)
   await reader.read(at, offset, offset + chunks, async ({ views }) => {
     for (const view of views) {
       for (let i = 0; i < view.count; i += 1) {
         const value = view.value(i)
         if (value === null || view.offset(i) >= offset + chunks) continue
-        const resolver = (await resolverOf(value.readUInt32BE(1))) as Parameters<typeof snapshotType.fromBuffer>[1]
-        const chunk = snapshotType.fromBuffer(value.subarray(FRAME_BYTES), resolver) as SnapshotChunk
+        const chunk = await decoder.decode(value).catch(throwFatal)
         if (chunk.id === id) found.set(chunk.index, chunk)
       }
     }
@@ -54,13 +47,12 @@ export async function readSnapshot(
   return ordered as SnapshotChunk[]
 }
 
-async function makeResolver(fetchSchema: FetchSchema, schemaId: number): Promise<unknown> {
-  const text = await fetchSchema(schemaId)
-  if (text === null) {
-    throw new FatalRestoreError(
-      'SCHEMA_GONE',
-      `the registry no longer knows schema id ${schemaId}, with which snapshots were written: bring its _schemas topic back`,
-    )
-  }
-  return snapshotType.createResolver(avsc.Type.forSchema(JSON.parse(text) as avsc.Schema))
+/** What cannot be read today cannot be read tomorrow, but a registry that is away may come back. */
+function throwFatal(error: unknown): never {
+  if (!(error instanceof DecodeError)) throw error
+  throw new FatalRestoreError(
+    error.code === 'SCHEMA_UNKNOWN' ? 'SCHEMA_GONE' : 'SNAPSHOT_UNREADABLE',
+    `a snapshot cannot be read, ${error.message}: bring the registry's _schemas topic back as it was`,
+    { cause: error },
+  )
 }
