@@ -10,7 +10,7 @@ import type { Admin, Kafka, RangeReader } from '../kafka/port.ts'
 import type { FetchSchema } from '../../schemas/register.ts'
 import { CONFIG } from '../../schemas/topics.ts'
 import { configBatch, ConfigReader } from './codec.ts'
-import { checkScopes, type RuntimeConfig, NOTHING_SET, sameScopes, type Scopes } from './document.ts'
+import { checkConfig, checkScopes, type RuntimeConfig, NOTHING_SET, sameScopes, type Scopes } from './document.ts'
 import type { BaseValues } from './settings.ts'
 
 const TRANSACTIONAL_ID = 'config-writer'
@@ -106,7 +106,7 @@ export class ConfigWriter {
       await producer.fence()
       const { version } = await this.#newest(log)
       if (from !== null && from !== version) throw new LostUpdate(version, `the change was made from version ${from}`)
-      next = { version: version + 1, at: now(), scopes }
+      next = checkConfig({ version: version + 1, at: now(), scopes })
       const transaction = await producer.begin()
       await transaction.send([configBatch(next, schemaId)])
       await transaction.commit()
