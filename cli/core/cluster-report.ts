@@ -1,5 +1,5 @@
 // The cluster's views as text: a table of the members, and what one view changed against the one before. Pure.
-import { escapeControls } from './decode.ts'
+import { escapeLine } from './decode.ts'
 import { showDuration } from './duration.ts'
 import { renderTable } from './table.ts'
 
@@ -95,6 +95,3 @@ function stateOf({ heartbeat, config_refused }: MemberAnswer): string {
   ]
   return said.length === 0 ? 'ok' : said.join(', ')
 }
-
-/** Names come from anywhere: none may make a line of its own, nor steer the terminal. */
-const escapeLine = (text: string): string => escapeControls(text).replaceAll('\n', '\\n').replaceAll('\t', '\\t')

@@ -10,7 +10,14 @@ describe('plumbline config (MI-5)', () => {
       ['detector.z', 4],
       ['producer.rate_hz', 0.5],
     ])
-    for (const text of ['detector.z', 'detector.z=', '=4', 'detector.z=much'])
+    for (const text of [
+      'detector.z',
+      'detector.z=',
+      '=4',
+      'detector.z=much',
+      'detector.z=Infinity',
+      'detector.z=1e999',
+    ])
       expect(() => parsePairs([text]), text).toThrow(text)
     expect(() => parseName('constructor')).toThrow('there is no setting "constructor"')
   })
@@ -52,5 +59,19 @@ describe('plumbline config (MI-5)', () => {
       `version 3, of 1970-01-01T00:00:00.000Z\napplied by 12 members: ${applied.slice(0, 10).map(({ node_id }) => node_id).join(', ')}, …\npending: n90 at 2, n91 at 2 (refused: too old)`,
     ) // prettier-ignore
     expect(renderApplied({ version: 0, at: 0, applied: [], pending: [] })).toBe('version 0\napplied by nobody')
+  })
+
+  it('lets no name of a site or node make a line of its own, nor steer the terminal', () => {
+    const scope = 'site:a\n\u001b[31mfleet\tdetector.z'
+    const member = { node_id: scope, version: 1, refused: 'for\nged' }
+    const shown = [
+      renderScopes({ [scope]: { 'detector.z': 3 } }),
+      renderSettings({ [scope]: { 'detector.z': 3 } }),
+      renderApplied({ version: 2, at: 0, applied: [member], pending: [member] }),
+    ]
+    const safe = 'site:a\\n\\u001b[31mfleet\\tdetector.z'
+    for (const text of shown) expect(text.split('\n').filter((line) => line.includes(safe)).length).toBeGreaterThan(0)
+    expect(shown.join('')).not.toContain(scope)
+    expect(shown[2].split('\n')).toHaveLength(3)
   })
 })

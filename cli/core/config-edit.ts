@@ -2,6 +2,7 @@
 import { InputError } from '../../platform/errors.ts'
 import { parseScope } from '../../platform/runtime-config/document.ts'
 import { RUNTIME_NAMES, RUNTIME_SETTINGS, runtimeSetting, type RuntimeName } from '../../platform/runtime-config/settings.ts' // prettier-ignore
+import { escapeLine } from './decode.ts'
 import { renderTable } from './table.ts'
 
 type Scopes = Readonly<Record<string, Readonly<Record<string, number>>>>
@@ -37,7 +38,7 @@ export function parsePairs(texts: readonly string[]): ReadonlyMap<RuntimeName, n
     texts.map((text) => {
       const at = text.indexOf('=')
       const value = text.slice(at + 1).trim()
-      if (at < 1 || value === '' || Number.isNaN(Number(value)))
+      if (at < 1 || value === '' || !Number.isFinite(Number(value)))
         throw new InputError('CONFIG_INVALID', 'value', `"${text}" is not name=number, such as detector.z=4`)
       return [parseName(text.slice(0, at)), Number(value)] as const
     }),
@@ -61,7 +62,7 @@ export function withoutValues(scopes: Scopes, scope: string, names: readonly Run
 /** Every value that is set, the most general scope first as the document has them. */
 export function renderScopes(scopes: Scopes): string {
   const rows = Object.entries(scopes).flatMap(([scope, values]) =>
-    Object.entries(values).map(([name, value]) => [scope, name, String(value)]),
+    Object.entries(values).map(([name, value]) => [escapeLine(scope), name, String(value)]),
   )
   if (rows.length === 0) return 'nothing is set: the environment’s values hold'
   return renderTable(['scope', 'name', 'value'], rows, ['left', 'left', 'right'])
@@ -82,7 +83,10 @@ export function renderApplied({ version, at, applied, pending }: Shown): string 
 
 function namesOf(members: readonly Member[], text: (member: Member) => string): string {
   if (members.length === 0) return 'nobody'
-  const named = members.slice(0, NAMED_MAX).map(text).join(', ')
+  const named = members
+    .slice(0, NAMED_MAX)
+    .map((member) => escapeLine(text(member)))
+    .join(', ')
   return members.length > NAMED_MAX ? `${members.length} members: ${named}, …` : named
 }
 
@@ -92,7 +96,7 @@ export function renderSettings(scopes: Scopes): string {
     const { min, max, whole, scopes: allowed, base } = runtimeSetting(name)
     const set = Object.entries(scopes)
       .filter(([, values]) => values[name] !== undefined)
-      .map(([scope, values]) => `${scope}: ${values[name]}`)
+      .map(([scope, values]) => `${escapeLine(scope)}: ${values[name]}`)
     return [name, `${min} to ${max}${whole ? ', whole' : ''}`, allowed.join(', '), base, set.join('; ')]
   })
   const docs = RUNTIME_NAMES.map((name) => `${name}: ${runtimeSetting(name).doc}`)

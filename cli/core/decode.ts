@@ -82,3 +82,6 @@ export const escapeControls = (text: string): string =>
     /[^\P{Cc}\n\t]|[\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
     (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
+
+/** Names come from anywhere: none may make a line of its own either. */
+export const escapeLine = (text: string): string => escapeControls(text).replaceAll('\n', '\\n').replaceAll('\t', '\\t')

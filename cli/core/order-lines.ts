@@ -2,7 +2,7 @@
 // theirs steers the terminal or makes a line of its own.
 import type { Reading } from '../../platform/codec/reading.ts'
 import { METRICS } from '../../schemas/metrics.ts'
-import { escapeControls } from './decode.ts'
+import { escapeLine } from './decode.ts'
 
 export interface ShownReading {
   readonly sequence: number
@@ -38,7 +38,7 @@ export function tableLine({ sequence, partition, offset, reading }: ShownReading
     `${reading.tenant_id}/${reading.sensor_id}`.padEnd(SENSOR),
     ...metricsOf(reading).map(([name, value]) => `${name}=${String(value)}`),
   ]
-  return oneLine(cells.join('  '))
+  return escapeLine(cells.join('  '))
 }
 
 /** What the reading has, without metrics that it lacks. */
@@ -46,10 +46,8 @@ export function jsonLine({ sequence, partition, offset, orderedMs, reading }: Sh
   const { tenant_id, site_id, node_id, sensor_id, epoch, seq, ts, tags } = reading
   const identity = { tenant_id, site_id, node_id, sensor_id, epoch, seq, ts }
   const place = { sequence, partition, offset, ordered_at: orderedMs }
-  return oneLine(JSON.stringify({ ...place, ...identity, ...Object.fromEntries(metricsOf(reading)), tags }))
+  return escapeLine(JSON.stringify({ ...place, ...identity, ...Object.fromEntries(metricsOf(reading)), tags }))
 }
 
 const metricsOf = (reading: Reading): [string, unknown][] =>
   METRICS.map(({ name }): [string, unknown] => [name, reading[name]]).filter(([, value]) => value != null)
-
-const oneLine = (text: string): string => escapeControls(text).replaceAll('\n', '\\n').replaceAll('\t', '\\t')
