@@ -1,5 +1,6 @@
 // What happens to a world from outside while it works: at moments drawn from the seed, one thing after the other, each
 // to a process drawn from the seed.
+import { NODES, SNAPSHOTS } from '../schemas/topics.ts'
 import type { CallName, FaultKind } from './broker/faults.ts'
 import type { SimProcess } from './process.ts'
 import { pick, type Random, whole } from './random.ts'
@@ -11,6 +12,8 @@ const BROKER_DOWN_MS_MAX = 3_000
 const AWAY_MS_MAX = 2_000
 const STEP_MS_MAX = 20_000
 const SKIPPED_MAX = 15
+/** Not the configuration, of which the checks want to see every version. */
+const COMPACTED = [SNAPSHOTS, NODES]
 const CALLS: readonly CallName[] = ['Produce', 'InitProducerId', 'AddPartitionsToTxn', 'TxnOffsetCommit', 'EndTxn']
 const ENDS: readonly FaultKind[] = ['lose-answer', 'reject', 'delay']
 
@@ -56,6 +59,10 @@ function strike(world: World, chaos: Chaos, random: Random): void {
       trace.fault('registry', 'is away')
       registry.isAway = true
       void clock.sleep(whole(random, 100, AWAY_MS_MAX)).then(() => (registry.isAway = false))
+      return
+    case 'compact':
+      trace.fault('broker', 'compacts')
+      for (const topic of COMPACTED) broker.compact(topic)
       return
     case 'clock-step': {
       const stepMs = whole(random, -STEP_MS_MAX, STEP_MS_MAX)

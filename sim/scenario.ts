@@ -14,6 +14,7 @@ export const CHAOS = [
   'power-cut',
   'registry-away',
   'clock-step',
+  'compact',
 ] as const
 export type Chaos = (typeof CHAOS)[number]
 
@@ -43,7 +44,7 @@ const rate = (random: Random, most: number): number => (chance(random, 0.5) ? ra
 
 export function scenarioOf(seed: number): Scenario {
   const random = randomOf(seed, 'scenario')
-  const chaos = CHAOS.filter(() => chance(random, 0.4))
+  const chaos = CHAOS.filter((kind) => chance(kind === 'compact' ? randomOf(seed, kind) : random, 0.4))
   return {
     seed,
     partitions: whole(random, 1, 3),
