@@ -76,9 +76,12 @@ export class Cluster {
     return this.#state.earlier(limit)
   }
 
-  /** Who applies configuration and was heard of within this time. */
+  /**
+   * Who applies configuration and was heard of within this time, as of when everything was last known: a broker that is
+   * away makes nobody absent.
+   */
   applying(timeoutMs: number): ApplyingMember[] {
-    return this.#state.applying(this.#brokerNowMs(), timeoutMs)
+    return this.#state.applying(this.#brokerNowMs() - (this.stalenessMs ?? 0), timeoutMs)
   }
 
   #follow<T>(
