@@ -3,6 +3,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { loadConfig } from '../platform/config.ts'
 import { InputError, messageOf, PlumblineError } from '../platform/errors.ts'
+import { producersUrl } from './addresses.ts'
 import { escapeControls } from './core/decode.ts'
 import { METRICS } from '../schemas/metrics.ts'
 
@@ -56,12 +57,12 @@ async function produce(
 ): Promise<void> {
   if (input !== undefined && input !== '-')
     throw new InputError('INPUT', 'input', `"${input}" is not "-": a file is brought in by "plumbline import ${input}"`)
-  const { PRODUCERS_PORT, LISTEN_HOST, API_TOKEN } = loadConfig(env)
-  const url = `http://${LISTEN_HOST}:${PRODUCERS_PORT}/readings`
+  const config = loadConfig(env)
+  const url = `${producersUrl(config).replace(/\/+$/, '')}/readings`
   const totals = { accepted: 0, rejected: 0, lines: 0 }
   const bodies = input === '-' ? chunksOf(process.stdin) : [`${JSON.stringify(readingOf(options))}\n`]
   for await (const body of bodies) {
-    const answer = await post(url, body, API_TOKEN)
+    const answer = await post(url, body, config.API_TOKEN)
     for (const { line, message } of answer.rejected ?? [])
       process.stderr.write(escapeControls(`line ${totals.lines + line}: ${message}\n`))
     totals.accepted += answer.accepted ?? 0
@@ -116,7 +117,7 @@ async function post(url: string, body: string, token: string | undefined): Promi
     const why = messageOf((error as Error).cause ?? error)
     throw new PlumblineError(
       'UNREACHABLE',
-      `no producers answer at ${url} (${why}): start them by "plumbline up", or set PRODUCERS_PORT`,
+      `no producers answer at ${url} (${why}): start them by "plumbline up", or set PRODUCERS_URL`,
     )
   }
   const answer = (await response.json().catch(() => ({}))) as Answer

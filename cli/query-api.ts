@@ -1,10 +1,10 @@
 // Asks the query API of the running instance. What it refuses is an error with its own words; where it does not answer
 // at all, the error says what to do.
-import { type Config, loadConfig } from '../platform/config.ts'
+import { loadConfig } from '../platform/config.ts'
 import { messageOf, PlumblineError } from '../platform/errors.ts'
+import { queryApiUrl } from './addresses.ts'
 
 const TIMEOUT_MS = 10_000
-const ANYWHERE = new Set(['0.0.0.0', '::'])
 
 /** What is asked for beside the path. */
 interface Question {
@@ -24,7 +24,8 @@ export async function askQueryApi<T>(
   { method = 'GET', body, timeoutMs = TIMEOUT_MS, ...more }: Question = {},
 ): Promise<T> {
   const config = loadConfig(env)
-  const url = `${baseOf(config)}${path}`
+  const base = queryApiUrl(config).replace(/\/+$/, '')
+  const url = `${base}${path}`
   const token = config.API_TOKEN === undefined ? {} : { authorization: `Bearer ${config.API_TOKEN}` }
   const headers = { ...more.headers, ...token }
   let response
@@ -33,7 +34,7 @@ export async function askQueryApi<T>(
   } catch (error) {
     throw new PlumblineError(
       'UNREACHABLE',
-      `the query API does not answer at ${baseOf(config)} (${messageOf((error as Error).cause ?? error)}): start it by "plumbline up", or set LISTEN_HOST and QUERY_API_PORT`,
+      `the query API does not answer at ${base} (${messageOf((error as Error).cause ?? error)}): start it by "plumbline up", or set QUERY_API_URL`,
       { cause: error, retriable: true },
     )
   }
@@ -46,9 +47,4 @@ export async function askQueryApi<T>(
       retriable: response.status === 503,
     },
   )
-}
-
-function baseOf({ LISTEN_HOST, QUERY_API_PORT }: Config): string {
-  const host = ANYWHERE.has(LISTEN_HOST) ? '127.0.0.1' : LISTEN_HOST
-  return `http://${host.includes(':') ? `[${host}]` : host}:${QUERY_API_PORT}`
 }

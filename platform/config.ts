@@ -92,6 +92,14 @@ export const SETTINGS = {
   // How they talk
   LISTEN_HOST: setting(text.min(1), '127.0.0.1', 'Address to listen on. Anything but loopback needs API_TOKEN.'),
   API_TOKEN: secret('Token that every HTTP request but GET /healthz must carry; required off loopback.', bearer),
+  QUERY_API_URL: optional(
+    withoutCredentials(url(/^https?$/)),
+    'Where commands ask the query API; LISTEN_HOST and QUERY_API_PORT if not set.',
+  ),
+  PRODUCERS_URL: optional(
+    withoutCredentials(url(/^https?$/)),
+    'Where `plumbline produce` sends readings; LISTEN_HOST and PRODUCERS_PORT if not set.',
+  ),
   QUERY_API_PORT: setting(port, '8080', 'Port of the query API.'),
   REGISTRY_PORT: setting(port, '8081', 'Port of the local schema registry.'),
   PRODUCERS_PORT: setting(port, '8082', 'Port of the producers: POST /readings, health, metrics.'),

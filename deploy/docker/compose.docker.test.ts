@@ -219,6 +219,29 @@ describe.skipIf(missing !== null)('docker compose up', { timeout: 5 * MINUTE_MS 
     })
   })
 
+  test('DS-1 DS-3 DS-4: the order is gapless, every room is a member, and a replica in its profile has every reading', async () => {
+    showLogsOnFailure()
+    await compose.do(['--profile', 'replicas', 'up', '--detach', '--wait', '--wait-timeout', '180', '--no-recreate'])
+    const verified = await compose.do(['run', '--rm', '-T', 'plumbline', 'order', 'verify'])
+    expect(verified).toMatch(/^gapless: /)
+    const next = Number(/sequences 0 to (\d+)/.exec(verified)![1]) + 1
+    const file = ['exec', '-T', 'replica', 'cat', '/var/lib/plumbline/replica/r1/replica.json']
+    await eventually('every reading in the replica', 60, async (why) => {
+      const state = JSON.parse(await compose.do(file)) as { next_sequence: number | null }
+      why(`${state.next_sequence} of ${next}`)
+      return (state.next_sequence ?? 0) >= next ? true : null
+    })
+    await eventually('all kinds of members', 30, async (why) => {
+      const answer = await compose.do(['run', '--rm', '-T', 'plumbline', 'cluster', '--json'])
+      const { view } = JSON.parse(answer) as { view: { leader: string; members: { node_id: string; kind: string }[] } }
+      const kinds = new Set(view.members.map(({ kind }) => kind))
+      why([...kinds].join(', '))
+      const leader = view.members.find(({ node_id: id }) => id === view.leader)
+      const wanted = ['producer', 'stream-jobs', 'sinks', 'query-api', 'replica']
+      return wanted.every((kind) => kinds.has(kind)) && leader?.kind === 'stream-jobs' ? true : null
+    })
+  })
+
   test('volumes keep the data when the containers are removed', async () => {
     showLogsOnFailure()
     await compose.do(['--profile', '*', 'down', '--timeout', '30'])
