@@ -156,7 +156,7 @@ async function runMember(
 
 /**
  * Compares positions with the ends of the partitions, from outside of the fetch loop, which may be what hangs. Dead
- * letters come back in transactions, so raw may end in markers.
+ * letters come back in transactions, so raw may end in markers and aborted records: the tasks are told to pass these.
  */
 async function watchProgress(
   tasks: Tasks,
@@ -172,11 +172,14 @@ async function watchProgress(
       const ranges = await admin.offsetRanges(topics.raw)
       const running = tasks.running()
       observer.keep(new Set(running.map(({ partition }) => partition)))
-      for (const { partition, position } of running) {
+      for (const task of running) {
+        const { partition, position } = task
         const { end } = ranges[partition]
         const reached =
           position < end ? await tails.passable({ topic: topics.raw, partition }, position, end) : position
         observer.progress(partition, reached, end, clock.mono())
+        // Not waited for: a transaction that hangs must not hide how the other partitions are doing.
+        if (reached >= end) void tasks.settle(task, end)
       }
     } catch (error) {
       log.warn({ err: error }, 'the ends of the raw partitions cannot be read')

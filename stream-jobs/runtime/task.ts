@@ -127,6 +127,15 @@ export class Task {
     if (this.position > this.#committedPosition) await this.#commit()
   }
 
+  /**
+   * Nothing is left to read below `position`: aborted records and markers at most, which no fetch hands over. Commits it,
+   * and the snapshot that has become due: retention may now take all of an idle partition and nothing needed is gone.
+   */
+  async settle(position: number): Promise<void> {
+    this.position = Math.max(this.position, position)
+    if (this.position > this.#committedPosition || this.#snapshotDue(this.#deps.clock.mono())) await this.#commit()
+  }
+
   /** True when a wait is over by an estimate of the broker's clock, but no record comes to say so. */
   needsTick(): boolean {
     const estimatedNow = this.core.now + (this.#deps.clock.mono() - this.#monoAtLastRecord)
@@ -233,7 +242,7 @@ export class Task {
     if (this.#snapshot === null || this.#refusals.size >= REFUSALS_MAX) return true
     return (
       this.#recordsSinceSnapshot >= snapshotRecords ||
-      (this.#recordsSinceSnapshot > 0 && mono - this.#snapshotAt >= snapshotMs)
+      (this.position > this.#snapshot.input && mono - this.#snapshotAt >= snapshotMs)
     )
   }
 

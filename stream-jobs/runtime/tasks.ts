@@ -20,10 +20,16 @@ const POLL_MS = 50
 /** A partition that is far behind reads its settings late; so long it is not asked again. */
 const ASK_AGAIN_MS = 30_000
 
+interface Running {
+  readonly state: 'running'
+  readonly task: Task
+  /** What is in work. */
+  busy: Promise<void>
+}
+
 type Slot =
   /** Waiting for the broker to confirm this member, or for the next try. */
-  | { readonly state: 'acquiring' }
-  | { readonly state: 'running'; readonly task: Task; /** The batch in work. */ busy: Promise<void> }
+  { readonly state: 'acquiring' } | Running
 
 export interface TasksDeps extends AcquireDeps {
   readonly consumer: GroupConsumer
@@ -91,11 +97,15 @@ export class Tasks {
   async onBatch(batch: FetchedBatch, context: BatchContext): Promise<void> {
     const slot = this.#slots.get(batch.partition)
     if (slot?.state !== 'running' || context.isStale()) return
-    // A rebalance may hand out the partition's next batch while the former one is still in work.
-    slot.busy = slot.busy.then(() => this.#work(slot.task, batch, context))
-    const { busy } = slot
-    this.#working.add(busy)
-    await busy.finally(() => this.#working.delete(busy))
+    const { task } = slot
+    await this.#queue(task, slot, () => task.work(batch, context))
+  }
+
+  /** The end of the partition is reached; resolves when the task has made that sure, or is not this member's any more. */
+  async settle(task: Task, end: number): Promise<void> {
+    const slot = this.#slots.get(task.partition)
+    if (slot?.state !== 'running' || slot.task !== task || this.#stopped) return
+    await this.#queue(task, slot, () => task.settle(end))
   }
 
   /** The version of the configuration that all partitions have applied; null while some are not running yet. */
@@ -156,12 +166,20 @@ export class Tasks {
     await Promise.allSettled(tasks.map((task) => task.close()))
   }
 
+  /** One after the other: a rebalance may hand out the partition's next batch while the former one is still in work. */
+  async #queue(task: Task, slot: Running, work: () => Promise<void>): Promise<void> {
+    slot.busy = slot.busy.then(() => this.#perform(task, work))
+    const { busy } = slot
+    this.#working.add(busy)
+    await busy.finally(() => this.#working.delete(busy))
+  }
+
   /** Never rejects. */
-  async #work(task: Task, batch: FetchedBatch, context: BatchContext): Promise<void> {
+  async #perform(task: Task, work: () => Promise<void>): Promise<void> {
     const slot = this.#slots.get(task.partition)
     if (slot?.state !== 'running' || slot.task !== task) return
     try {
-      await task.work(batch, context)
+      await work()
     } catch (error) {
       // The client's rebalance signal passes through heartbeats; the task's transaction is then complete or in doubt,
       // and both are settled by acquiring anew.
