@@ -7,6 +7,7 @@
 import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { LRUCache } from 'lru-cache'
+import { messageOf } from '../../platform/errors.ts'
 import { ReplicaError, type ReplicaState, syncFolder, writeState } from './state.ts'
 
 const FLUSH_CHARS = 1_048_576
@@ -20,6 +21,7 @@ export class RowFiles {
   readonly #headers = new Map<string, string>()
   readonly #pending = new Map<string, string>()
   #pendingChars = 0
+  #failure: unknown = null
   #touched = new Set<string>()
   /** With a file or a folder that is new. */
   #folders = new Set<string>()
@@ -48,9 +50,14 @@ export class RowFiles {
   }
 
   flush(): void {
-    for (const [path, rows] of this.#pending) {
-      this.#touched.add(path)
-      writeFileSync(this.#descriptor(path), rows)
+    this.#expectSound()
+    try {
+      for (const [path, rows] of this.#pending) {
+        this.#touched.add(path)
+        writeFileSync(this.#descriptor(path), rows)
+      }
+    } catch (error) {
+      throw this.#fail(error)
     }
     this.#pending.clear()
     this.#headers.clear()
@@ -68,12 +75,37 @@ export class RowFiles {
     const folders = [...this.#folders]
     this.#touched = new Set()
     this.#folders = new Set()
+    try {
+      await this.#makeSure(files, folders, breathe)
+      // Another flush may have failed meanwhile: the state in front of it is still true.
+      writeState(this.dir, state)
+    } catch (error) {
+      throw this.#fail(error)
+    }
+  }
+
+  async #makeSure(files: readonly string[], folders: readonly string[], breathe: () => Promise<void>): Promise<void> {
     for (let from = 0; from < files.length; from += SYNC_SLICE) {
       if (from > 0) await breathe()
       for (const path of files.slice(from, from + SYNC_SLICE)) fsyncSync(this.#descriptor(path))
     }
     for (const folder of folders) syncFolder(folder)
-    writeState(this.dir, state)
+  }
+
+  /**
+   * What an error of the disk leaves is unknown: rows that are in a file in part, or that a later fsync no longer tells of.
+   * Whoever goes on does so from the last checkpoint, which cuts them off.
+   */
+  #expectSound(): void {
+    if (this.#failure === null) return
+    throw new ReplicaError('WRITE_FAILED', `rows could not be written: ${messageOf(this.#failure)}`, {
+      cause: this.#failure,
+    })
+  }
+
+  #fail(error: unknown): unknown {
+    this.#failure ??= error
+    return error
   }
 
   /** What was not flushed is gone. */
