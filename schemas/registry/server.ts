@@ -10,6 +10,7 @@ import {
   findVersion,
   lookUp,
   register,
+  registered,
   setLevel,
   testCompatibility,
   unsetLevel,
@@ -56,7 +57,9 @@ function addSubjects(app: Express, registry: Registry): void {
   })
   app.post('/subjects/:subject/versions', async (request: Request<Params>, response) => {
     const candidate = candidateOf(request.params.subject, request.body)
-    send(response, await registry.write((now) => register(now, candidate)))
+    // From memory where nothing is to be written: a process that starts again need not wait for a broker that is away.
+    const known = registered(state, candidate)
+    send(response, known ?? (await registry.write((now) => register(now, candidate))))
   })
   app.get('/subjects/:subject/versions/:version', (request: Request<Params>, response) => {
     const { subject, version } = request.params

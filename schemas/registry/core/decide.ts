@@ -54,11 +54,18 @@ function canonicalOf(schema: string): string {
   }
 }
 
+/** What registering a schema answers that is registered already; null: it is not. */
+export function registered(state: RegistryState, { subject, canonical }: Candidate): { id: number } | null {
+  const known = state.versions(subject, false).find((value) => contentOf(value) === canonical)
+  return known === undefined ? null : { id: known.id }
+}
+
 /** Registers a schema: its old id where it is known, a new version otherwise. */
-export function register(state: RegistryState, { subject, canonical }: Candidate): Decision<{ id: number }> {
+export function register(state: RegistryState, candidate: Candidate): Decision<{ id: number }> {
+  const known = registered(state, candidate)
+  if (known !== null) return { records: [], answer: known }
+  const { subject, canonical } = candidate
   const active = state.versions(subject, false)
-  const known = active.find((value) => contentOf(value) === canonical)
-  if (known !== undefined) return { records: [], answer: { id: known.id } }
   if (state.modeFor(subject).startsWith('READONLY')) throw refuse.readOnly(subject)
   const reasons = incompatibilities(state.levelFor(subject), canonical, active.map(contentOf))
   if (reasons.length > 0) throw refuse.incompatible(subject, reasons)
