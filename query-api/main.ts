@@ -48,6 +48,7 @@ runMain(async (signal) => {
     metrics,
     isRead: () => configuration.follower.isCaughtUp && cluster.stalenessMs !== null,
     members: () => cluster.applying(config.HEARTBEAT_TIMEOUT_MS),
+    signal,
   })
   const announcer = announce({ config, kind: 'query-api', kafka, clock: systemClock, log })
   const { port, close } = await listen(app, config.LISTEN_HOST, config.QUERY_API_PORT, log)

@@ -8,8 +8,8 @@ export interface Applied {
   readonly pending: readonly ApplyingMember[]
 }
 
-/** Between two looks while somebody waits, ms. */
-const POLL_MS = 50
+/** Between two looks while somebody waits, ms; each goes through all members, who may be thousands. */
+const POLL_MS = 200
 
 export const appliedBy = (members: readonly ApplyingMember[], version: number): Applied => ({
   applied: members.filter((member) => member.version >= version),

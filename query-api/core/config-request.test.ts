@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { scopesOf, versionOf, waitMsOf } from './config-request.ts'
+import { LostUpdate } from '../../platform/runtime-config/writer.ts'
+import { lostUpdateDetail, scopesOf, versionOf, waitMsOf } from './config-request.ts'
 
 describe('a request about the configuration (MI-5)', () => {
   it.each([
@@ -41,5 +42,14 @@ describe('a request about the configuration (MI-5)', () => {
 
   it.each([null, undefined, [], 'scopes', 7, {}])('needs scopes: %j is refused', (body) => {
     expect(() => scopesOf(body)).toThrow(expect.objectContaining({ field: 'scopes' }))
+  })
+
+  it('is told why it was made from an old version, and what to do where the newest is refused here', () => {
+    const lost = new LostUpdate(8, 'the change was made from version 7')
+    const config = { version: 7, at: 0, scopes: {} }
+    expect(lostUpdateDetail(lost, { config, refused: null })).toContain('the current version is 8')
+    expect(lostUpdateDetail(lost, { config: { ...config, version: 8 }, refused: 'garbage' })).toBe(lost.message)
+    const detail = lostUpdateDetail(lost, { config, refused: 'fleet/detector.min_samples: 30 exceeds 20' })
+    expect(detail).toMatch(/version 8 .* 30 exceeds 20.*If-Match: \*/)
   })
 })

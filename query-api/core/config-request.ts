@@ -1,6 +1,8 @@
 // What a request about the configuration may say: the version that a change was made from, and how long to wait for
 // everybody to have applied it.
 import { InputError } from '../../platform/errors.ts'
+import type { ConfigState } from '../../platform/runtime-config/follower.ts'
+import type { LostUpdate } from '../../platform/runtime-config/writer.ts'
 
 /** Longer than any node takes, shorter than proxies wait. */
 export const WAIT_MS_MAX = 60_000
@@ -43,4 +45,13 @@ export function scopesOf(body: unknown): unknown {
   if (other !== undefined)
     throw new InputError('CONFIG_INVALID', other.slice(0, 80), 'expected no member but scopes: the version is If-Match')
   return body.scopes
+}
+
+/**
+ * Why a change was refused as a lost update. The newest version may be one that this process refuses, because it
+ * contradicts the environment: reading it again would show the older one for ever.
+ */
+export function lostUpdateDetail({ current, message }: LostUpdate, { config, refused }: ConfigState): string {
+  if (current <= config.version || refused === null) return message
+  return `version ${current} is the newest, but is refused here (${refused}), so version ${config.version} is in force: mend the settings that it contradicts, or replace it whole by PUT /config with If-Match: *`
 }

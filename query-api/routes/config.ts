@@ -8,10 +8,10 @@ import { sendProblem } from '../../platform/http.ts'
 import type { ApplyingMember } from '../../platform/membership/cluster-state.ts'
 import { appliedBy, untilApplied } from '../../platform/runtime-config/applied.ts'
 import { CONFIG_LIMITS, type RuntimeConfig } from '../../platform/runtime-config/document.ts'
-import type { ConfigFollower } from '../../platform/runtime-config/follower.ts'
+import type { ConfigFollower, ConfigState } from '../../platform/runtime-config/follower.ts'
 import { type ConfigWriter, LostUpdate } from '../../platform/runtime-config/writer.ts'
 import { RegistryError } from '../../schemas/register.ts'
-import { scopesOf, tagOf, versionOf, waitMsOf } from '../core/config-request.ts'
+import { lostUpdateDetail, scopesOf, tagOf, versionOf, waitMsOf } from '../core/config-request.ts'
 import type { QueryMetrics } from '../query-metrics.ts'
 
 /** The document, written with as much white space again. */
@@ -30,6 +30,8 @@ export interface ConfigSurroundings {
   readonly members: () => readonly ApplyingMember[]
   readonly metrics: QueryMetrics
   readonly clock: Clock
+  /** Fires when the process is to end: whoever waits is then answered with what is so by now. */
+  readonly signal: AbortSignal
 }
 
 export function addConfigRoutes(app: Express, surroundings: ConfigSurroundings): void {
@@ -50,21 +52,22 @@ const show =
 const change =
   (surroundings: ConfigSurroundings): RequestHandler =>
   async (request, response) => {
-    const { follower, isRead, writer, members, clock } = surroundings
+    const { follower, isRead, writer, members, clock, signal } = surroundings
     const waitMs = waitMsOf(request.query)
     const from = versionOf(request.get('if-match'))
     if (from === undefined) return sendUnconditional(response)
     if (!isRead()) return sendUnread(response)
+    const gone = new AbortController()
+    response.once('close', () => gone.abort())
     let config: RuntimeConfig
     try {
       config = await writer.write(scopesOf(request.body), from)
     } catch (error) {
-      return sendRefusal(response, error)
+      return sendRefusal(response, error, follower.state)
     }
-    const gone = new AbortController()
-    response.once('close', () => gone.abort())
-    await readBack(follower, config.version, clock)
-    send(response, config, await untilApplied(members, config.version, waitMs, clock, gone.signal))
+    const end = AbortSignal.any([gone.signal, signal])
+    await readBack(follower, config.version, clock, end)
+    send(response, config, await untilApplied(members, config.version, waitMs, clock, end))
   }
 
 const measured =
@@ -76,20 +79,27 @@ const measured =
     return handler(request, response, next)
   }
 
-async function readBack(follower: ConfigFollower, version: number, clock: Clock): Promise<void> {
+async function readBack(follower: ConfigFollower, version: number, clock: Clock, end: AbortSignal): Promise<void> {
   const deadline = clock.mono() + READ_BACK_MS
-  while (follower.current.version < version && clock.mono() < deadline) await clock.sleep(POLL_MS)
+  while (follower.current.version < version && clock.mono() < deadline && !end.aborted)
+    await clock.sleep(POLL_MS, end).catch(() => undefined)
 }
 
 function send(response: Response, { version, at, scopes }: RuntimeConfig, more: object): void {
   response.set('ETag', tagOf(version)).json({ version, at, scopes, ...more })
 }
 
-function sendRefusal(response: Response, error: unknown): void {
+function sendRefusal(response: Response, error: unknown, state: ConfigState): void {
   if (error instanceof LostUpdate) {
     response.set('ETag', tagOf(error.current))
-    const { message: detail, code, current } = error
-    return sendProblem(response, { status: 412, title: 'Precondition Failed', detail, code, current_version: current })
+    const { code, current } = error
+    return sendProblem(response, {
+      status: 412,
+      title: 'Precondition Failed',
+      detail: lostUpdateDetail(error, state),
+      code,
+      current_version: current,
+    })
   }
   const isAway = error instanceof KafkaError || error instanceof RegistryError
   if (!isAway && !(error instanceof PlumblineError && error.retriable)) throw error

@@ -1,7 +1,7 @@
 // The runtime configuration on the real parts: written by REST, applied by the nodes of a producers' process and by
 // stream jobs, acknowledged by each; and what must not get through: lost updates, wrong values, garbage in the topic.
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -13,12 +13,14 @@ import { freePorts } from '../../deploy/local/free-port.ts'
 import { loadConfig } from '../../platform/config.ts'
 import { connectKafka } from '../../platform/kafka/kafkajs.ts'
 import { RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
+import { heartbeatBatches, plainHeartbeat } from '../../platform/membership/heartbeat.ts'
 import { configBatch, ConfigReader } from '../../platform/runtime-config/codec.ts'
 import { NOTHING_SET, type RuntimeConfig } from '../../platform/runtime-config/document.ts'
 import { baseValues } from '../../platform/runtime-config/settings.ts'
 import { ConfigWriter, LostUpdate } from '../../platform/runtime-config/writer.ts'
 import { CONTROL_HEADER } from '../../schemas/refine.ts'
-import { CONFIG, RAW } from '../../schemas/topics.ts'
+import { CONFIG, NODES, RAW } from '../../schemas/topics.ts'
+import { readMetric } from '../fixtures/metric.ts'
 import type { Room } from '../fixtures/processes.ts'
 import { schemasOf, startStack, type Stack } from '../fixtures/refine.ts'
 
@@ -29,15 +31,22 @@ let stack: Stack
 let api: string
 let producersUrl: string
 let refine: Room
+let query: Room
+let producers: Room
+let rooms: Readonly<Record<string, string>>
 
 const startRefine = (member: string): Promise<Room> => stack.startRefine({ ...MEMBERS, MEMBER_ID: member })
+const startQuery = (): Promise<Room> =>
+  stack.processes.start({ main: 'query-api/main.ts', env: rooms, ready: { output: 'query API ready' } })
+const startProducers = (): Promise<Room> =>
+  stack.processes.start({ main: 'producers/main.ts', env: rooms, ready: { output: 'producers run' } })
 
 beforeAll(async () => {
   stack = await startStack(2)
   const [apiPort, producersPort] = await freePorts(2)
   api = `http://127.0.0.1:${apiPort}`
   producersUrl = `http://127.0.0.1:${producersPort}`
-  const env = stack.env({
+  rooms = stack.env({
     ...MEMBERS,
     DATA_DIR: folder,
     SQLITE_FILE: join(folder, 'store.sqlite'),
@@ -48,12 +57,7 @@ beforeAll(async () => {
     FLEET_RATE_HZ: '5',
     LOG_LEVEL: 'info',
   })
-  const [, , first] = await Promise.all([
-    stack.processes.start({ main: 'query-api/main.ts', env, ready: { output: 'query API ready' } }),
-    stack.processes.start({ main: 'producers/main.ts', env, ready: { output: 'producers run' } }),
-    startRefine('jobs-1'),
-  ])
-  refine = first
+  ;[query, producers, refine] = await Promise.all([startQuery(), startProducers(), startRefine('jobs-1')])
 })
 afterAll(async () => {
   await stack.stop()
@@ -80,11 +84,8 @@ interface Answer {
 }
 
 async function answerOf(response: Response): Promise<Answer> {
-  return {
-    status: response.status,
-    etag: response.headers.get('etag'),
-    body: (await response.json()) as Answer['body'],
-  }
+  const { status, headers } = response
+  return { status, etag: headers.get('etag'), body: (await response.json()) as Answer['body'] }
 }
 const get = async (): Promise<Answer> => answerOf(await fetch(`${api}/config`))
 const put = async (scopes: object, ifMatch: string | null, query = ''): Promise<Answer> =>
@@ -300,5 +301,50 @@ describe('the runtime configuration on the real parts', () => {
     expect(written).toEqual(Array.from({ length: first + won }, (_, i) => i + 1))
     expect(won).toBeGreaterThan(0)
     await until('everybody has the last one', ({ body }) => body.version === version && body.pending.length === 0)
+  })
+
+  test('MI-5: the command line ends with 1 where somebody has not applied it in time; a wait is answered by a process that stops', async () => {
+    const producer = await stack.kafka.producer()
+    const ended = new AbortController()
+    // A node that is there, but applies nothing.
+    const haunting = (async () => {
+      for (; !ended.signal.aborted; await delay(200)) {
+        const said = plainHeartbeat({ node_id: 'ghost', kind: 'producer', at: Date.now(), mono_ms: 0, final: false })
+        await producer.send(heartbeatBatches([said], stack.schemaIds.get(NODES)!))
+      }
+    })()
+    await until('the ghost is there', ({ body }) => idsOf(body.pending).includes('ghost'))
+    const { code, stdout, stderr } = await plumbline('set', 'detector.z=7', '--wait', '2s')
+    expect([code, stderr]).toEqual([1, ''])
+    expect(stdout).toMatch(/^pending: ghost at 0$/m)
+    const { version } = (await get()).body
+    const answer = put({ fleet: { 'detector.z': 8 } }, '*', '?wait=60s')
+    for (let reached = version; reached === version; reached = (await get()).body.version) await delay(20)
+    expect(await query.stop()).toBe(0)
+    expect(await answer).toMatchObject({ status: 200, body: { version: version + 1 } })
+    expect(idsOf((await answer).body.pending)).toContain('ghost')
+    ended.abort()
+    await haunting
+    await producer.close()
+    query = await startQuery()
+    await until('the ghost is gone', ({ status, body }) => status === 200 && !idsOf(body.pending).includes('ghost'))
+  })
+
+  test('MI-2, MI-5: without the broker nodes begin with the version that they last applied, and get the newest when it is back', async () => {
+    const applied = (): Promise<number> => readMetric(producersUrl, 'plumbline_config_version')
+    const known = await applied()
+    expect(JSON.parse(readFileSync(join(folder, 'runtime-config.json'), 'utf8'))).toMatchObject({ version: known })
+    await producers.kill()
+    expect((await put({ fleet: { 'detector.z': 9 } }, '*')).body.version).toBe(known + 1)
+    await stack.broker.kill()
+    producers = await startProducers()
+    expect(producers.output()).toContain('sampling begins with the last known configuration')
+    expect(await applied()).toBe(known)
+    const accepted = (): Promise<number> => readMetric(producersUrl, 'plumbline_producer_accepted_total')
+    for (const before = await accepted(); (await accepted()) === before;) await delay(50)
+    await stack.broker.restart()
+    const holds = ({ body }: Answer): boolean => body.applied.some(({ node_id, version }) => node_id === 'node-0001' && version > known) // prettier-ignore
+    await until('the nodes have the newest version', holds)
+    expect(await applied()).toBe(known + 1)
   })
 })
