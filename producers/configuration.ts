@@ -1,7 +1,7 @@
 // The runtime configuration of the nodes of a process (MI-5): a version reaches all of them between two samples, each
 // acknowledges it, and one that is added later begins with it. The broker may be away when the process starts, and
 // sampling must not wait for it (MI-2): so the last version that was applied is kept in a file beside the logs.
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../platform/clock.ts'
 import { messageOf } from '../platform/errors.ts'
@@ -79,6 +79,8 @@ function readLast(dataDir: string, log: Logger): RuntimeConfig {
 function keepLast(dataDir: string, config: RuntimeConfig, log: Logger): void {
   const file = join(dataDir, FILE)
   try {
+    // Nothing is set any more: that is what no file says.
+    if (config.version === NOTHING_SET.version) return rmSync(file, { force: true })
     mkdirSync(dataDir, { recursive: true })
     // Several processes may share the folder.
     writeFileSync(`${file}.${process.pid}`, `${JSON.stringify(config)}\n`)
