@@ -91,17 +91,24 @@ export class KafkaJsGroupConsumer implements GroupConsumer {
   }
 }
 
+/** A batch of the client, as kafkajs-wire.ts makes it. */
+interface WireFetch {
+  readonly fetchedOffset: string
+  readonly lastStableOffset: string
+  readonly messages: readonly WireBatch[]
+}
+
 async function handle(
   { batch, resolveOffset, heartbeat, isStale, isRunning }: EachBatchPayload,
   handlers: ConsumerHandlers,
 ): Promise<void> {
   const context: BatchContext = { isStale: () => isStale() || !isRunning(), heartbeat }
   const { topic, partition } = batch
-  const fetchedOffset = Number((batch as unknown as { fetchedOffset: string }).fetchedOffset)
-  const views = (batch.messages as unknown as WireBatch[]).map(({ bytes }) => new RecordBatchView(bytes, fetchedOffset))
+  const { fetchedOffset, lastStableOffset, messages } = batch as unknown as WireFetch
+  const views = messages.map(({ bytes }) => new RecordBatchView(bytes, Number(fetchedOffset)))
   const lastOffset = batch.lastOffset()
   await handlers.onBatch(
-    { topic, partition, views, nextOffset: Number(lastOffset) + 1, endOffset: Number(batch.highWatermark) },
+    { topic, partition, views, nextOffset: Number(lastOffset) + 1, endOffset: Number(lastStableOffset) },
     context,
   )
   if (context.isStale()) return

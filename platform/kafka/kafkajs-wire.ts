@@ -1,6 +1,6 @@
 // Replaces five functions inside kafkajs 2.2.4 before it is loaded, so that record batches pass through the client as
 // bytes: none of its objects per record, its copies, its wrong filter of aborted transactions or its silent jump after
-// OFFSET_OUT_OF_RANGE remain. What depends on the client's internals stays in this file; package.json pins the version.
+// OFFSET_OUT_OF_RANGE remain; and fetched batches keep what else the broker said of them. What depends on the client's internals stays in this file; package.json pins the version.
 import { createRequire } from 'node:module'
 import type * as kafkajs from 'kafkajs'
 import type { RecordBatchBuilder } from './record-batch-builder.ts'
@@ -257,9 +257,26 @@ export function loadClient(): Client {
   replaceModule('consumer/filterAbortedMessages.js', filterAborted)
   replaceModule('protocol/requests/produce/v3/request.js', produceRequest)
   replaceModule('protocol/request.js', createRequest)
+  keepLastStableOffset()
   const client = require('kafkajs') as Client
   stopOnOffsetOutOfRange()
   return client
+}
+
+type BatchClass = new (topic: string, fetchedOffset: string, partitionData: { lastStableOffset: string }) => object
+
+/** kafkajs drops it on the way to the consumer, which then knows only of an end that an open transaction may lie before. */
+function keepLastStableOffset(): void {
+  const filename = require.resolve(`${SOURCE}consumer/batch.js`)
+  const Batch = require(filename) as BatchClass
+  require.cache[filename]!.exports = class extends Batch {
+    readonly lastStableOffset: string
+
+    constructor(topic: string, fetchedOffset: string, partitionData: { lastStableOffset: string }) {
+      super(topic, fetchedOffset, partitionData)
+      this.lastStableOffset = partitionData.lastStableOffset
+    }
+  }
 }
 
 /**

@@ -169,6 +169,21 @@ export function describeGroups(name: string, makeEnvironment: () => Promise<Port
       await bench.until(() => member.values.includes('a'))
     })
 
+    test('the end of what may be read is in front of an open transaction', async (bench) => {
+      const topic = await bench.topic()
+      const producer = await bench.transactional(bench.name('id'))
+      await bench.send(batchOf(topic, 0, 'a'))
+      const transaction = await producer.begin()
+      await transaction.send([batchOf(topic, 0, 'b')])
+      const member = memberOf(bench, topic)
+      await member.run()
+      await bench.until(() => member.values.includes('a'))
+      expect(member.batches.at(-1)).toMatchObject({ nextOffset: 1, endOffset: 1 })
+      await transaction.commit()
+      await bench.until(() => member.values.includes('b'))
+      expect(member.batches.at(-1)).toMatchObject({ nextOffset: 3, endOffset: 3 })
+    })
+
     test('a paused partition rests, and goes on where it stood when it is resumed', async (bench) => {
       const topic = await bench.topic(2)
       const at = { topic, partition: 0 }

@@ -21,7 +21,7 @@ export interface FetchedBatch extends TopicPartition {
   readonly views: readonly RecordBatchView[]
   /** Offset to read next: behind everything in this batch, left-out records included. */
   readonly nextOffset: number
-  /** End of what may be read (last stable offset when reading committed), for lag. */
+  /** End of what may be read: the last stable offset, in front of every open transaction. */
   readonly endOffset: number
 }
 

@@ -214,7 +214,7 @@ export class SimGroupConsumer implements GroupConsumer {
       return this.#beat()
     }
     const { topic, partition } = at
-    const batch: FetchedBatch = { topic, partition, views, nextOffset, endOffset: range.highWatermark }
+    const batch: FetchedBatch = { topic, partition, views, nextOffset, endOffset: range.lastStableOffset }
     const isStale = (): boolean => this.#seeks.has(offsetKey(at)) || !this.#running
     const context: BatchContext = { isStale, heartbeat: () => this.#beat() }
     await this.#handlers!.onBatch(batch, context)

@@ -19,7 +19,6 @@ export interface FetchedRange {
   readonly batches: readonly StoredBatch[]
   readonly abortedTransactions: readonly AbortedTransaction[]
   readonly lastStableOffset: number
-  readonly highWatermark: number
   readonly byteLength: number
 }
 
@@ -126,7 +125,7 @@ export class PartitionLog {
     const abortedTransactions = this.#aborted
       .filter(({ firstOffset, lastOffset }) => lastOffset >= from && firstOffset <= to)
       .map(({ producerId, firstOffset }) => ({ producerId: String(producerId), firstOffset: String(firstOffset) }))
-    return { batches, abortedTransactions, lastStableOffset: stable, highWatermark: this.#end, byteLength }
+    return { batches, abortedTransactions, lastStableOffset: stable, byteLength }
   }
 
   /** What became of the batch's transaction. */
