@@ -171,6 +171,27 @@ describe('DS-3: membership', () => {
       expect(view.members).toEqual([{ node_id: 'a', kind: 'sinks', since: BROKER_0 }])
     })
 
+    test('names members by how long they belong, however the log has them, those of one time by their names', () => {
+      const old = (node_id: string, since: number): Member => ({ node_id, kind: 'sinks', since })
+      const members = [old('z', 5), old('c', 9), old('d', 9), old('a', 12)]
+      const view = past(lead('L', viewWith(members, 900_000)), [
+        [BROKER_0, 'a'],
+        [BROKER_0 + 1, 'd'],
+        [BROKER_0 + 2, 'c'],
+        [BROKER_0 + 3, 'z'],
+      ])
+      expect(view.members).toEqual(members)
+    })
+
+    test('keeps the beginning of a member that had left and come again before the last view', () => {
+      const last = viewWith([{ node_id: 'a', kind: 'sinks', since: BROKER_0 - 60_000 }], BROKER_0 - 1_000)
+      const view = past(lead('L', last), [
+        [BROKER_0 - 70_000, 'a', true],
+        [BROKER_0, 'a'],
+      ])
+      expect(view.members).toEqual(last.members)
+    })
+
     test('publishes nothing when it led before and nothing has changed', () => {
       const last = viewWith([{ node_id: 'a', kind: 'sinks', since: 5 }], 900_000, 'L')
       expect(past(lead('L', last), [[BROKER_0, 'a']])).toBe(undefined)

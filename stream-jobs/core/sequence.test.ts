@@ -85,6 +85,14 @@ describe('DS-1: the sequence', () => {
     )
   })
 
+  test('a tail without extents is passed, and a position that was passed is not gone back to', () => {
+    const sequence = fresh()
+    sequence.pass(0, 7)
+    sequence.pass(0, 3)
+    expect(sequence.reached(0)).toEqual({ position: 7, cleanEnd: 0 })
+    expect(() => sequence.append(0, 6, extent(0, 0, 1))).toThrow(expect.objectContaining({ code: 'EXTENT_REPEATED' }))
+  })
+
   test.each([
     ['an extent that comes again', 0, 4, extent(0, 100, 1), 'EXTENT_REPEATED'],
     ['one that overlaps the last', 0, 9, extent(0, 14, 5), 'EXTENT_OVERLAPS'],
