@@ -58,7 +58,8 @@ export function observeRefine(registry: Registry, rawTopic: string): RefineObser
       for (const outcome of LEDGER_NAMES)
         if (outcome !== 'buffered' && delta[outcome] > 0) records.inc({ outcome }, delta[outcome])
       buffered.set({ partition }, waiting)
-      latency.observe(latencyMs / 1_000)
+      // One that begins a partition, or follows an idle one to its end, has no record that could be late.
+      if (delta.consumed > 0) latency.observe(latencyMs / 1_000)
       commits.observe(commitMs / 1_000)
       snapshots.inc(snapshotBytes)
     },
