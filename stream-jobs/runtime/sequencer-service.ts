@@ -22,7 +22,7 @@ const TRANSACTION_TIMEOUT_MS = 10_000
  * beat of the transactions, and what the order costs follows from it.
  */
 const FETCH_MIN_BYTES = 64 * 1024
-const FETCH_WAIT_MS = 100
+const FETCH_WAIT_MS = 200
 /** Per partition and fetch: some 1,500 extents, so one transaction of a backlog stays small. */
 const FETCH_PARTITION_BYTES = 128 * 1024
 const REBUILD = { baseMs: 200, capMs: 10_000 }
