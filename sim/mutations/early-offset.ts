@@ -38,5 +38,5 @@ export const earlyOffset: Mutation = {
     }
     return changed
   },
-  seeds: [106, 192],
+  seeds: [36, 242],
 }

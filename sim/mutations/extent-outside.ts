@@ -22,5 +22,5 @@ export const extentOutside: Mutation = {
       })),
     )
   },
-  seeds: [3, 4],
+  seeds: [2, 3],
 }

@@ -26,7 +26,7 @@ export const keepState: Mutation = {
         close: () => producer.close(),
       }
     }),
-  seeds: [2, 3],
+  seeds: [3, 4],
 }
 
 /** Who has been fenced knows it; every other failure is hidden. */

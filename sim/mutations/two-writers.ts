@@ -8,5 +8,5 @@ export const twoWriters: Mutation = {
     withTransactional(kafka, (options) =>
       kafka.transactionalProducer({ ...options, transactionalId: `${options.transactionalId}-of-${process}` }),
     ),
-  seeds: [16, 45],
+  seeds: [16, 95],
 }
