@@ -115,7 +115,7 @@ export const TOPICS: readonly TopicSpec[] = [
     name: VIEWS,
     partitioning: 'one',
     schema: 'view',
-    configs: { ...COMPACTED, ...BROKER_TIME, 'max.message.bytes': OUTPUT_BATCH_BYTES },
+    configs: { ...COMPACTED, ...BROKER_TIME, 'max.message.bytes': OUTPUT_BATCH_BYTES, 'segment.bytes': '16777216' },
   },
   { name: CONFIG, partitioning: 'one', schema: 'config', configs: COMPACTED },
   { name: CONFIG_ACKS, partitioning: 'one', schema: 'config-ack', configs: COMPACTED },
