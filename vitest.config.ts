@@ -1,5 +1,5 @@
-// Three projects: `unit` is pure and quick; `real` starts Kafka, Redis and whole processes, one file at a time, since
-// two cores carry one broker well and several badly; `docker` needs a Docker engine and runs by `make test-compose` only.
+// Three projects: `unit` is pure and quick; `real` starts Kafka, Redis and whole processes, two files at a time: most of
+// their time is waiting for sessions to expire and processes to start; `docker` needs a Docker engine.
 import { defineConfig } from 'vitest/config'
 
 /** They need a server, which only the environment can name; test/run.ts says when they are left out. */
@@ -7,6 +7,7 @@ const TDENGINE_TESTS = process.env.TDENGINE_URL ? [] : ['platform/store/tdengine
 
 export default defineConfig({
   test: {
+    maxWorkers: 2,
     projects: [
       {
         test: {
@@ -24,7 +25,6 @@ export default defineConfig({
           exclude: ['node_modules/**', '.plumbline/**', ...TDENGINE_TESTS],
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
         },
       },
       {
