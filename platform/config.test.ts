@@ -82,7 +82,12 @@ describe('the configuration', () => {
   })
 
   test('knows TDengine by an address alone, and asks for it when it is the store', () => {
-    for (const TDENGINE_URL of ['http://127.0.0.1:6041', 'https://tsdb:6041/', 'http://[::1]:6041/plumbline_2'])
+    for (const TDENGINE_URL of [
+      'http://127.0.0.1:6041',
+      'https://tsdb:6041/',
+      'http://[::1]:6041/plumbline_2',
+      'wss://tsdb:6041/x',
+    ])
       expect(loadConfig({ STORE: 'tdengine', TDENGINE_URL })).toMatchObject({ TDENGINE_URL, TDENGINE_USERNAME: 'root' })
     expect(complaint({ STORE: 'tdengine' })).toContain('TDENGINE_URL')
     expect(complaint({ TDENGINE_URL: 'http://root:hunter2@host:6041' })).toMatch(/without user and password/)

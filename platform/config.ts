@@ -19,7 +19,7 @@ const withoutCredentials = (address: z.ZodType<string>) =>
     'a user or password in the address would be seen in messages: expected none; API_TOKEN is sent',
   )
 /** scheme://host:port/database */
-const tdengineUrl = url(/^https?$/).refine(
+const tdengineUrl = url(/^(https?|wss?)$/).refine(
   (given) => /^\w+:\/\/[^/?#@]*(\/([a-z][a-z0-9_]{0,31})?)?$/.test(given),
   'expected an address without user and password, and behind it at most the name of a database in lower-case letters, digits and "_"',
 )
@@ -68,7 +68,7 @@ export const SETTINGS = {
   SQLITE_FILE: setting(file, '.plumbline/store.sqlite', 'File of the embedded store.'),
   TDENGINE_URL: optional(
     tdengineUrl,
-    'taosAdapter, `http://host:6041`; with a path, `/name`, the database of that name, else `plumbline`.',
+    'taosAdapter, `http://host:6041`, or `ws://host:6041` by the package `@tdengine/websocket`, which you install yourself; with a path, `/name`, the database of that name, else `plumbline`.',
   ),
   TDENGINE_USERNAME: setting(text.min(1), 'root', 'TDengine user.'),
   TDENGINE_PASSWORD: secret('TDengine password; that of a fresh server if not set.'),

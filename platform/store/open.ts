@@ -3,7 +3,8 @@ import type { Config } from '../config.ts'
 import { ConfigError } from '../errors.ts'
 import type { Store } from './port.ts'
 import { SqliteStore } from './sqlite.ts'
-import { RestTransport } from './tdengine-transport.ts'
+import { RestTransport, type SqlTransport } from './tdengine-transport.ts'
+import { WebSocketTransport } from './tdengine-websocket.ts'
 import { TdengineStore } from './tdengine.ts'
 
 /** What a fresh TDengine server takes from its user root. */
@@ -21,12 +22,25 @@ export function openStore(config: StoreConfig, access: 'write' | 'read'): Store 
   }
 }
 
-function openTdengine(
-  { TDENGINE_URL: address, TDENGINE_USERNAME: username, TDENGINE_PASSWORD: password = FRESH_PASSWORD }: StoreConfig,
-  access: 'write' | 'read',
-): Store {
+function openTdengine(config: StoreConfig, access: 'write' | 'read'): Store {
+  const { TDENGINE_URL: address } = config
   if (address === undefined) throw new ConfigError('STORE is tdengine, which needs TDENGINE_URL')
-  const { origin, pathname } = new URL(address)
-  const transport = new RestTransport({ origin, username, password })
-  return new TdengineStore({ transport, database: pathname.slice(1) || 'plumbline', access })
+  const database = new URL(address).pathname.slice(1) || 'plumbline'
+  return new TdengineStore({ transport: openTransport(address, config), database, access })
+}
+
+/**
+ * The scheme chooses: http and https are REST, ws and wss a WebSocket.
+ * @throws ConfigError when the WebSocket's package is not installed
+ */
+export function openTransport(
+  address: string,
+  {
+    TDENGINE_USERNAME: username,
+    TDENGINE_PASSWORD: password = FRESH_PASSWORD,
+  }: Pick<Config, 'TDENGINE_USERNAME' | 'TDENGINE_PASSWORD'>,
+): SqlTransport {
+  const { protocol, origin } = new URL(address)
+  const Transport = protocol === 'ws:' || protocol === 'wss:' ? WebSocketTransport : RestTransport
+  return new Transport({ origin, username, password })
 }

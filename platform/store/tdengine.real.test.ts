@@ -6,24 +6,24 @@ import { METRICS } from '../../schemas/metrics.ts'
 import { loadConfig } from '../config.ts'
 import { batch, reading } from './contract-rows.ts'
 import { storeContract } from './contract.ts'
-import { openStore } from './open.ts'
+import { openStore, openTransport } from './open.ts'
 import type { Store } from './port.ts'
 import { shifted } from './tdengine-shift.test-support.ts'
-import { RestTransport } from './tdengine-transport.ts'
+import type { SqlTransport } from './tdengine-transport.ts'
 import { TdengineStore } from './tdengine.ts'
 
 const { TDENGINE_URL, TDENGINE_USERNAME, TDENGINE_PASSWORD, TDENGINE_PASSWORD_FILE } = process.env
 const given = { TDENGINE_USERNAME, TDENGINE_PASSWORD, TDENGINE_PASSWORD_FILE }
-const { TDENGINE_USERNAME: username, TDENGINE_PASSWORD: password = 'taosdata' } = loadConfig(given)
+const settings = loadConfig(given)
 let databases = 0
 
-const transport = (): RestTransport => new RestTransport({ origin: new URL(TDENGINE_URL!).origin, username, password })
+const transport = (): SqlTransport => openTransport(TDENGINE_URL!, settings)
 const newDatabase = (): string => `plumbline_test_${process.pid}_${(databases += 1)}`
 
 async function drop(database: string): Promise<void> {
-  const rest = transport()
-  await rest.query(`DROP DATABASE IF EXISTS ${database}`)
-  await rest.close()
+  const once = transport()
+  await once.query(`DROP DATABASE IF EXISTS ${database}`)
+  await once.close()
 }
 
 async function freshStore(): Promise<Store> {
