@@ -71,6 +71,18 @@ export class RecordBatchView {
     return this.baseOffset + this.#columns[i * STRIDE]
   }
 
+  /** Index of the first record at or behind `offset`; the count where there is none. */
+  firstAtOrAfter(offset: number): number {
+    let low = 0
+    let high = this.count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.offset(middle) < offset) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
   /** Arrival time (LogAppendTime) or, on a topic without it, the producer's time; ms. */
   timestamp(i: number): number {
     return this.#times === null ? this.#appendTime : this.#times[i]

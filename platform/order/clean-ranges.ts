@@ -87,13 +87,13 @@ export class CleanRanges {
   ): Promise<void> {
     const end = record.firstOffset + record.count
     for (const view of views) {
-      const from = indexOf(view, lane.position)
+      const from = view.firstAtOrAfter(lane.position)
       if (from === view.count) continue
       const at = view.offset(from)
       if (at >= end) return
       if (at < first) throw this.#mismatch(record, at, 'clean has a reading there that is in no extent')
       if (at !== Math.max(lane.position, first)) throw this.#mismatch(record, lane.position, 'clean has none there')
-      const to = indexOf(view, end)
+      const to = view.firstAtOrAfter(end)
       const behind = view.offset(to - 1) + 1
       if (behind - at !== to - from) throw this.#mismatch(record, at, `clean has ${to - from} up to ${behind - 1}`)
       await onPiece(view, from, to)
@@ -147,15 +147,3 @@ const rangeOf = ({ partition, firstOffset, count, baseSequence }: OrderRecord, s
   fromSequence: baseSequence + skip,
   toSequence: baseSequence + count,
 })
-
-/** Index of the first record at or behind `offset`; the view's count where there is none. */
-function indexOf(view: RecordBatchView, offset: number): number {
-  let low = 0
-  let high = view.count
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (view.offset(middle) < offset) low = middle + 1
-    else high = middle
-  }
-  return low
-}

@@ -16,7 +16,7 @@ import { type CommitMetadata, decodeMetadata, ledgerNumbers } from './commit-met
 import { FatalRestoreError } from './fatal.ts'
 import { type FetchSchema, Refusals, type SchemaPlans } from './plans.ts'
 import { readSnapshot } from './snapshot-reader.ts'
-import { firstAtOrAfter, Task, type TaskDeps } from './task.ts'
+import { Task, type TaskDeps } from './task.ts'
 
 export interface AcquireDeps extends TaskDeps {
   readonly kafka: Kafka
@@ -146,8 +146,8 @@ async function replay(
   let position = from
   await reader.read({ topic: settings.topics.raw, partition }, from, to, async ({ views }) => {
     for (const view of views) {
-      const end = firstAtOrAfter(view, to)
-      for (let i = firstAtOrAfter(view, position); i < end;) {
+      const end = view.firstAtOrAfter(to)
+      for (let i = view.firstAtOrAfter(position); i < end;) {
         i = core.run(view, i, end)
         if (i > 0) position = view.offset(i - 1) + 1
         if (i < end) await learn(plans, view.value(i)!.readUInt32BE(1))

@@ -15,7 +15,6 @@ import { DecodeError, type FramedDecoder } from '../../schemas/framed-decoder.ts
 import { loadSchema } from '../../schemas/load.ts'
 import type { Extent, Sequence } from '../core/sequence.ts'
 import { encodeReached } from './sequencer-metadata.ts'
-import { firstAtOrAfter } from './task.ts'
 import { viewRecords } from './view-log.ts'
 
 /** Half of what the topic takes; a backlog is sent in several batches of one transaction. */
@@ -141,7 +140,7 @@ export class Sequencer {
     for (const { partition, views, nextOffset } of batches) {
       const key = Buffer.from(String(partition))
       for (const view of views) {
-        for (let i = firstAtOrAfter(view, this.sequence.reached(partition).position); i < view.count; i += 1) {
+        for (let i = view.firstAtOrAfter(this.sequence.reached(partition).position); i < view.count; i += 1) {
           const record = this.sequence.append(partition, view.offset(i), await decode(extents, view.value(i)))
           let last = orders.at(-1)
           if (last === undefined || last.byteLength >= ORDER_BATCH_BYTES) orders.push((last = new RecordBatchBuilder()))

@@ -147,7 +147,7 @@ export class Task {
   }
 
   async #workThrough(view: RecordBatchView, context: BatchContext): Promise<void> {
-    let i = firstAtOrAfter(view, this.position)
+    let i = view.firstAtOrAfter(this.position)
     while (i < view.count) {
       const to = Math.min(i + STRIDE, view.count)
       const reached = this.core.run(view, i, to)
@@ -282,18 +282,6 @@ export class Task {
 /** Tells snapshots of one place apart: of a transaction that was aborted, and of the one that repeated it. */
 const snapshotId = (random: () => number): string =>
   `${random().toString(36).slice(2)}${random().toString(36).slice(2)}`
-
-/** Index of the first record at or behind `offset`. */
-export function firstAtOrAfter(view: RecordBatchView, offset: number): number {
-  let low = 0
-  let high = view.count
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (view.offset(middle) < offset) low = middle + 1
-    else high = middle
-  }
-  return low
-}
 
 function difference(now: Ledger, before: Ledger): Ledger {
   const delta = emptyLedger()
