@@ -3,7 +3,7 @@
 import { defineConfig } from 'vitest/config'
 
 /** They need a server, which only the environment can name; test/run.ts says when they are left out. */
-const TDENGINE_TESTS = process.env.TDENGINE_URL ? [] : ['platform/store/tdengine.real.test.ts']
+const TDENGINE_TESTS = process.env.TDENGINE_URL ? [] : ['platform/store/tdengine/store.real.test.ts']
 
 export default defineConfig({
   test: {

@@ -1,19 +1,19 @@
 // The process under measurement: refine, or a sequencer, or both as in stream-jobs/main.ts. The sequencer runs in some
 // windows and not in others within one process, so that what else the machine does and what the compiler has learnt are
 // the same for both kinds. Prints one window a line as JSON.
-import { connectKafka } from '../platform/kafka/kafkajs.ts'
+import { connectKafka } from '../platform/kafka/kafkajs/client.ts'
 import { systemClock } from '../platform/clock.ts'
 import { loadConfig } from '../platform/config.ts'
 import { runMain, runTogether } from '../platform/lifecycle.ts'
 import { createLog } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
-import { cachedSchemas, registerSchemas } from '../schemas/register.ts'
+import { cachedSchemas, registerSchemas } from '../platform/codec/register.ts'
 import type { RefineTopics } from '../schemas/topics.ts'
-import { observeRefine } from '../stream-jobs/runtime/observe.ts'
-import { observeSequencer } from '../stream-jobs/runtime/sequencer-observe.ts'
-import { runSequencer } from '../stream-jobs/runtime/sequencer-service.ts'
-import type { SequencerTopics } from '../stream-jobs/runtime/sequencer.ts'
-import { runRefine } from '../stream-jobs/runtime/service.ts'
+import { observeRefine } from '../stream-jobs/refine/runtime/observe.ts'
+import { observeSequencer } from '../stream-jobs/sequencer/runtime/observe.ts'
+import { runSequencer } from '../stream-jobs/sequencer/runtime/service.ts'
+import type { SequencerTopics } from '../stream-jobs/sequencer/runtime/sequencer.ts'
+import { runRefine } from '../stream-jobs/refine/runtime/service.ts'
 
 /** Until a window's beginning is over: joining, and putting in order what came while no sequencer ran. */
 const SETTLE_MS = 4_000

@@ -5,10 +5,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { PipelineView } from '../cli/core/pipeline.ts'
-import { Monitor } from '../cli/stack/monitor.ts'
-import { Stack } from '../cli/stack/stack.ts'
-import { Steps } from '../cli/stack/steps.ts'
+import type { PipelineView } from '../deploy/stack/core/pipeline.ts'
+import { Monitor } from '../deploy/stack/monitor.ts'
+import { Stack } from '../deploy/stack/stack.ts'
+import { Steps } from '../deploy/stack/steps.ts'
 
 /** Until code is compiled, windows are filled and caches are warm. */
 const WARM_UP_MS = 20_000

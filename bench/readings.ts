@@ -3,7 +3,7 @@
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { encodeFramed, readingType, sensorKey } from '../platform/codec/reading.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
-import { RecordBatchBuilder } from '../platform/kafka/record-batch-builder.ts'
+import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 
 export interface LoadOptions {
   readonly records: number

@@ -1,15 +1,15 @@
 // The process under measurement: refine over a backlog, until all of it is committed. Prints what it used as JSON; the
 // start of the process is in its CPU time, as it is in a user's.
-import { connectKafka } from '../platform/kafka/kafkajs.ts'
+import { connectKafka } from '../platform/kafka/kafkajs/client.ts'
 import { systemClock } from '../platform/clock.ts'
 import { loadConfig } from '../platform/config.ts'
 import { runMain } from '../platform/lifecycle.ts'
 import { createLog } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
-import { cachedSchemas, registerSchemas } from '../schemas/register.ts'
+import { cachedSchemas, registerSchemas } from '../platform/codec/register.ts'
 import type { RefineTopics } from '../schemas/topics.ts'
-import { observeRefine } from '../stream-jobs/runtime/observe.ts'
-import { runRefine } from '../stream-jobs/runtime/service.ts'
+import { observeRefine } from '../stream-jobs/refine/runtime/observe.ts'
+import { runRefine } from '../stream-jobs/refine/runtime/service.ts'
 
 /** Topics to work on and the raw records to wait for, by partition. Refine may append control records of its own. */
 export interface WorkerInput {

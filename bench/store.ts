@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Reading } from '../platform/codec/reading.ts'
 import type { WriteBatch } from '../platform/store/port.ts'
-import { SqliteStore } from '../platform/store/sqlite.ts'
+import { SqliteStore } from '../platform/store/sqlite/store.ts'
 
 export interface StoreBenchOptions {
   readonly rows: number

@@ -2,8 +2,8 @@
 // whatever folder the command was typed in, and where `plumbline up` runs on other ports than the usual ones, the other
 // commands find it without being told. What the user has set always wins.
 import { join, resolve } from 'node:path'
-import { ROOT } from './paths.ts'
-import { readInstance } from './stack/instance.ts'
+import { ROOT } from '../deploy/paths.ts'
+import { readInstance } from '../deploy/stack/instance.ts'
 
 const DEFAULT_DATA_DIR = join(ROOT, '.plumbline')
 

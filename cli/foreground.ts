@@ -1,7 +1,7 @@
 // Runs a room's main.ts on this terminal to its end. Ctrl-C reaches it directly, being of the same process group; we
 // only wait for it.
 import { spawn } from 'node:child_process'
-import { NODE, ROOT } from './paths.ts'
+import { NODE, ROOT } from '../deploy/paths.ts'
 
 /** @returns its exit code; 128 + signal number when a signal ended it */
 export async function runInForeground(

@@ -1,7 +1,7 @@
 // Connects a command to Kafka and disconnects it; where no broker answers the error says what to do.
 import { type Config, loadConfig } from '../platform/config.ts'
 import { ConfigError, KafkaError } from '../platform/errors.ts'
-import { connectKafka } from '../platform/kafka/kafkajs.ts'
+import { connectKafka } from '../platform/kafka/kafkajs/client.ts'
 import type { Admin, Kafka } from '../platform/kafka/port.ts'
 import { createLog } from '../platform/log.ts'
 

@@ -2,7 +2,7 @@
 // straight from the WAL entry's bytes into the batch.
 import { partitionOf } from '../platform/kafka/partitioner.ts'
 import type { OutgoingBatch } from '../platform/kafka/port.ts'
-import { RecordBatchBuilder } from '../platform/kafka/record-batch-builder.ts'
+import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 import { keyAt, keyLength, soundEntryEnd } from '../platform/wal/format.ts'
 import { MAX_RECORD_BYTES } from '../schemas/topics.ts'
 

@@ -15,7 +15,7 @@ import { Generator } from './core/generator.ts'
 import { Node } from './node.ts'
 import { Outbox } from './outbox.ts'
 import type { Uplink } from './uplink.ts'
-import type { Wal } from './wal.ts'
+import type { Wal } from '../platform/wal/wal.ts'
 
 export interface FleetOptions {
   readonly config: Config

@@ -8,7 +8,7 @@ import { createMetrics } from '../platform/metrics.ts'
 import { readWalSummary } from '../platform/wal/reader.ts'
 import { addIngestRoutes } from './ingest.ts'
 import { Outbox } from './outbox.ts'
-import { openWal, SCHEMA_ID, tempDir } from './wal.test-support.ts'
+import { openWal, SCHEMA_ID, tempDir } from '../platform/wal/wal.test-support.ts'
 
 const NOW = Date.now()
 const log = pino({ level: 'silent' })

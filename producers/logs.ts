@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.ts'
 import type { Logger } from '../platform/log.ts'
 import type { WalKind } from '../platform/wal/reader.ts'
 import { Epochs } from './epochs.ts'
-import { Wal } from './wal.ts'
+import { Wal } from '../platform/wal/wal.ts'
 
 export type LogConfig = Pick<Config, 'DATA_DIR' | 'WAL_SEGMENT_BYTES' | 'WAL_MAX_BYTES' | 'WAL_FSYNC_MS'>
 

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { FRAME_BYTES, type Reading, readingType } from '../platform/codec/reading.ts'
-import { RecordBatchView } from '../platform/kafka/record-batch-view.ts'
+import { RecordBatchView } from '../platform/kafka/record-batch/view.ts'
 import { checkAsync } from '../test/fixtures/property.ts'
 import { Batcher } from './batcher.ts'
 import { Disorder } from './core/disorder.ts'
 import { Outbox } from './outbox.ts'
-import { makeBatch, makeReading, openWal, tempDir } from './wal.test-support.ts'
+import { makeBatch, makeReading, openWal, tempDir } from '../platform/wal/wal.test-support.ts'
 
 /** The broker of these tests: what was sent, and whether it says so. */
 function sendAll(outbox: Outbox, fate: 'delivered' | 'lost' | 'in doubt', nowMs: number, flush = false): Reading[] {

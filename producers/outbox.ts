@@ -4,11 +4,11 @@
 import type { EntryBatch } from '../platform/wal/entry-batch.ts'
 import { entryKind, MARK, soundEntryEnd } from '../platform/wal/format.ts'
 import type { Batcher } from './batcher.ts'
-import type { Chunk } from './core/chunk.ts'
+import type { Chunk } from '../platform/wal/chunk.ts'
 import type { Disorder } from './core/disorder.ts'
 import { Ring } from './core/ring.ts'
-import type { Wal } from './wal.ts'
-import type { WalCursor } from './wal-cursor.ts'
+import type { Wal } from '../platform/wal/wal.ts'
+import type { WalCursor } from '../platform/wal/cursor.ts'
 
 export interface OutboxOptions {
   readonly wal: Wal

@@ -8,7 +8,7 @@ import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FRAME_BYTES, type Reading, readingType } from '../platform/codec/reading.ts'
 import { loadConfig } from '../platform/config.ts'
-import { connectKafka } from '../platform/kafka/kafkajs.ts'
+import { connectKafka } from '../platform/kafka/kafkajs/client.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
 import { type Heartbeat, heartbeatType } from '../platform/membership/heartbeat.ts'
@@ -35,7 +35,7 @@ beforeAll(async () => {
   )
   await admin.close()
   const registry = await processes.start({
-    main: 'schemas/registry/main.ts',
+    main: 'registry/main.ts',
     env: { KAFKA_BROKERS: broker.brokers, REGISTRY_PORT: '0' },
     ready: { output: 'schema registry listens' },
   })

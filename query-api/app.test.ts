@@ -9,7 +9,7 @@ import { listen } from '../platform/http.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { anomaly, batch, reading } from '../platform/store/contract-rows.ts'
 import { NO_ROWS, type ProgressUpdate } from '../platform/store/port.ts'
-import { SqliteStore } from '../platform/store/sqlite.ts'
+import { SqliteStore } from '../platform/store/sqlite/store.ts'
 import { createQueryApp } from './app.ts'
 import { QueryMetrics } from './query-metrics.ts'
 

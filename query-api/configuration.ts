@@ -9,7 +9,7 @@ import { ConfigFollower } from '../platform/runtime-config/follower.ts'
 import { configMetrics } from '../platform/runtime-config/metrics.ts'
 import { baseValues } from '../platform/runtime-config/settings.ts'
 import { ConfigWriter } from '../platform/runtime-config/writer.ts'
-import { cachedSchemas, registerSchemas } from '../schemas/register.ts'
+import { cachedSchemas, registerSchemas } from '../platform/codec/register.ts'
 import { CONFIG } from '../schemas/topics.ts'
 
 export function configurationOf(

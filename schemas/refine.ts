@@ -17,7 +17,7 @@ export const REPLAY_OF_HEADER = 'plumbline.replay.of'
  */
 export const REPLAY_AS_HEADER = 'plumbline.replay.as'
 
-/** The ledger's counters in the order in which they are written; stream-jobs/core/ledger.ts says what each counts. */
+/** The ledger's counters in the order in which they are written; stream-jobs/refine/core/ledger.ts says what each counts. */
 export const LEDGER_NAMES = [
   'consumed',
   'emitted',

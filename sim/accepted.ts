@@ -1,6 +1,6 @@
 // What the producers of a run have accepted, written down beside them: the truth that the checks hold the pipeline to.
 // A reading is identified by its record key, epoch and seq, or, where it has no seq, by its event time.
-import type { Chunk } from '../producers/core/chunk.ts'
+import type { Chunk } from '../platform/wal/chunk.ts'
 import { FRAME_BYTES, readingType, type Reading } from '../platform/codec/reading.ts'
 import { entryKind, keyAt, keyLength, MARK, soundEntryEnd } from '../platform/wal/format.ts'
 

@@ -4,7 +4,7 @@
 import { encodeFramed, type Reading, readingType, sensorKey } from '../platform/codec/reading.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
-import { RecordBatchBuilder } from '../platform/kafka/record-batch-builder.ts'
+import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 import { METRICS } from '../schemas/metrics.ts'
 import { RAW } from '../schemas/topics.ts'
 import { type Accepted, identityOf } from './accepted.ts'

@@ -2,7 +2,7 @@
 // started again after a moment. An end for a reason that no restart mends is a failure of the run.
 import { KafkaError, messageOf, PlumblineError, StoreError } from '../platform/errors.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
-import { FatalRestoreError } from '../stream-jobs/runtime/fatal.ts'
+import { FatalRestoreError } from '../stream-jobs/refine/runtime/fatal.ts'
 import type { SimBroker } from './broker/broker.ts'
 import type { VirtualClock } from './clock.ts'
 import { Life } from './life.ts'

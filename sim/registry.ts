@@ -1,6 +1,6 @@
 // The registry of a run: the declared schemas under fixed ids. It knows nothing else, so that an arbitrary id in a
 // record is unknown to it, and it may be out of reach for a while.
-import { RegistryError } from '../schemas/register.ts'
+import { RegistryError } from '../platform/codec/register.ts'
 import { schemaText } from '../schemas/load.ts'
 import { TOPICS } from '../schemas/topics.ts'
 

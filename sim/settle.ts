@@ -1,7 +1,7 @@
 // When a world has come to rest: everything that was accepted has passed through refine, the order, the store and the
 // replicas, and no transaction is open. Looked up from the broker's side and on disk, not asked of the rooms.
 import type { Admin } from '../platform/kafka/port.ts'
-import { SqliteStore } from '../platform/store/sqlite.ts'
+import { SqliteStore } from '../platform/store/sqlite/store.ts'
 import { commitMetadata, LEDGER_NAMES } from '../schemas/refine.ts'
 import { ANOMALIES, CLEAN, CONFIG, EXTENTS, LATE, ORDER, RAW } from '../schemas/topics.ts'
 import { readState } from '../sinks/replica/state.ts'

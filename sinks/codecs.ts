@@ -1,7 +1,7 @@
 // Schema ids to codecs. Decoders are remembered; that an id is unknown or unreadable is not, since it may be
 // registered a moment later and since arbitrary bytes name arbitrary ids.
 import { LRUCache } from 'lru-cache'
-import type { FetchSchema } from '../schemas/register.ts'
+import type { FetchSchema } from '../platform/codec/register.ts'
 import type { Codec } from './core/decode.ts'
 
 /** As many writers' schemas as one topic will meet. */

@@ -2,7 +2,7 @@
 // header names, so that common tools show them. It happens before the store's progress passes them, so a crash in
 // between can repeat a dead letter but never lose one.
 import type { FetchedBatch, Kafka, OutgoingBatch, Producer } from '../platform/kafka/port.ts'
-import { RecordBatchBuilder } from '../platform/kafka/record-batch-builder.ts'
+import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 import { DLQ } from '../schemas/topics.ts'
 import type { Reject } from './core/decode.ts'
 

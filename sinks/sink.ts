@@ -16,7 +16,7 @@ import type { Admin, BatchContext, FetchedBatch, GroupConsumer, Kafka, TopicPart
 import { Tails } from '../platform/kafka/tails.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Store } from '../platform/store/port.ts'
-import type { FetchSchema } from '../schemas/register.ts'
+import type { FetchSchema } from '../platform/codec/register.ts'
 import { ANOMALIES, CLEAN, LATE } from '../schemas/topics.ts'
 import type { Lane } from './core/batch.ts'
 import { DeadLetters, POISON } from './dead-letters.ts'

@@ -3,7 +3,7 @@
 import type { Reading } from '../platform/codec/reading.ts'
 import type { FetchedBatch } from '../platform/kafka/port.ts'
 import type { Anomaly } from '../platform/store/port.ts'
-import type { FetchSchema } from '../schemas/register.ts'
+import type { FetchSchema } from '../platform/codec/register.ts'
 import { ANOMALIES } from '../schemas/topics.ts'
 import { Codecs } from './codecs.ts'
 import type { Lane, Unit } from './core/batch.ts'

@@ -6,7 +6,7 @@ import type { Config } from '../../platform/config.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'
 import { OrderCheck } from '../../platform/order/check.ts'
 import { OrderReader } from '../../platform/order/order-reader.ts'
-import { cachedSchemas } from '../../schemas/register.ts'
+import { cachedSchemas } from '../../platform/codec/register.ts'
 import { readState } from '../../sinks/replica/state.ts'
 import { join } from 'node:path'
 

@@ -1,7 +1,7 @@
 // The report of a load-burst run: JSON with every sample, one HTML page that needs nothing else, and a PNG of the rates.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { reportText } from '../../cli/core/audit-report.ts'
+import { reportText } from '../../audit/core/report.ts'
 import type { OrderAccount } from './order-account.ts'
 import { drawPlots, toPng } from './plots.ts'
 import type { BurstReport } from './run.ts'

@@ -1,5 +1,5 @@
 // What is looked at once a second during a load-burst run, and what is concluded from it.
-import type { PipelineView } from '../../cli/core/pipeline.ts'
+import type { PipelineView } from '../../deploy/stack/core/pipeline.ts'
 import type { Brownout } from './scenario.ts'
 
 export interface Sample {

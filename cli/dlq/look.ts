@@ -1,14 +1,14 @@
 // `list` and `show`: what lies in telemetry.dlq, read only.
 import { InputError } from '../../platform/errors.ts'
-import { cachedSchemas } from '../../schemas/register.ts'
+import { cachedSchemas } from '../../platform/codec/register.ts'
 import { DLQ } from '../../schemas/topics.ts'
-import { type DeadLetter, type Place, placeText } from '../core/dead-letter.ts'
+import { type DeadLetter, type Place, placeText } from '../../platform/dead-letters/letter.ts'
 import { escapeControls, renderRecord, type ShownRecord } from '../core/decode.ts'
-import { type LetterFilter, matches, narrow } from '../core/dlq-filter.ts'
-import { hexDump, type LetterRow, letterRow, routeText, rowsText, Summary } from '../core/dlq-report.ts'
-import { Decoder } from '../tail.ts'
+import { type LetterFilter, matches, narrow } from './core/filter.ts'
+import { hexDump, type LetterRow, letterRow, routeText, rowsText, Summary } from './core/report.ts'
+import { Decoder } from '../topics/tail.ts'
 import type { Connected } from '../with-kafka.ts'
-import { eachLetters, readMarks } from './letters.ts'
+import { eachLetters, readMarks } from '../../platform/dead-letters/letters.ts'
 import { Routes } from './run.ts'
 
 export interface ListOptions {

@@ -7,11 +7,11 @@
 // holds refine back on the partition it was writing to until the next run, or until the broker gives the transaction up.
 import { KafkaError, PlumblineError } from '../../platform/errors.ts'
 import type { Admin, Kafka, OutgoingBatch, TransactionalProducer } from '../../platform/kafka/port.ts'
-import { type HeaderInput, RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
+import { type HeaderInput, RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
 import { REPLAY_AS_HEADER, REPLAY_OF_HEADER } from '../../schemas/refine.ts'
 import { DLQ, DLQ_MARKS, RAW, topicSpec } from '../../schemas/topics.ts'
-import { type DeadLetter, placeText } from '../core/dead-letter.ts'
-import { markRecord } from '../core/dlq-marks.ts'
+import { type DeadLetter, placeText } from '../../platform/dead-letters/letter.ts'
+import { markRecord } from '../../platform/dead-letters/marks.ts'
 
 export const TRANSACTIONAL_ID = 'dlq-outcomes'
 const TRANSACTION_TIMEOUT_MS = 10_000

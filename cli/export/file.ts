@@ -7,7 +7,7 @@ import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { InputError, messageOf, PlumblineError } from '../../platform/errors.ts'
 import { tryFileLock } from '../../platform/file-lock.ts'
-import { type ExportFormat, exportHeader } from '../core/export-line.ts'
+import { type ExportFormat, exportHeader } from './core/line.ts'
 import type { PartitionPlace } from './partition.ts'
 import type { ExportSink, ExportState } from './run.ts'
 

@@ -3,8 +3,8 @@
 // around it is, and then its field decides. Memory: one fetch (4 MiB on the wire).
 import type { Reading } from '../../platform/codec/reading.ts'
 import type { RangeReader } from '../../platform/kafka/port.ts'
-import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
-import { DecodeError, type FramedDecoder, idOf } from '../../schemas/framed-decoder.ts'
+import type { RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
+import { DecodeError, type FramedDecoder, idOf } from '../../platform/codec/framed-decoder.ts'
 
 export interface PartitionPlace {
   readonly topic: string

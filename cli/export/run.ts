@@ -4,9 +4,9 @@
 import type { Reading } from '../../platform/codec/reading.ts'
 import { PlumblineError } from '../../platform/errors.ts'
 import type { Admin, OffsetRange, RangeReader } from '../../platform/kafka/port.ts'
-import { DecodeError, type FramedDecoder } from '../../schemas/framed-decoder.ts'
+import { DecodeError, type FramedDecoder } from '../../platform/codec/framed-decoder.ts'
 import { CLEAN, LATE } from '../../schemas/topics.ts'
-import { type ExportFormat, exportLine } from '../core/export-line.ts'
+import { type ExportFormat, exportLine } from './core/line.ts'
 import { ExportPartition, type PartitionPlace } from './partition.ts'
 
 export const EXPORT_TOPICS = [CLEAN, LATE]

@@ -3,9 +3,9 @@
 import { once } from 'node:events'
 import type { Reading } from '../../platform/codec/reading.ts'
 import type { OrderChunk, OrderReader } from '../../platform/order/order-reader.ts'
-import { FramedDecoder } from '../../schemas/framed-decoder.ts'
-import type { FetchSchema } from '../../schemas/register.ts'
-import { jsonLine, type ShownReading, TABLE_HEAD, tableLine } from '../core/order-lines.ts'
+import { FramedDecoder } from '../../platform/codec/framed-decoder.ts'
+import type { FetchSchema } from '../../platform/codec/register.ts'
+import { jsonLine, type ShownReading, TABLE_HEAD, tableLine } from './core/lines.ts'
 
 export interface PrintOptions {
   readonly from: number

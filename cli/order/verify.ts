@@ -3,7 +3,7 @@
 import { PlumblineError } from '../../platform/errors.ts'
 import { OrderCheck } from '../../platform/order/check.ts'
 import type { OrderReader } from '../../platform/order/order-reader.ts'
-import { count } from '../core/panel.ts'
+import { count } from '../../deploy/stack/core/panel.ts'
 
 export async function verifyOrder(reader: OrderReader, deep: boolean, signal: AbortSignal): Promise<void> {
   const check = new OrderCheck()

@@ -7,7 +7,7 @@ import { placeOf } from '../../sinks/core/replica-cut.ts'
 import { partitionOfPath } from '../../sinks/replica/file-names.ts'
 import { rowFiles } from '../../sinks/replica/folder.ts'
 import { readState, type ReplicaState } from '../../sinks/replica/state.ts'
-import { count } from '../core/panel.ts'
+import { count } from '../../deploy/stack/core/panel.ts'
 import { type Line, linesOf } from './lines.ts'
 
 export interface Comparison {

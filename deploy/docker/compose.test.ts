@@ -73,7 +73,14 @@ interface Panel {
 
 /** Texts of the files in which rooms declare their metrics. */
 function sources(): string[] {
-  return ['producers', 'stream-jobs/runtime', 'sinks', 'query-api', 'platform/runtime-config'].flatMap((folder) =>
+  return [
+    'producers',
+    'stream-jobs/refine/runtime',
+    'stream-jobs/sequencer/runtime',
+    'sinks',
+    'query-api',
+    'platform/runtime-config',
+  ].flatMap((folder) =>
     readdirSync(new URL(folder, ROOT))
       .filter((name) => /(metrics|observe)\.ts$/.test(name))
       .map((name) => read(`${folder}/${name}`)),

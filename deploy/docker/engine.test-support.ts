@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { freePorts } from '../local/free-port.ts'
+import { freePorts } from '../../platform/free-port.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const POLL_MS = 500

@@ -3,7 +3,7 @@
 import { existsSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { withFileLock } from '../../platform/file-lock.ts'
-import { freePorts } from './free-port.ts'
+import { freePorts } from '../../platform/free-port.ts'
 import type { Progress } from './kafka-jars.ts'
 import { launch } from './kafka-launch.ts'
 

@@ -2,7 +2,7 @@
 // only slow. It never outlives the process that started it (supervise.ts).
 import { mkdirSync } from 'node:fs'
 import { PlumblineError } from '../../platform/errors.ts'
-import { freePort } from './free-port.ts'
+import { freePort } from '../../platform/free-port.ts'
 import { supervise, tailOf, waitUntil } from './supervise.ts'
 
 const START_TIMEOUT_MS = 10_000

@@ -11,7 +11,7 @@ import {
   valuesOf,
   Workbench,
 } from './port-contract.test-support.ts'
-import { encodeHeaders, RecordBatchBuilder } from './record-batch-builder.ts'
+import { encodeHeaders, RecordBatchBuilder } from './record-batch/builder.ts'
 
 /** What the coordinator tells a producer whose epoch has passed. */
 const FENCED = ['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED']

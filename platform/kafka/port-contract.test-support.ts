@@ -2,7 +2,7 @@
 // simulator's, on real or on virtual time), topics of its own for each test, and short words for writing and reading.
 import { expect } from 'vitest'
 import type { Admin, FetchedBatch, Kafka, OutgoingBatch, RangeReader, TransactionalProducer } from './port.ts'
-import { RecordBatchBuilder } from './record-batch-builder.ts'
+import { RecordBatchBuilder } from './record-batch/builder.ts'
 
 export interface PortEnvironment {
   readonly kafka: Kafka

@@ -3,8 +3,8 @@
 // promise, a closure or an object.
 //
 // Offsets are JavaScript numbers: exact up to 2^53, which is more than one partition can hold.
-import type { RecordBatchBuilder } from './record-batch-builder.ts'
-import type { RecordBatchView } from './record-batch-view.ts'
+import type { RecordBatchBuilder } from './record-batch/builder.ts'
+import type { RecordBatchView } from './record-batch/view.ts'
 
 export interface TopicPartition {
   readonly topic: string

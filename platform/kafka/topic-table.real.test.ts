@@ -7,9 +7,9 @@ import { until } from '../../test/fixtures/metric.ts'
 import { systemClock } from '../clock.ts'
 import { loadConfig } from '../config.ts'
 import { KafkaError } from '../errors.ts'
-import { connectKafka } from './kafkajs.ts'
+import { connectKafka } from './kafkajs/client.ts'
 import type { Kafka, OutgoingBatch } from './port.ts'
-import { RecordBatchBuilder } from './record-batch-builder.ts'
+import { RecordBatchBuilder } from './record-batch/builder.ts'
 import { type FollowedTable, followTable } from './topic-table.ts'
 
 let broker: TestKafka

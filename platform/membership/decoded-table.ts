@@ -4,7 +4,7 @@
 import { backoffMs } from '../backoff.ts'
 import { messageOf } from '../errors.ts'
 import { type FollowedTable, followTable, type TableOptions } from '../kafka/topic-table.ts'
-import { DecodeError, type FramedDecoder } from '../../schemas/framed-decoder.ts'
+import { DecodeError, type FramedDecoder } from '../codec/framed-decoder.ts'
 
 const RETRY = { baseMs: 200, capMs: 5_000 }
 

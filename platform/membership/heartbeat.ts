@@ -4,7 +4,7 @@
 import avsc from 'avsc'
 import { encodeFramed } from '../codec/reading.ts'
 import type { OutgoingBatch } from '../kafka/port.ts'
-import { RecordBatchBuilder } from '../kafka/record-batch-builder.ts'
+import { RecordBatchBuilder } from '../kafka/record-batch/builder.ts'
 import { loadSchema } from '../../schemas/load.ts'
 import { NODES } from '../../schemas/topics.ts'
 

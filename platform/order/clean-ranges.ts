@@ -4,7 +4,7 @@
 // extent, is found as well.
 import { KafkaError } from '../errors.ts'
 import type { Admin, RangeReader } from '../kafka/port.ts'
-import type { RecordBatchView } from '../kafka/record-batch-view.ts'
+import type { RecordBatchView } from '../kafka/record-batch/view.ts'
 import { type NamedRange, nameOf, OrderError } from './errors.ts'
 import type { OrderRecord } from './order-log.ts'
 

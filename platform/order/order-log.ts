@@ -1,9 +1,9 @@
 // telemetry.order as a log that can be searched. Its offsets are not dense, for every transaction ends in a marker, so
 // a record is found by halving a range of offsets: one bounded fetch a step, and each fetch tells of all records in it.
-import { FramedDecoder } from '../../schemas/framed-decoder.ts'
-import type { FetchSchema } from '../../schemas/register.ts'
+import { FramedDecoder } from '../codec/framed-decoder.ts'
+import type { FetchSchema } from '../codec/register.ts'
 import type { Admin, FetchedBatch, OffsetRange, RangeReader } from '../kafka/port.ts'
-import type { RecordBatchView } from '../kafka/record-batch-view.ts'
+import type { RecordBatchView } from '../kafka/record-batch/view.ts'
 
 /** An extent of clean with its place in the total order. */
 export interface OrderRecord {

@@ -3,11 +3,11 @@
 // order whose reading cannot be had, and an order that is none, is an OrderError that names it.
 //
 // Memory: one fetch of the order and one fetch of each partition of clean, 4 MiB each at most.
-import type { FetchSchema } from '../../schemas/register.ts'
+import type { FetchSchema } from '../codec/register.ts'
 import { CLEAN, ORDER } from '../../schemas/topics.ts'
 import { KafkaError } from '../errors.ts'
 import type { Admin, Kafka, RangeReader } from '../kafka/port.ts'
-import type { RecordBatchView } from '../kafka/record-batch-view.ts'
+import type { RecordBatchView } from '../kafka/record-batch/view.ts'
 import { CleanRanges } from './clean-ranges.ts'
 import { OrderError } from './errors.ts'
 import { OrderLog, type OrderRecord } from './order-log.ts'

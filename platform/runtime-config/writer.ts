@@ -7,7 +7,7 @@
 // answer is lost, or somebody else has fenced us, the log says what became of it.
 import { KafkaError, PlumblineError } from '../errors.ts'
 import type { Admin, Kafka, RangeReader } from '../kafka/port.ts'
-import type { FetchSchema } from '../../schemas/register.ts'
+import type { FetchSchema } from '../codec/register.ts'
 import { CONFIG } from '../../schemas/topics.ts'
 import { configBatch, ConfigReader } from './codec.ts'
 import { checkConfig, checkScopes, type RuntimeConfig, NOTHING_SET, sameScopes, type Scopes } from './document.ts'

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import { storeContract } from './contract.ts'
-import { SqliteStore } from './sqlite.ts'
+import { SqliteStore } from './sqlite/store.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'plumbline-store-'))
 let files = 0

@@ -2,10 +2,10 @@
 import type { Config } from '../config.ts'
 import { ConfigError } from '../errors.ts'
 import type { Store } from './port.ts'
-import { SqliteStore } from './sqlite.ts'
-import { RestTransport, type SqlTransport } from './tdengine-transport.ts'
-import { WebSocketTransport } from './tdengine-websocket.ts'
-import { TdengineStore } from './tdengine.ts'
+import { SqliteStore } from './sqlite/store.ts'
+import { RestTransport, type SqlTransport } from './tdengine/transport.ts'
+import { WebSocketTransport } from './tdengine/websocket.ts'
+import { TdengineStore } from './tdengine/store.ts'
 
 /** What a fresh TDengine server takes from its user root. */
 const FRESH_PASSWORD = 'taosdata'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { check } from '../../test/fixtures/property.ts'
-import type { Chunk } from './chunk.ts'
+import type { Chunk } from '../../platform/wal/chunk.ts'
 import { Ring } from './ring.ts'
 
 const chunk = (firstIndex: number, count: number, bytes = count): Chunk => ({

@@ -1,7 +1,7 @@
 // The bounded memory ring of a producer: readings that are accepted and not yet acknowledged, so that sending and
 // sending again need no disk. It holds one contiguous run of indexes. When it is full, newer readings are in the
 // write-ahead log alone and the sender reads them from there once it has come so far.
-import type { Chunk } from './chunk.ts'
+import type { Chunk } from '../../platform/wal/chunk.ts'
 
 export class Ring {
   readonly #capacity: number

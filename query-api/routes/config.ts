@@ -10,7 +10,7 @@ import { appliedBy, untilApplied } from '../../platform/runtime-config/applied.t
 import { CONFIG_LIMITS, type RuntimeConfig } from '../../platform/runtime-config/document.ts'
 import type { ConfigFollower, ConfigState } from '../../platform/runtime-config/follower.ts'
 import { type ConfigWriter, LostUpdate } from '../../platform/runtime-config/writer.ts'
-import { RegistryError } from '../../schemas/register.ts'
+import { RegistryError } from '../../platform/codec/register.ts'
 import { lostUpdateDetail, scopesOf, tagOf, versionOf, waitMsOf } from '../core/config-request.ts'
 import type { QueryMetrics } from '../query-metrics.ts'
 

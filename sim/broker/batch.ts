@@ -1,8 +1,8 @@
 // What the broker does to record batches: it reads their header, gives them offset and time, and writes control batches
-// of its own. Format v2, as in platform/kafka/record-batch-builder.ts.
+// of its own. Format v2, as in platform/kafka/record-batch/builder.ts.
 // Source: org.apache.kafka.common.record.DefaultRecordBatch.
 import { crc32c } from '@node-rs/crc32'
-import { RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
+import { RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
 
 const AT = {
   baseOffset: 0,

@@ -5,7 +5,7 @@
 import type { Clock } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'
-import { type Header, RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
+import { type Header, RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
 import { SimAdmin } from './admin.ts'
 import { compactLog } from './compaction.ts'
 import { SimGroupConsumer } from './consumer.ts'

@@ -2,8 +2,8 @@
 // batch (in the active segment's place) and everything behind the last stable offset stay as they are; batches that have
 // lost all their records are gone, so that offsets are missing from the log.
 // Source: org.apache.kafka.storage.internals.log.Cleaner.
-import { HEADER_BYTES, RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
-import { readVarint, varintEnd } from '../../platform/kafka/varint.ts'
+import { HEADER_BYTES, RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
+import { readVarint, varintEnd } from '../../platform/kafka/record-batch/varint.ts'
 import { withRecords } from './batch.ts'
 import type { PartitionLog, StoredBatch } from './log.ts'
 

@@ -1,4 +1,4 @@
-// What the broker and the line to it answer when they refuse, in the words that platform/kafka/kafkajs-errors.ts gives
+// What the broker and the line to it answer when they refuse, in the words that platform/kafka/kafkajs/errors.ts gives
 // to rooms: same codes, same opinion on whether trying again may help.
 import { type ErrorDetails, KafkaError } from '../../platform/errors.ts'
 

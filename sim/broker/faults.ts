@@ -40,7 +40,7 @@ export interface BrokerFaults {
   readonly crash: number
   /** Longest time from the end of a transaction to its markers in a log or group, ms. */
   readonly markerMsMax: number
-  /** A request without an answer is given up after this long, ms; as in platform/kafka/kafkajs.ts. */
+  /** A request without an answer is given up after this long, ms; as in platform/kafka/kafkajs/client.ts. */
   readonly requestTimeoutMs: number
 }
 

@@ -1,7 +1,7 @@
 // Fetching as the broker does it (it holds the answer back until there is enough or the time is up) and what the client
 // makes of it: batches as views, without aborted and control ones, by the very filter of the real adapter.
-import { filterAborted } from '../../platform/kafka/kafkajs-wire.ts'
-import { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
+import { filterAborted } from '../../platform/kafka/kafkajs/wire.ts'
+import { RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
 import type { FetchedRange, PartitionLog } from './log.ts'
 import type { Server } from './server.ts'
 

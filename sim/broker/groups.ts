@@ -1,8 +1,8 @@
 // The coordinator of consumer groups: members, generations, sessions and committed offsets, by the classic protocol that
 // kafkajs speaks. The assignment is made by the first member (the leader), as each member's options want it.
 // Source: org.apache.kafka.coordinator.group (classic group), KIP-62.
-import { type Claimant, ownerOf } from '../../platform/kafka/kafkajs-assigner.ts'
-import { memberOf } from '../../platform/kafka/kafkajs-shared-assigner.ts'
+import { type Claimant, ownerOf } from '../../platform/kafka/kafkajs/assigner.ts'
+import { memberOf } from '../../platform/kafka/kafkajs/shared-assigner.ts'
 import type { CommittedOffset, OffsetCommit, TopicPartition } from '../../platform/kafka/port.ts'
 import { lineBroken, refused } from './errors.ts'
 import { offsetKey } from './transactions.ts'

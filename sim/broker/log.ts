@@ -2,7 +2,7 @@
 // (they hold the last stable offset back), which were aborted, and which sequence each producer has reached. A repeated
 // sequence is answered like the first one without being written: so a late request of a producer that was used again
 // after a failure stands in for a new record (danger 4 of kafkajs), here as on the real broker.
-import type { AbortedTransaction } from '../../platform/kafka/kafkajs-wire.ts'
+import type { AbortedTransaction } from '../../platform/kafka/kafkajs/wire.ts'
 import { controlBatch, NO_PRODUCER, readHeader, stamp } from './batch.ts'
 import { refused } from './errors.ts'
 

@@ -1,6 +1,6 @@
 // All checks of a run, by name. The audit is the command line's own, on the run's broker, logs and store: so the
 // simulation holds the audit to account, too.
-import { audit } from '../../cli/audit/audit.ts'
+import { audit } from '../../audit/audit.ts'
 import { REPLICAS, replicaDir } from '../population.ts'
 import type { World } from '../world.ts'
 import { nothingIsInvented, nothingIsLost, nothingIsTwice, timeIncreases } from './clean.ts'

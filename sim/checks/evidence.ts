@@ -3,7 +3,7 @@
 import { partitionOf } from '../../platform/kafka/partitioner.ts'
 import type { RuntimeConfig } from '../../platform/runtime-config/document.ts'
 import type { StoredReading } from '../../platform/store/port.ts'
-import { SqliteStore } from '../../platform/store/sqlite.ts'
+import { SqliteStore } from '../../platform/store/sqlite/store.ts'
 import { type Accepted, type Identity, readingIn } from '../accepted.ts'
 import type { DumpedRecord, SimBroker } from '../broker/broker.ts'
 

@@ -1,8 +1,8 @@
 // From record batches to rows: decodes each reading by the schema it was written with and gives its row to its sensor's
 // file. What a sensor's file and cell are is worked out once and remembered, for a bounded number of sensors.
 import { FRAME_BYTES, type Reading } from '../../platform/codec/reading.ts'
-import type { RecordBatchView } from '../../platform/kafka/record-batch-view.ts'
-import type { FetchSchema } from '../../schemas/register.ts'
+import type { RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
+import type { FetchSchema } from '../../platform/codec/register.ts'
 import { Codecs } from '../codecs.ts'
 import { type Codec, readingCodec } from '../core/decode.ts'
 import { rowOf, textCell } from '../core/replica-csv.ts'

@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { RAW } from '../../schemas/topics.ts'
-import { RecordBatchBuilder } from '../../platform/kafka/record-batch-builder.ts'
+import { RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
 import { bare } from '../fixtures/bare.ts'
 import { readingOf, recordOf } from '../fixtures/load.ts'
 import type { Room } from '../fixtures/processes.ts'

@@ -3,14 +3,14 @@
 // comes then, once: SIGKILL, or SIGSTOP for a process that hangs in the middle of a transaction.
 import { systemClock } from '../../platform/clock.ts'
 import { loadConfig } from '../../platform/config.ts'
-import { connectKafka } from '../../platform/kafka/kafkajs.ts'
+import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
 import { runMain } from '../../platform/lifecycle.ts'
 import { createLog } from '../../platform/log.ts'
 import { createMetrics } from '../../platform/metrics.ts'
-import { fetchSchema, registerSchemas } from '../../schemas/register.ts'
+import { fetchSchema, registerSchemas } from '../../platform/codec/register.ts'
 import { REFINE_TOPICS } from '../../schemas/topics.ts'
-import { observeRefine } from '../../stream-jobs/runtime/observe.ts'
-import { runRefine } from '../../stream-jobs/runtime/service.ts'
+import { observeRefine } from '../../stream-jobs/refine/runtime/observe.ts'
+import { runRefine } from '../../stream-jobs/refine/runtime/service.ts'
 
 runMain(async (signal) => {
   const { CRASH_STEP, CRASH_AFTER, CRASH_SIGNAL = 'SIGKILL', ...env } = process.env

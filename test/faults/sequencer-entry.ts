@@ -3,15 +3,15 @@
 // comes then, once: SIGKILL, or SIGSTOP for a process that hangs in the middle of a transaction.
 import { systemClock } from '../../platform/clock.ts'
 import { loadConfig } from '../../platform/config.ts'
-import { connectKafka } from '../../platform/kafka/kafkajs.ts'
+import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
 import { runMain } from '../../platform/lifecycle.ts'
 import { createLog } from '../../platform/log.ts'
 import { announce } from '../../platform/membership/announcer.ts'
 import { memberIdOf } from '../../platform/membership/member-id.ts'
 import { createMetrics } from '../../platform/metrics.ts'
-import { fetchSchema, registerSchemas } from '../../schemas/register.ts'
-import { observeSequencer } from '../../stream-jobs/runtime/sequencer-observe.ts'
-import { runSequencer, SEQUENCER_TOPICS } from '../../stream-jobs/runtime/sequencer-service.ts'
+import { fetchSchema, registerSchemas } from '../../platform/codec/register.ts'
+import { observeSequencer } from '../../stream-jobs/sequencer/runtime/observe.ts'
+import { runSequencer, SEQUENCER_TOPICS } from '../../stream-jobs/sequencer/runtime/service.ts'
 
 runMain(async (signal) => {
   const { CRASH_STEP, CRASH_AFTER, CRASH_SIGNAL = 'SIGKILL', ...env } = process.env

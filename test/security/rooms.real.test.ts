@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { freePorts } from '../../deploy/local/free-port.ts'
+import { freePorts } from '../../platform/free-port.ts'
 import { loadConfig } from '../../platform/config.ts'
-import { connectKafka } from '../../platform/kafka/kafkajs.ts'
+import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
 import { EXIT_CONFIG } from '../../platform/lifecycle.ts'
 import { TOPICS } from '../../schemas/topics.ts'
 import { until } from '../fixtures/metric.ts'
@@ -25,7 +25,7 @@ const TOKEN = 'token-of-the-test-not-to-be-seen'
 const WRONG = 'wrong-password-not-to-be-seen'
 /** Every room with its port's setting and routes of its own, beside those that all have. */
 const ROOMS = {
-  registry: { main: 'schemas/registry/main.ts', port: 'REGISTRY_PORT', routes: ['GET /subjects', 'PUT /config'] },
+  registry: { main: 'registry/main.ts', port: 'REGISTRY_PORT', routes: ['GET /subjects', 'PUT /config'] },
   producers: {
     main: 'producers/main.ts',
     port: 'PRODUCERS_PORT',

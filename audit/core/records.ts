@@ -1,0 +1,95 @@
+// Tells what a record of raw, clean, late or the dead letters is, in place and without an object per record: a control
+// record, a reading with its place in the order, or something that has no place (undecodable, or with an identity that
+// its key does not bear out). Refine draws the same line, and the audit compares only what has a place, seq by seq.
+import { FRAME_BYTES } from '../../platform/codec/reading.ts'
+import {
+  planScan,
+  ReadingScanner,
+  type ScanPlan,
+  UnsupportedSchema,
+  type WriterSchema,
+} from '../../platform/codec/reading-scanner.ts'
+import type { RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
+import { CONTROL_HEADER } from '../../schemas/refine.ts'
+
+export type RecordKind = 'control' | 'reading' | 'placeless' | 'unknown-schema'
+
+/** The plan for a writer's schema id; null: not a Reading's; undefined: the registry must be asked first. */
+export type PlanOf = (schemaId: number) => ScanPlan | null | undefined
+
+const ID_BYTES_MAX = 256
+const SLASH = 0x2f
+
+export class AuditRecords {
+  /** Of the last reading: its key as latin1 text (keys are bytes), its place, its event time. */
+  key = ''
+  epoch = 0
+  seq = 0
+  ts = 0
+  /** Index in METRICS of a metric of the last reading that is out of bounds; -1 for none. */
+  invalidMetric = -1
+  /** Of the last record of an unknown schema. */
+  schemaId = 0
+  readonly #scanner = new ReadingScanner()
+  readonly #planOf: PlanOf
+
+  constructor(planOf: PlanOf) {
+    this.#planOf = planOf
+  }
+
+  kindOf(view: RecordBatchView, i: number): RecordKind {
+    if (view.hasHeaders(i) && view.headers(i).some(({ key }) => key === CONTROL_HEADER)) return 'control'
+    const { bytes } = view
+    const at = view.valueAt(i)
+    const length = view.valueLength(i)
+    if (view.keyLength(i) <= 0 || length < FRAME_BYTES || bytes[at] !== 0) return 'placeless'
+    this.schemaId = bytes.readUInt32BE(at + 1)
+    const plan = this.#planOf(this.schemaId)
+    if (plan === undefined) return 'unknown-schema'
+    const scanner = this.#scanner
+    if (plan === null || !scanner.scan(plan, bytes, at + FRAME_BYTES, at + length) || !this.#fits(view, i))
+      return 'placeless'
+    this.key = bytes.toString('latin1', view.keyAt(i), view.keyAt(i) + view.keyLength(i))
+    this.epoch = scanner.epoch
+    this.seq = scanner.seq
+    this.ts = scanner.ts
+    this.invalidMetric = scanner.invalidMetric
+    return 'reading'
+  }
+
+  /** Does the key say tenant/sensor of the value, and are the numbers possible? */
+  #fits(view: RecordBatchView, i: number): boolean {
+    const { tenantAt, tenantLength, sensorAt, sensorLength, epoch, seq } = this.#scanner
+    if (
+      tenantLength === 0 ||
+      sensorLength === 0 ||
+      tenantLength > ID_BYTES_MAX ||
+      sensorLength > ID_BYTES_MAX ||
+      epoch < 0 ||
+      seq < 0
+    )
+      return false
+    const { bytes } = view
+    const keyAt = view.keyAt(i)
+    if (view.keyLength(i) !== tenantLength + 1 + sensorLength || bytes[keyAt + tenantLength] !== SLASH) return false
+    for (let b = 0; b < tenantLength; b += 1)
+      if (bytes[keyAt + b] !== bytes[tenantAt + b] || bytes[keyAt + b] === SLASH) return false
+    for (let b = 0; b < sensorLength; b += 1)
+      if (bytes[keyAt + tenantLength + 1 + b] !== bytes[sensorAt + b]) return false
+    return true
+  }
+}
+
+/** Keys are kept as latin1 text of their bytes, so that any bytes survive; people read UTF-8. */
+export const keyText = (key: string): string => Buffer.from(key, 'latin1').toString('utf8')
+export const keyOfText = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
+
+/** How to read what a schema wrote; null where it is not the schema of a Reading. */
+export function planOrNull(text: string): ScanPlan | null {
+  try {
+    return planScan(JSON.parse(text) as WriterSchema)
+  } catch (error) {
+    if (error instanceof UnsupportedSchema || error instanceof SyntaxError || error instanceof TypeError) return null
+    throw error
+  }
+}

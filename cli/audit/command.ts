@@ -1,0 +1,55 @@
+// `plumbline audit`: proves that every record is accounted for, or names what is missing. Exit code 1 then.
+import { Command, InvalidArgumentError } from 'commander'
+import { loadConfig } from '../../platform/config.ts'
+import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
+import { createLog } from '../../platform/log.ts'
+import { audit } from '../../audit/audit.ts'
+import { untilSettled } from '../../audit/settle.ts'
+import { type AuditReport, reportText } from '../../audit/core/report.ts'
+import { escapeControls } from '../core/decode.ts'
+import { Progress } from '../progress.ts'
+
+const UNITS_MS = { ms: 1, s: 1_000, m: 60_000 } as const
+const WAIT_MAX_MS = 3_600_000
+
+/** The command `audit`. @param env the environment, read by the command line's main */
+export function auditCommand(env: Readonly<Record<string, string | undefined>> = process.env): Command {
+  return new Command('audit')
+    .description('prove that every record is accounted for, or name what is missing (exit code 1)')
+    .option('--wait <duration>', 'wait until nothing is in flight, at most this long: 500ms, 30s, 2m', duration)
+    .option('--json', 'print the report as JSON: balanced, table, gaps, problems, notes')
+    .addHelpText(
+      'after',
+      `
+Compares what write-ahead logs under DATA_DIR accepted, telemetry.raw, telemetry.clean, telemetry.late, the dead letters
+and the store. Seqs that a source never sent are named as gaps and are no problem by themselves.
+
+Examples:
+  plumbline audit
+  plumbline audit --wait 30s --json`,
+    )
+    .action(async ({ wait, json }: { wait?: number; json?: true }) => {
+      const report = await run(env, wait)
+      process.stdout.write(escapeControls(json === true ? `${JSON.stringify(report)}\n` : reportText(report)))
+      if (!report.balanced) process.exitCode = 1
+    })
+}
+
+async function run(
+  env: Readonly<Record<string, string | undefined>>,
+  waitMs: number | undefined,
+): Promise<AuditReport> {
+  const config = loadConfig(env)
+  const kafka = connectKafka(config, createLog('audit', 'error'))
+  const display = new Progress('audit', 'records read')
+  const moving = waitMs === undefined ? null : await untilSettled(config, kafka, waitMs)
+  const report = await audit(config, kafka, (count) => display.add(count))
+  return moving === null ? report : { ...report, notes: [...report.notes, `still in flight after the wait: ${moving}`] }
+}
+
+function duration(text: string): number {
+  const match = /^(\d{1,6})(ms|s|m)$/.exec(text)
+  const ms = match === null ? NaN : Number(match[1]) * UNITS_MS[match[2] as keyof typeof UNITS_MS]
+  if (!(ms <= WAIT_MAX_MS)) throw new InvalidArgumentError('expected a duration of at most 60m, as 500ms, 30s or 2m')
+  return ms
+}

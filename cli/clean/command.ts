@@ -1,0 +1,36 @@
+// `plumbline clean`: removes what runs have left, and nothing else: the jars of Kafka stay, since they are fetched, not
+// made. It refuses while an instance runs on the data.
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { PlumblineError } from '../../platform/errors.ts'
+import { claimInstance } from '../../deploy/stack/instance.ts'
+
+/** In DATA_DIR; the other names there are not data. */
+const KEPT = new Set(['kafka', 'up.lock'])
+/** Without one of these a folder is not ours, and nothing in it is removed. */
+const OURS = ['up.lock', 'kafka-data']
+
+export function cleanCommand(env: Readonly<Record<string, string>>): Command {
+  return new Command('clean')
+    .description('remove all kept data: topics, store, write-ahead logs, logs')
+    .addHelpText('after', '\nExamples:\n  plumbline clean\n  DATA_DIR=/tmp/trial plumbline clean')
+    .action(() => clean(env.DATA_DIR))
+}
+
+function clean(dataDir: string): void {
+  if (!OURS.some((name) => existsSync(join(dataDir, name)))) {
+    process.stdout.write(`${dataDir} holds no data of Plumbline\n`)
+    return
+  }
+  const claim = claimInstance(dataDir)
+  try {
+    const names = readdirSync(dataDir).filter((name) => !KEPT.has(name))
+    for (const name of names) rmSync(join(dataDir, name), { recursive: true, force: true })
+    process.stdout.write(`removed from ${dataDir}: ${names.join(', ') || 'nothing'}\n`)
+  } catch (cause) {
+    throw new PlumblineError('CLEAN', `${dataDir} cannot be cleaned: ${String(cause)}`, { cause })
+  } finally {
+    claim.release()
+  }
+}

@@ -1,0 +1,69 @@
+// Where a dead letter goes when it is sent again, and whether that can help. Everything goes by telemetry.raw: clean and
+// late have one writer, refine, and a record that reached the store by another way would be in nobody's ledger.
+//
+//   refused before it took a place in its sensor's order   → raw, as any record: clean, late or duplicate, as it turns out
+//   refused when its place was taken (time, metric, store) → raw, marked to be passed on to late: else a duplicate
+//   sure to be refused again                               → stays: a copy of itself would be all that came of it
+//
+// What refine would say is foreseen by the same scanner and the same schemas; its state (a full partition) is not.
+import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
+import { METRICS } from '../../../schemas/metrics.ts'
+import { ANOMALIES, CLEAN, LATE, MAX_RECORD_BYTES, RAW } from '../../../schemas/topics.ts'
+import { AuditRecords, type PlanOf } from '../../../audit/core/records.ts'
+import type { DeadLetter } from '../../../platform/dead-letters/letter.ts'
+
+export type Route =
+  | { readonly kind: 'replay'; readonly as: 'record' | 'late' }
+  | { readonly kind: 'stay'; readonly why: string }
+  /** The registry must be asked first. */
+  | { readonly kind: 'unknown-schema'; readonly schemaId: number }
+
+/** What a record's headers and the framing of its batch may add to its key and value. */
+const OVERHEAD_BYTES = 512
+const ROOM_BYTES = MAX_RECORD_BYTES - OVERHEAD_BYTES
+/** Refine's reasons that are found after the reading has taken its place. */
+const TAKES_ITS_PLACE = new Set(['FUTURE_TIME', 'METRIC_OUT_OF_BOUNDS'])
+
+const stay = (why: string): Route => ({ kind: 'stay', why })
+
+export class Router {
+  readonly #records: AuditRecords
+  readonly #futureMs: number
+
+  /** @param futureMs how far ahead of its arrival refine accepts a reading's time */
+  constructor(planOf: PlanOf, futureMs: number) {
+    this.#records = new AuditRecords(planOf)
+    this.#futureMs = futureMs
+  }
+
+  route(letter: DeadLetter, nowMs: number): Route {
+    const { from, key, value } = letter
+    if (from.topic === ANOMALIES) return stay('it is an anomaly: those are derived and cannot be sent again')
+    if (![RAW, CLEAN, LATE].includes(from.topic)) return stay(`it came from "${from.topic}", not from the pipeline`)
+    if (from.partition !== letter.partition)
+      return stay(`it came from partition ${from.partition} and lies in ${letter.partition}: nobody of ours wrote it`)
+    if (letter.reason === 'UNKNOWN_CONTROL') return stay('it was a control record, whose headers are not kept')
+    if ((key?.length ?? 0) + (value?.length ?? 0) > ROOM_BYTES)
+      return stay(`key and value have more than ${ROOM_BYTES} bytes: no room for the headers of a replay`)
+    return this.#foresee(letter.view, letter, nowMs)
+  }
+
+  #foresee(view: RecordBatchView, letter: DeadLetter, nowMs: number): Route {
+    const records = this.#records
+    switch (records.kindOf(view, letter.index)) {
+      case 'unknown-schema':
+        return { kind: 'unknown-schema', schemaId: records.schemaId }
+      case 'control':
+      case 'placeless':
+        return stay(`it would be refused again: ${letter.message || letter.reason || 'it is no reading'}`)
+      case 'reading':
+    }
+    const ahead = records.ts - nowMs
+    if (ahead > this.#futureMs) return stay(`it would be refused again: ts is still ${ahead} ms ahead`)
+    if (records.invalidMetric >= 0) {
+      const { name, min, max, unit } = METRICS[records.invalidMetric]
+      return stay(`it would be refused again: ${name} must be from ${min} to ${max} ${unit}`)
+    }
+    return { kind: 'replay', as: letter.from.topic !== RAW || TAKES_ITS_PLACE.has(letter.reason) ? 'late' : 'record' }
+  }
+}

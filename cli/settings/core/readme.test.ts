@@ -1,0 +1,20 @@
+import { readFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { InputError } from '../../../platform/errors.ts'
+import { settingsTable } from '../../../platform/config.ts'
+import { replaceBetween } from './readme.ts'
+
+it('the README’s table of settings is the one of platform/config.ts (if not: npm run docs)', () => {
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+  expect(readme).toBe(replaceBetween(readme, 'settings', settingsTable()))
+})
+
+it('only what stands between the marks is replaced, again and again', () => {
+  const once = replaceBetween('a\n<!-- t -->\nold\n<!-- /t -->\nb', 't', 'new')
+  expect(once).toBe('a\n<!-- t -->\nnew\n<!-- /t -->\nb')
+  expect(replaceBetween(once, 't', 'new')).toBe(once)
+})
+
+it('a file without the marks is refused', () => {
+  expect(() => replaceBetween('no marks', 't', 'x')).toThrow(InputError)
+})

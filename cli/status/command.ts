@@ -1,0 +1,55 @@
+// `plumbline status`: the panel of the running instance, once.
+import { setTimeout as delay } from 'node:timers/promises'
+import { Command } from 'commander'
+import { loadConfig } from '../../platform/config.ts'
+import { PlumblineError } from '../../platform/errors.ts'
+import { type PanelState, renderPanel } from '../../deploy/stack/core/panel.ts'
+import { type Instance, readInstance } from '../../deploy/stack/instance.ts'
+import { Monitor } from '../../deploy/stack/monitor.ts'
+import { paintFor } from '../../deploy/stack/watch.ts'
+
+/** Rates need two readings of the counters; a second apart is as long as one likes to wait. */
+const RATE_MS = 1_500
+
+const EXAMPLES = `
+Examples:
+  plumbline status             the panel, once
+  plumbline status --json      the same as data, for scripts: plumbline status --json | jq .counts`
+
+export function statusCommand(env: Readonly<Record<string, string>>): Command {
+  return new Command('status')
+    .description('show rates, lag, latencies and counts of the running instance once')
+    .option('--json', 'print JSON')
+    .addHelpText('after', EXAMPLES)
+    .action((options: { json?: boolean }) => status(env, options.json ?? false))
+}
+
+async function status(env: Readonly<Record<string, string>>, asJson: boolean): Promise<void> {
+  const instance = readInstance(env.DATA_DIR)
+  if (instance === null)
+    throw new PlumblineError('NOT_RUNNING', `nothing runs on ${env.DATA_DIR}: start it by "plumbline up"`)
+  const state = await observeTwice(instance, loadConfig(env).API_TOKEN)
+  const { view, uptimeMs, restarts, troubles } = state
+  process.stdout.write(
+    asJson
+      ? `${JSON.stringify({ uptime_ms: uptimeMs, restarts, troubles, ...view }, null, 2)}\n`
+      : `${renderPanel(state, paintFor(process.stdout))}\n`,
+  )
+}
+
+async function observeTwice(instance: Instance, token: string | undefined): Promise<PanelState> {
+  const monitor = new Monitor(token)
+  const running = instance.rooms.filter(({ pid }) => pid > 0)
+  await monitor.observe(running)
+  await delay(RATE_MS)
+  const { view, troubles } = await monitor.observe(running)
+  const away = instance.rooms.filter(({ pid }) => pid === 0).map(({ name }) => `${name} is being started again`)
+  return {
+    view,
+    uptimeMs: Date.now() - instance.startedMs,
+    restarts: instance.rooms.reduce((all, room) => all + room.restarts, 0),
+    troubles: [...away, ...troubles],
+    links: [],
+    hint: `process ${instance.pid}`,
+  }
+}

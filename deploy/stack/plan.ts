@@ -1,0 +1,129 @@
+// What `up` starts: the rooms with their ports and environments, and the checks that can be made before anything is
+// started. Everything is on loopback; addresses of parts that `up` starts itself are made here, not configured.
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { freePort, isPortFree } from '../../platform/free-port.ts'
+import { type Config, loadConfig } from '../../platform/config.ts'
+import { ConfigError, PlumblineError } from '../../platform/errors.ts'
+import { isRunning, readRecord } from './instance.ts'
+import type { RoomSpec } from './room.ts'
+import type { Progress } from './steps.ts'
+
+/** A killed instance's processes are stopped by their supervisors, which take at most 20 s. */
+const FORMER_WAIT_MS = 40_000
+const FORMER_POLL_MS = 200
+const ANYWHERE = new Set(['0.0.0.0', '::'])
+
+const ROOMS = {
+  registry: { main: 'registry/main.ts', port: 'REGISTRY_PORT' },
+  'stream-jobs': { main: 'stream-jobs/main.ts', port: 'STREAM_JOBS_PORT' },
+  sinks: { main: 'sinks/main.ts', port: 'SINKS_PORT' },
+  'query-api': { main: 'query-api/main.ts', port: 'QUERY_API_PORT' },
+  producers: { main: 'producers/main.ts', port: 'PRODUCERS_PORT' },
+} as const
+
+/** Any number of these, each on a port of its own choice: so none is among the addresses that others are told. */
+const REPLICA_MAIN = 'sinks/replica/main.ts'
+
+type FixedRoom = keyof typeof ROOMS
+export type RoomName = FixedRoom | 'replica'
+type PortSetting = (typeof ROOMS)[FixedRoom]['port']
+
+export interface Plan {
+  readonly config: Config
+  readonly kafkaPort: number
+  /** Settings under which the parts are found, for the other commands. */
+  readonly addresses: Readonly<Record<string, string>>
+  readonly rooms: Readonly<Record<RoomName, readonly RoomSpec[]>>
+}
+
+/**
+ * @param env the whole environment, options of the command included
+ * @param counts processes that share the work of refine, and replicas
+ * @throws ConfigError; PlumblineError PORT_IN_USE naming the variable to change
+ */
+export async function makePlan(
+  env: Readonly<Record<string, string>>,
+  { streamJobs, replicas }: { readonly streamJobs: number; readonly replicas: number },
+): Promise<Plan> {
+  const config = loadConfig(env)
+  const kafkaPort = await usable(portOfBroker(config.KAFKA_BROKERS), 'KAFKA_BROKERS')
+  const ports = {} as Record<PortSetting, number>
+  for (const { port } of Object.values(ROOMS)) ports[port] = await usable(config[port], port)
+  const host = ANYWHERE.has(config.LISTEN_HOST) ? '127.0.0.1' : config.LISTEN_HOST
+  const addresses: Record<string, string> = {
+    KAFKA_BROKERS: `127.0.0.1:${kafkaPort}`,
+    REGISTRY_URL: `http://${host}:${ports.REGISTRY_PORT}`,
+    ...Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)])),
+  }
+  const anySpec = (name: RoomName, main: string, portSetting: string, label: string, port: number): RoomSpec => ({
+    name: label,
+    room: name,
+    main,
+    args: [],
+    url: `http://${host}:${port}`,
+    env: { ...env, ...addresses, [portSetting]: String(port) },
+    token: config.API_TOKEN,
+    logFile: join(config.DATA_DIR, 'logs', `${label}.log`),
+  })
+  const spec = (name: FixedRoom, label: string, port: number): RoomSpec =>
+    anySpec(name, ROOMS[name].main, ROOMS[name].port, label, port)
+  const one = (name: FixedRoom): RoomSpec[] => [spec(name, name, ports[ROOMS[name].port])]
+  const shared = one('stream-jobs')
+  for (let i = 2; i <= streamJobs; i += 1) shared.push(spec('stream-jobs', `stream-jobs-${i}`, await freePort()))
+  const copies: RoomSpec[] = []
+  for (let i = 1; i <= replicas; i += 1) {
+    const started = anySpec('replica', REPLICA_MAIN, 'REPLICA_PORT', `replica-${i}`, await freePort())
+    // One that was killed goes on, and so does the next "up": whoever wants it anew removes its folder.
+    copies.push({ ...started, args: ['--id', `r${i}`, `--dir=${join(config.DATA_DIR, 'replicas')}`, '--resume'] })
+  }
+  return {
+    config: loadConfig({ ...env, ...addresses }),
+    kafkaPort,
+    addresses,
+    rooms: {
+      registry: one('registry'),
+      'stream-jobs': shared,
+      sinks: one('sinks'),
+      replica: copies,
+      'query-api': one('query-api'),
+      producers: one('producers'),
+    },
+  }
+}
+
+/** Waits until the processes of a killed instance are gone; its broker is waited for by deploy/local/kafka.ts. */
+export async function awaitFormer(dataDir: string, progress: Progress): Promise<void> {
+  const rooms = readRecord(dataDir)?.rooms ?? []
+  for (let waitedMs = 0; ; waitedMs += FORMER_POLL_MS) {
+    const left = rooms.filter(({ pid, main }) => isRunning(pid, main))
+    if (left.length === 0) return
+    const names = left.map(({ name, pid }) => `${name} (process ${pid})`).join(', ')
+    if (waitedMs >= FORMER_WAIT_MS)
+      throw new PlumblineError(
+        'FORMER_RUNNING',
+        `processes of a former run do not end: ${names}; kill them and try again`,
+      )
+    progress(`waiting for processes of the former run to end: ${names}`)
+    await delay(FORMER_POLL_MS)
+  }
+}
+
+function portOfBroker(brokers: string): number {
+  const match = /^(?:127\.0\.0\.1|localhost):(\d+)$/.exec(brokers)
+  if (match === null)
+    throw new ConfigError(
+      `KAFKA_BROKERS is ${brokers}: "up" starts its own broker, so it must be one port of 127.0.0.1`,
+    )
+  return Number(match[1])
+}
+
+async function usable(port: number, setting: string): Promise<number> {
+  if (port === 0) return freePort()
+  if (await isPortFree(port)) return port
+  const example = setting === 'KAFKA_BROKERS' ? `127.0.0.1:${port + 1}` : String(port + 100)
+  throw new PlumblineError(
+    'PORT_IN_USE',
+    `port ${port} is in use: stop what listens there, or choose another one, for instance ${setting}=${example}`,
+  )
+}

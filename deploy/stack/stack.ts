@@ -1,0 +1,194 @@
+// The whole pipeline on this machine: Kafka, Redis and the rooms, started in the order in which they need each other
+// and stopped in the order of the flow, so that what is on its way is taken in before the next part goes.
+import { join } from 'node:path'
+import { ensureKafkaJars, startKafka } from '../local/kafka.ts'
+import { startRedis } from '../local/redis.ts'
+import { ensureTools } from '../local/tools.ts'
+import { loadConfig } from '../../platform/config.ts'
+import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
+import { createLog } from '../../platform/log.ts'
+import { TOPICS } from '../../schemas/topics.ts'
+import { type Claim, claimInstance } from './instance.ts'
+import { Keeper } from './keeper.ts'
+import { awaitFormer, makePlan, type Plan, type RoomName } from './plan.ts'
+import { Room } from './room.ts'
+import type { Progress, Steps } from './steps.ts'
+
+const STOP_ORDER: readonly RoomName[] = ['producers', 'stream-jobs', 'sinks', 'replica', 'query-api', 'registry']
+const STOP_WAITS_FOR: Readonly<Record<RoomName, string>> = {
+  producers: 'what they have accepted goes to Kafka',
+  'stream-jobs': 'open transactions are committed',
+  sinks: 'their last batches are written',
+  replica: 'their rows go to disk',
+  'query-api': 'open requests are answered',
+  registry: '',
+}
+
+export interface StackOptions {
+  readonly env: Readonly<Record<string, string>>
+  readonly dataDir: string
+  readonly streamJobs: number
+  /** Replicas of the total order; none if not given. */
+  readonly replicas?: number
+}
+
+export class Stack {
+  readonly #options: StackOptions
+  readonly #rooms = new Map<RoomName, Room[]>()
+  readonly #kafka: Keeper
+  readonly #redis: Keeper
+  #claim: Claim | null = null
+  #plan: Plan | null = null
+  #startedMs = 0
+
+  constructor(options: StackOptions) {
+    this.#options = options
+    const { dataDir } = options
+    this.#kafka = new Keeper((port) => startKafka({ dataDir: join(dataDir, 'kafka-data'), port }))
+    this.#redis = new Keeper((port) => startRedis({ dataDir: join(dataDir, 'redis'), port }))
+  }
+
+  /** What was decided before the start. Throws before `start` has come so far: a programmer's mistake. */
+  get plan(): Plan {
+    if (this.#plan === null) throw new Error('the stack has no plan yet')
+    return this.#plan
+  }
+
+  get kafkaPid(): number {
+    return this.#kafka.pid
+  }
+
+  get startedMs(): number {
+    return this.#startedMs
+  }
+
+  rooms(): Room[] {
+    return [...this.#rooms.values()].flat()
+  }
+
+  /** Restarts of all parts together. */
+  restarts(): number {
+    return this.rooms().reduce((sum, room) => sum + room.restarts, this.#kafka.restarts + this.#redis.restarts)
+  }
+
+  /**
+   * Starts everything; resolves when every part says that it is ready. After a rejection `stop` must be called.
+   * @throws PlumblineError; ConfigError; StoppedError when the steps are interrupted
+   */
+  async start(steps: Steps): Promise<void> {
+    const { dataDir, env, streamJobs, replicas = 0 } = this.#options
+    loadConfig(env)
+    this.#claim = claimInstance(dataDir)
+    this.#startedMs = Date.now()
+    await steps.run('Java, Maven and Redis are installed', (progress) =>
+      ensureTools(['java', 'maven', 'redis'], progress),
+    )
+    await steps.run('Kafka’s jars are there', async (progress) => void (await ensureKafkaJars(progress)))
+    await steps.run('ports are free', async (progress) => {
+      await awaitFormer(dataDir, progress)
+      this.#plan = await makePlan(env, { streamJobs, replicas })
+    })
+    const { kafkaPort, addresses } = this.plan
+    await steps.run('Kafka', async (progress) => {
+      progress('starting the broker')
+      await this.#kafka.start(kafkaPort)
+      return `on ${addresses.KAFKA_BROKERS}`
+    })
+    await steps.run('topics', () => this.#createTopics())
+    let redisUrl = ''
+    await steps.run('Redis', async () => {
+      redisUrl = `redis://127.0.0.1:${await this.#redis.start(0)}`
+      return `on ${redisUrl}`
+    })
+    await this.#startRooms(steps, 'registry', 'schema registry', {})
+    await this.#startRooms(steps, 'sinks', 'sinks', {})
+    await this.#startRooms(steps, 'stream-jobs', 'stream jobs', {})
+    if (replicas > 0) await this.#startRooms(steps, 'replica', 'replicas', {})
+    await this.#startRooms(steps, 'query-api', 'query API', { REDIS_URL: redisUrl })
+    await this.#startRooms(steps, 'producers', 'producers', {})
+  }
+
+  /** Stops the producers; what they have accepted is in Kafka afterwards. */
+  async stopProducers(steps: Steps): Promise<void> {
+    await this.#stopRooms(steps, 'producers')
+  }
+
+  /** Stops everything in order; parts that never started are skipped, and one that fails to stop keeps nobody else running. */
+  async stop(steps: Steps): Promise<void> {
+    for (const name of STOP_ORDER) await this.#stopRooms(steps, name).catch(ignore)
+    if (this.#plan !== null) {
+      const stopServers = async (progress: Progress): Promise<void> => {
+        progress('Kafka writes its logs to disk')
+        await Promise.all([this.#redis.stop(), this.#kafka.stop()])
+      }
+      await steps.run('Redis and Kafka stopped', stopServers).catch(ignore)
+    }
+    this.#release()
+  }
+
+  /** SIGKILL to all of it. */
+  async kill(): Promise<void> {
+    await Promise.all([...this.rooms().map((room) => room.kill()), this.#redis.kill(), this.#kafka.kill()])
+    this.#release()
+  }
+
+  #release(): void {
+    this.#claim?.release()
+    this.#claim = null
+  }
+
+  async #createTopics(): Promise<string> {
+    const { config } = this.plan
+    const admin = await connectKafka(config, createLog('up', 'error')).admin()
+    try {
+      const partitions = { data: config.TOPIC_PARTITIONS, one: 1 }
+      await admin.ensureTopics(
+        TOPICS.map(({ name, partitioning, configs }) => ({ name, partitions: partitions[partitioning], configs })),
+      )
+    } finally {
+      await admin.close()
+    }
+    return `${TOPICS.length}, data topics with ${config.TOPIC_PARTITIONS} partitions`
+  }
+
+  async #startRooms(
+    steps: Steps,
+    name: RoomName,
+    title: string,
+    extra: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const specs = this.plan.rooms[name].map((spec) => ({ ...spec, env: { ...spec.env, ...extra } }))
+    await steps.run(title, async (progress) => {
+      const rooms = specs.map((spec) => new Room(spec, () => this.#record()))
+      this.#rooms.set(name, rooms)
+      await Promise.all(rooms.map((room) => room.start(progress)))
+      return `on ${specs.map(({ url }) => url).join(', ')}`
+    })
+  }
+
+  async #stopRooms(steps: Steps, name: RoomName): Promise<void> {
+    const rooms = this.#rooms.get(name)
+    if (rooms === undefined) return
+    await steps.run(`${name} stopped`, async (progress) => {
+      progress(STOP_WAITS_FOR[name])
+      await Promise.all(rooms.map((room) => room.stop()))
+    })
+    this.#rooms.delete(name)
+  }
+
+  /** Writes down where everything is, after every change. */
+  #record(): void {
+    const rooms = this.rooms().map(({ spec, state, restarts }) => ({
+      name: spec.name,
+      room: spec.room,
+      main: spec.main,
+      url: spec.url,
+      pid: state.kind === 'running' ? state.pid : 0,
+      restarts,
+    }))
+    this.#claim?.write({ pid: process.pid, startedMs: this.#startedMs, addresses: this.plan.addresses, rooms })
+  }
+}
+
+/** The step has shown that it failed, and whatever is left is stopped by its supervisor when we end. */
+const ignore = (): void => {}

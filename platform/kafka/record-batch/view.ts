@@ -1,0 +1,212 @@
+// A read-only view of one Kafka record batch (format v2): typed columns over the bytes that came from the wire.
+// Nothing is copied and no record becomes an object; whoever needs a key or a value asks for its place in `bytes`.
+import { crc32c } from '@node-rs/crc32'
+import { KafkaError } from '../../errors.ts'
+import { decompress } from './compression.ts'
+import { readVarint, varintEnd } from './varint.ts'
+
+/** Bytes of a batch in front of its records; see org.apache.kafka.common.record.DefaultRecordBatch. */
+export const HEADER_BYTES = 61
+
+const COMPRESSION_MASK = 0x07
+const LOG_APPEND_TIME = 0x08
+const TRANSACTIONAL = 0x10
+const CONTROL = 0x20
+/** Columns of one record: offset delta, key place, key length, value place, value length, headers place. */
+const STRIDE = 6
+
+export interface Header {
+  readonly key: string
+  readonly value: Buffer | null
+}
+
+export class RecordBatchView {
+  readonly count: number
+  readonly baseOffset: number
+  /** Offset of the last record that the batch was written with, compacted ones included. */
+  readonly lastOffset: number
+  /** The (decompressed) records. */
+  readonly bytes: Buffer
+  readonly producerId: bigint
+  readonly transactional: boolean
+  readonly control: boolean
+  /** CRC-32C over attributes to the end, as the broker keeps it. */
+  readonly crc: number
+  readonly #columns: Int32Array
+  readonly #times: Float64Array | null
+  readonly #appendTime: number
+
+  /**
+   * @param batch the whole batch, header included
+   * @param firstOffset records below it are left out (a fetch may begin inside a batch)
+   * @throws KafkaError CORRUPT_BATCH when the checksum or the structure is wrong
+   */
+  constructor(batch: Buffer, firstOffset = 0) {
+    if (batch.length < HEADER_BYTES)
+      throw new KafkaError(
+        'CORRUPT_BATCH',
+        `record batch of ${batch.length} bytes: its header alone has ${HEADER_BYTES}`,
+      )
+    this.crc = batch.readUInt32BE(17)
+    if (crc32c(batch.subarray(21)) !== this.crc) throw corrupt(batch, 'its checksum is wrong')
+    const attributes = batch.readInt16BE(21)
+    this.baseOffset = Number(batch.readBigInt64BE(0))
+    this.lastOffset = this.baseOffset + batch.readInt32BE(23)
+    this.producerId = batch.readBigInt64BE(43)
+    this.transactional = (attributes & TRANSACTIONAL) !== 0
+    this.control = (attributes & CONTROL) !== 0
+    const baseTime = Number(batch.readBigInt64BE(27))
+    this.#appendTime = (attributes & LOG_APPEND_TIME) !== 0 ? Number(batch.readBigInt64BE(35)) : -1
+    const declared = batch.readInt32BE(57)
+    const codec = attributes & COMPRESSION_MASK
+    this.bytes = codec === 0 ? batch.subarray(HEADER_BYTES) : decompress(codec, batch.subarray(HEADER_BYTES))
+    // A record takes at least 7 bytes: a count beyond that is a lie and must not size an array.
+    if (declared < 0 || declared * 7 > this.bytes.length) throw corrupt(batch, `it claims ${declared} records`)
+    this.#columns = new Int32Array(declared * STRIDE)
+    this.#times = this.#appendTime < 0 ? new Float64Array(declared) : null
+    this.count = this.#parse(declared, firstOffset - this.baseOffset, baseTime, batch)
+  }
+
+  offset(i: number): number {
+    return this.baseOffset + this.#columns[i * STRIDE]
+  }
+
+  /** Index of the first record at or behind `offset`; the count where there is none. */
+  firstAtOrAfter(offset: number): number {
+    let low = 0
+    let high = this.count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.offset(middle) < offset) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  /** Arrival time (LogAppendTime) or, on a topic without it, the producer's time; ms. */
+  timestamp(i: number): number {
+    return this.#times === null ? this.#appendTime : this.#times[i]
+  }
+
+  keyAt(i: number): number {
+    return this.#columns[i * STRIDE + 1]
+  }
+
+  /** Length of the key; -1 where there is none. */
+  keyLength(i: number): number {
+    return this.#columns[i * STRIDE + 2]
+  }
+
+  valueAt(i: number): number {
+    return this.#columns[i * STRIDE + 3]
+  }
+
+  /** Length of the value; -1 where there is none (a tombstone). */
+  valueLength(i: number): number {
+    return this.#columns[i * STRIDE + 4]
+  }
+
+  /** The key as a slice, or null. Costs an object: not for the hot path. */
+  key(i: number): Buffer | null {
+    const length = this.keyLength(i)
+    return length < 0 ? null : this.bytes.subarray(this.keyAt(i), this.keyAt(i) + length)
+  }
+
+  /** The value as a slice, or null. Costs an object: not for the hot path. */
+  value(i: number): Buffer | null {
+    const length = this.valueLength(i)
+    return length < 0 ? null : this.bytes.subarray(this.valueAt(i), this.valueAt(i) + length)
+  }
+
+  hasHeaders(i: number): boolean {
+    return this.#columns[i * STRIDE + 5] >= 0
+  }
+
+  /** All headers, decoded. Costs objects: not for the hot path. */
+  headers(i: number): Header[] {
+    let at = this.#columns[i * STRIDE + 5]
+    if (at < 0) return []
+    const count = readVarint(this.bytes, at)
+    at = varintEnd(this.bytes, at)
+    const headers: Header[] = []
+    for (let h = 0; h < count; h += 1) {
+      const keyLength = readVarint(this.bytes, at)
+      at = varintEnd(this.bytes, at)
+      const key = this.bytes.toString('utf8', at, at + keyLength)
+      at += keyLength
+      const valueLength = readVarint(this.bytes, at)
+      at = varintEnd(this.bytes, at)
+      headers.push({ key, value: valueLength < 0 ? null : this.bytes.subarray(at, at + valueLength) })
+      at += Math.max(0, valueLength)
+    }
+    return headers
+  }
+
+  /** Fills the columns; returns how many records are at or behind `firstDelta`. */
+  #parse(declared: number, firstDelta: number, baseTime: number, batch: Buffer): number {
+    const { bytes } = this
+    const columns = this.#columns
+    const times = this.#times
+    const greatestDelta = this.lastOffset - this.baseOffset
+    let at = 0
+    let kept = 0
+    let lastDelta = -1
+    for (let i = 0; i < declared; i += 1) {
+      const length = readVarint(bytes, at)
+      at = varintEnd(bytes, at)
+      const end = at + length
+      if (length < 6 || end > bytes.length) throw corrupt(batch, `record ${i} has length ${length}`)
+      at += 1 // attributes of a record: unused by the format
+      const timeDelta = readVarint(bytes, at)
+      at = varintEnd(bytes, at)
+      const offsetDelta = readVarint(bytes, at)
+      at = varintEnd(bytes, at)
+      const keyLength = readVarint(bytes, at)
+      const keyAt = varintEnd(bytes, at)
+      at = keyAt + Math.max(0, keyLength)
+      const valueLength = readVarint(bytes, at)
+      const valueAt = varintEnd(bytes, at)
+      at = valueAt + Math.max(0, valueLength)
+      if (at >= end || (bytes[at] === 0 ? at + 1 : headersEnd(bytes, at, end)) !== end)
+        throw corrupt(batch, `record ${i} does not end where it says`)
+      // Compaction leaves gaps, but who reads a batch again from an offset must get the same records as before.
+      if (offsetDelta <= lastDelta || offsetDelta > greatestDelta)
+        throw corrupt(batch, `record ${i} has offset delta ${offsetDelta}`)
+      lastDelta = offsetDelta
+      if (offsetDelta >= firstDelta) {
+        const column = kept * STRIDE
+        columns[column] = offsetDelta
+        columns[column + 1] = keyAt
+        columns[column + 2] = keyLength
+        columns[column + 3] = valueAt
+        columns[column + 4] = valueLength
+        columns[column + 5] = bytes[at] === 0 ? -1 : at
+        if (times !== null) times[kept] = baseTime + timeDelta
+        kept += 1
+      }
+      at = end
+    }
+    if (at !== bytes.length) throw corrupt(batch, `${bytes.length - at} bytes follow its ${declared} records`)
+    return kept
+  }
+}
+
+/** The place behind the headers that begin at `at`; -1 when they are not within `end`. Every header takes 2 bytes or more. */
+function headersEnd(bytes: Buffer, at: number, end: number): number {
+  const count = readVarint(bytes, at)
+  at = varintEnd(bytes, at)
+  if (count < 0 || count * 2 > end - at) return -1
+  for (let h = 0; h < count; h += 1) {
+    const keyLength = readVarint(bytes, at)
+    if (keyLength < 0) return -1
+    at = varintEnd(bytes, at) + keyLength
+    if (at >= end) return -1
+    const valueLength = readVarint(bytes, at)
+    at = varintEnd(bytes, at) + Math.max(0, valueLength)
+    if (at > end) return -1
+  }
+  return at
+}
+
+const corrupt = (batch: Buffer, what: string): KafkaError =>
+  new KafkaError('CORRUPT_BATCH', `record batch at offset ${batch.readBigInt64BE(0)}: ${what}`)

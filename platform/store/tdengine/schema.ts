@@ -1,0 +1,142 @@
+// The TDengine store's tables and how they came to be. A numbered migration is recorded after its last statement and
+// never edited afterwards; there are no transactions, so every statement can be repeated: a migration that was broken
+// off is run again from its beginning. Metric columns follow schemas/reading.avsc, and what is missing is added.
+//
+// Layout: one sub-table per sensor, with tenant and sensor as tags. Site, node and labels are columns, since a sensor
+// may move and the tags of a sub-table stay as they were when it was made. `places` says which sensor stood where, so
+// that nobody has to look for the sensors of a site in all rows. Counters are counted from the rows, never kept: what
+// is kept without transactions would drift from them.
+import type { Metric } from '../../../schemas/metrics.ts'
+import { StoreError } from '../../errors.ts'
+import { COLUMN_EXISTS, TdengineError } from './errors.ts'
+import { textLiteral } from './sql.ts'
+import type { SqlTransport } from './transport.ts'
+
+/**
+ * Time of rows that have no event time of their own (progress, places, migrations), ms: a sub-table holds one such row
+ * and each write replaces it.
+ */
+export const STATE_TS = Date.UTC(2020, 0, 1)
+/** Days that rows are kept. A hundred years: what is too old is for Plumbline's own retention to say, not for an error. */
+const KEEP_DAYS = 36_500
+/** Characters of an identifier as it is stored: 200 of the longest that the API takes, and room for encoded ones. */
+const ID_CHARS = 256
+/** Characters of a reading's labels as JSON. */
+export const TAGS_JSON_CHARS = 4_096
+
+export interface TdengineMigration {
+  readonly number: number
+  readonly name: string
+  /** Statements that may be repeated. */
+  readonly statements: (database: string) => readonly string[]
+}
+
+const ID = `NCHAR(${ID_CHARS})`
+
+export const TDENGINE_MIGRATIONS: readonly TdengineMigration[] = [
+  {
+    number: 1,
+    name: 'readings, places and progress',
+    statements: (db) => [
+      `CREATE STABLE IF NOT EXISTS ${db}.readings (ts TIMESTAMP, epoch BIGINT, seq BIGINT, row_version BIGINT, arrival_ms BIGINT, superseded BIGINT, site_id ${ID}, node_id ${ID}, tags_json NCHAR(${TAGS_JSON_CHARS})) TAGS (sensor_id ${ID}, tenant_id ${ID})`,
+      `CREATE STABLE IF NOT EXISTS ${db}.places (ts TIMESTAMP, present INT) TAGS (sensor_id ${ID}, tenant_id ${ID}, site_id ${ID})`,
+      `CREATE STABLE IF NOT EXISTS ${db}.progress (ts TIMESTAMP, next_offset BIGINT, through_ms BIGINT, event_ms BIGINT) TAGS (topic_name ${ID}, part_no INT)`,
+    ],
+  },
+  {
+    number: 2,
+    name: 'anomalies',
+    statements: (db) => [
+      `CREATE STABLE IF NOT EXISTS ${db}.anomalies (ts TIMESTAMP, site_id ${ID}, node_id ${ID}, epoch BIGINT, seq BIGINT, metric_value DOUBLE, score DOUBLE, threshold DOUBLE, mean_value DOUBLE, stddev_value DOUBLE, window_count BIGINT) TAGS (sensor_id ${ID}, tenant_id ${ID}, metric ${ID}, detector ${ID})`,
+    ],
+  },
+]
+
+/** Columns of readings that are not metrics, in the order of the writer's rows. */
+export const ROW_COLUMNS = [
+  'ts',
+  'epoch',
+  'seq',
+  'row_version',
+  'arrival_ms',
+  'superseded',
+  'site_id',
+  'node_id',
+  'tags_json',
+] as const
+
+/** A metric's column; names come from the .avsc, never from outside. */
+export function metricColumn(name: string): string {
+  if (!/^[a-z][a-z0-9]*(_[a-z0-9]+)+$/.test(name) || [...ROW_COLUMNS, 'sensor_id', 'tenant_id'].includes(name))
+    throw new Error(`metric ${name} cannot be a column: name it like power_w in schemas/reading.avsc`)
+  return name
+}
+
+/**
+ * Applies what is missing.
+ * @throws StoreError STORE_TOO_NEW when a newer program has migrated the store
+ */
+export async function migrateTdengine(
+  transport: SqlTransport,
+  database: string,
+  metrics: readonly Metric[],
+  migrations = TDENGINE_MIGRATIONS,
+): Promise<void> {
+  await transport.query(`CREATE DATABASE IF NOT EXISTS ${database} PRECISION 'ms' KEEP ${KEEP_DAYS}`)
+  await transport.query(
+    `CREATE STABLE IF NOT EXISTS ${database}.migrations (ts TIMESTAMP, migration_name NCHAR(64)) TAGS (migration_number INT)`,
+  )
+  const applied = await appliedNumber(transport, database)
+  const newest = migrations[migrations.length - 1].number
+  if (applied > newest) {
+    const known = `the store is at migration ${applied}, this program knows ${newest}`
+    throw new StoreError('STORE_TOO_NEW', `${known}: run the newer program`)
+  }
+  for (const { number, name, statements } of migrations) {
+    if (number <= applied) continue
+    for (const statement of statements(database)) await transport.query(statement)
+    await transport.query(
+      `INSERT INTO ${database}.\`m_${number}\` USING ${database}.migrations TAGS (${number}) (ts,migration_name) VALUES (${STATE_TS},${textLiteral(name)})`,
+    )
+  }
+  for (const name of await missingMetrics(transport, database, metrics)) await addColumn(transport, database, name)
+}
+
+/** True when every migration and every metric column is there: readers wait for it. */
+export async function isTdengineMigrated(
+  transport: SqlTransport,
+  database: string,
+  metrics: readonly Metric[],
+): Promise<boolean> {
+  try {
+    const newest = TDENGINE_MIGRATIONS[TDENGINE_MIGRATIONS.length - 1].number
+    if ((await appliedNumber(transport, database)) < newest) return false
+    return (await missingMetrics(transport, database, metrics)).length === 0
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'STORE_NOT_READY') return false
+    throw error
+  }
+}
+
+async function appliedNumber(transport: SqlTransport, database: string): Promise<number> {
+  const rows = await transport.query(`SELECT migration_number,migration_name FROM ${database}.migrations`)
+  return Math.max(0, ...rows.map(([number]) => Number(number)))
+}
+
+async function missingMetrics(
+  transport: SqlTransport,
+  database: string,
+  metrics: readonly Metric[],
+): Promise<readonly string[]> {
+  const present = new Set((await transport.query(`describe ${database}.readings`)).map(([field]) => field))
+  return metrics.map(({ name }) => metricColumn(name)).filter((name) => !present.has(name))
+}
+
+/** Two processes that start together add the same column: whoever comes second finds it there. */
+async function addColumn(transport: SqlTransport, database: string, name: string): Promise<void> {
+  try {
+    await transport.query(`ALTER STABLE ${database}.readings ADD COLUMN ${name} DOUBLE`)
+  } catch (error) {
+    if (!(error instanceof TdengineError && error.serverCode === COLUMN_EXISTS)) throw error
+  }
+}

@@ -1,0 +1,308 @@
+// The write path of the TDengine store. TDengine has no transactions, so the order is the protocol:
+//
+//   1. wait until no earlier write is in doubt        4. sensors' places, then rows, then anomalies
+//   2. read progress; refuse the batch if it moved    5. progress, last: whatever it says is stored
+//   3. set the rows against what is stored
+//
+// Broken off anywhere, the same batch comes again and overwrites equal rows with equal rows. Rows behind a sensor's
+// newest one cannot meet any and are not looked up; that is nearly all of them, since clean is in order.
+//
+// A write that was not answered in time may still be applied, later than what is written after it. It is therefore
+// not given up: `write` rejects, and the next one waits for its real end first. After a broken connection nobody will
+// tell, so a pause takes the place of the answer; likewise at the start, for what a killed predecessor had under way.
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Metric } from '../../../schemas/metrics.ts'
+import type { Reading } from '../../codec/reading.ts'
+import { StoreError } from '../../errors.ts'
+import type { Progress, ProgressUpdate, WriteBatch } from '../port.ts'
+import { Refusals, StoreOutageError } from '../store-errors.ts'
+import { judge, markOf, SensorRows, type StoredMark } from './fold.ts'
+import { anomalyTable, placeTable, progressTable, readingRow, readingTable, supersededRow } from './rows.ts'
+import { chunksOf, insertStatements, subTable, tableIn, type TableRows, TABLES_PER_STATEMENT, timeOf } from './sql.ts'
+import { readProgress } from './reads.ts'
+import type { SqlTransport } from './transport.ts'
+
+/** Longest wait for a write whose caller sets no bound, ms: a stopped server answers after ten seconds, a frozen one never. */
+const WRITE_MS = 15_000
+/** After a broken connection, and at the start: long against what the server needs to apply what it had taken in. */
+const SETTLE_MS = 2_000
+/** Sensors remembered; beyond it all are forgotten and looked up again. */
+const REMEMBERED = 200_000
+/** Stored rows are looked up in stretches of event time: so a look-up brings little more than what it is for. */
+const STRETCH_MS = 60_000
+const STRETCH_ROWS = 5_000
+
+/** What is known of a sensor while the process runs. */
+interface SensorState {
+  readonly table: string
+  readonly tenant: string
+  readonly sensor: string
+  /** Greatest event time stored; null: not looked up yet. */
+  lastTs: number | null
+  /** Site that `places` is known to have. */
+  site: string | null
+  rows: SensorRows | null
+}
+
+interface Overlap {
+  readonly table: string
+  readonly ts: number
+}
+
+export interface TdengineWriterOptions {
+  readonly transport: SqlTransport
+  readonly database: string
+  readonly metrics: readonly Metric[]
+  /** Other than the usual one: for tests. */
+  readonly settleMs?: number
+}
+
+export class TdengineWriter {
+  readonly #transport: SqlTransport
+  readonly #database: string
+  readonly #metrics: readonly string[]
+  readonly #settleMs: number
+  readonly #sensors = new Map<string, Map<string, SensorState>>()
+  #remembered = 0
+  /** Offsets as this writer left them; where others stand there, another sink has written, perhaps of the same sensors. */
+  #offsets: ReadonlyMap<string, number> = new Map()
+  /** Ends when no statement that was not answered can be applied any more; null: there is none. */
+  #doubt: Promise<void> | null = null
+
+  constructor({ transport, database, metrics, settleMs = SETTLE_MS }: TdengineWriterOptions) {
+    this.#transport = transport
+    this.#database = database
+    this.#metrics = metrics.map(({ name }) => name)
+    this.#settleMs = settleMs
+    this.#settleAfter(delay(settleMs))
+  }
+
+  /** One at a time. Rejects with a StoreError; then any part of the rows may be stored. */
+  async write(batch: WriteBatch, signal: AbortSignal = AbortSignal.timeout(WRITE_MS)): Promise<void> {
+    if (this.#doubt !== null && !(await endsBefore(this.#doubt, signal)))
+      throw new StoreOutageError('TDengine: an earlier write has still not been answered', {}, 'STORE_TIMEOUT')
+    const progress = await this.#stored(signal)
+    const steps = batch.progress.map((update) => advance(progress, update))
+    const touched = this.#groupBySensor(batch)
+    try {
+      await this.#learn(touched, signal)
+      const stored = await this.#lookUp(batch, touched, signal)
+      const rows = this.#tables(batch, touched, stored)
+      const ends = steps.map((step) => progressTable(this.#database, step))
+      for (const sql of [...insertStatements(rows), ...insertStatements(ends)]) await this.#execute(sql, signal)
+      this.#remember(batch, touched)
+      this.#offsets = new Map([...progress].map(([key, { offset }]) => [key, offset]))
+    } catch (error) {
+      this.#forget()
+      throw error
+    } finally {
+      for (const sensor of touched) sensor.rows = null
+    }
+  }
+
+  /** Runs a writing statement; gives up waiting for it, but never the statement itself. */
+  async #execute(sql: string, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) throw new StoreOutageError('TDengine: the write took too long', {}, 'STORE_TIMEOUT')
+    const answer = this.#transport.query(sql)
+    // Settled when the server has said how it ended; broken off, when it has had the time to end it.
+    const end = answer.then(
+      () => undefined,
+      (error: unknown) => (isBrokenOff(error) ? delay(this.#settleMs) : undefined),
+    )
+    this.#settleAfter(end)
+    const answered = answer.catch(() => undefined)
+    if (!(await endsBefore(answered, signal)))
+      throw new StoreOutageError('TDengine: a write was not answered in time', {}, 'STORE_TIMEOUT')
+    await answer
+    await this.#doubt
+  }
+
+  /** Nothing is written until `end`, which never rejects. */
+  #settleAfter(end: Promise<void>): void {
+    this.#doubt = end.then(() => {
+      this.#doubt = null
+    })
+  }
+
+  async #stored(signal: AbortSignal): Promise<Map<string, Progress>> {
+    const progress = await readProgress(this.#transport, this.#database, signal)
+    const isOurs = progress.every((at) => this.#offsets.get(keyOf(at)) === at.offset)
+    if (!isOurs || progress.length !== this.#offsets.size) this.#forget()
+    return new Map(progress.map((at) => [keyOf(at), at]))
+  }
+
+  #groupBySensor({ rows }: WriteBatch): SensorState[] {
+    if (this.#remembered > REMEMBERED) this.#forget()
+    const touched: SensorState[] = []
+    for (let i = 0; i < rows.readings.length; i += 1) {
+      const sensor = this.#sensor(rows.readings[i])
+      if (sensor.rows === null) {
+        sensor.rows = new SensorRows()
+        touched.push(sensor)
+      }
+      sensor.rows.add(rows, i)
+    }
+    return touched
+  }
+
+  #sensor({ tenant_id: tenant, sensor_id: name }: Reading): SensorState {
+    let sensors = this.#sensors.get(tenant)
+    if (sensors === undefined) this.#sensors.set(tenant, (sensors = new Map()))
+    let sensor = sensors.get(name)
+    if (sensor === undefined) {
+      const table = subTable('r', tenant, name)
+      sensor = { table, tenant, sensor: name, lastTs: null, site: null, rows: null }
+      sensors.set(name, sensor)
+      this.#remembered += 1
+    }
+    return sensor
+  }
+
+  #forget(): void {
+    this.#sensors.clear()
+    this.#remembered = 0
+  }
+
+  /** The newest event time of sensors that are not known yet. */
+  async #learn(touched: readonly SensorState[], signal: AbortSignal): Promise<void> {
+    const unknown = touched.filter((sensor) => sensor.lastTs === null)
+    for (const sensors of chunksOf(unknown, TABLES_PER_STATEMENT)) {
+      const tables = tableIn(sensors.map(({ table }) => table))
+      const rows = await this.#transport.query(
+        `SELECT tbname,last(ts) FROM ${this.#database}.readings WHERE ${tables} PARTITION BY tbname`,
+        signal,
+      )
+      const newest = new Map(rows.map(([table, ts]) => [table, timeOf(ts)]))
+      for (const sensor of sensors) sensor.lastTs = newest.get(sensor.table) ?? -Infinity
+    }
+  }
+
+  /** Stored rows that rows of the batch may meet, by table and event time. */
+  async #lookUp(
+    { rows }: WriteBatch,
+    touched: readonly SensorState[],
+    signal: AbortSignal,
+  ): Promise<Map<string, StoredMark>> {
+    const overlaps: Overlap[] = []
+    for (const { table, lastTs, rows: own } of touched) {
+      for (const { index } of own!.winners)
+        if (rows.readings[index].ts <= lastTs!) overlaps.push({ table, ts: rows.readings[index].ts })
+    }
+    const stored = new Map<string, StoredMark>()
+    for (const stretch of stretches(overlaps)) {
+      const wanted = new Set(stretch.map(({ table, ts }) => `${table} ${ts}`))
+      for (const tables of chunksOf([...new Set(stretch.map(({ table }) => table))], TABLES_PER_STATEMENT)) {
+        const range = `ts >= ${stretch[0].ts} AND ts <= ${stretch[stretch.length - 1].ts}`
+        const found = await this.#transport.query(
+          `SELECT tbname,ts,row_version,epoch,seq,superseded FROM ${this.#database}.readings WHERE ${tableIn(tables)} AND ${range}`,
+          signal,
+        )
+        for (const [table, ts, version, epoch, seq, superseded] of found) {
+          const key = `${table} ${timeOf(ts)}`
+          if (wanted.has(key))
+            stored.set(key, {
+              version: Number(version),
+              epoch: Number(epoch),
+              seq: Number(seq),
+              superseded: Number(superseded),
+            })
+        }
+      }
+    }
+    return stored
+  }
+
+  /** @throws StorePoisonError that names the rows which no statement can say */
+  #tables(batch: WriteBatch, touched: readonly SensorState[], stored: ReadonlyMap<string, StoredMark>): TableRows[] {
+    const { rows, anomalies } = batch
+    const refusals = new Refusals()
+    const places: TableRows[] = []
+    const readings: TableRows[] = []
+    for (const { table, tenant, sensor, site, rows: own } of touched) {
+      let known = site
+      const whole: string[] = []
+      const counts: string[] = []
+      for (const { index, losers } of own!.winners) {
+        const reading = rows.readings[index]
+        if (reading.site_id !== known) places.push(placeTable(this.#database, tenant, sensor, reading.site_id))
+        known = reading.site_id
+        const verdict = judge(markOf(rows, index), losers ?? [], stored.get(`${table} ${reading.ts}`))
+        try {
+          if (verdict.whole) whole.push(readingRow(rows, index, verdict.superseded, this.#metrics))
+          else counts.push(supersededRow(reading.ts, verdict.superseded))
+        } catch (error) {
+          refusals.add('reading', index, error)
+        }
+      }
+      const names = { database: this.#database, table, tenant, sensor }
+      if (whole.length > 0) readings.push(readingTable(names, this.#metrics, whole))
+      if (counts.length > 0) readings.push(readingTable(names, null, counts))
+    }
+    const anomalyTables: TableRows[] = []
+    for (const [index, anomaly] of anomalies.entries()) {
+      try {
+        anomalyTables.push(anomalyTable(this.#database, anomaly))
+      } catch (error) {
+        refusals.add('anomaly', index, error)
+      }
+    }
+    refusals.throwIfAny()
+    return [...places, ...readings, ...anomalyTables]
+  }
+
+  #remember({ rows }: WriteBatch, touched: readonly SensorState[]): void {
+    for (const sensor of touched) {
+      for (const { index } of sensor.rows!.winners) {
+        const { ts, site_id: site } = rows.readings[index]
+        if (ts > sensor.lastTs!) sensor.lastTs = ts
+        sensor.site = site
+      }
+    }
+  }
+}
+
+/**
+ * Progress as it will be after the step, which `stored` then has; times never go back.
+ * @throws StoreError STORE_MOVED
+ */
+function advance(stored: Map<string, Progress>, update: ProgressUpdate): Progress {
+  const { topic, partition, offset, after } = update
+  const at = stored.get(keyOf(update))
+  if ((at?.offset ?? null) !== after) {
+    const stands = `the store stands at ${at?.offset ?? null} in ${topic}/${partition}, not at ${after}`
+    throw new StoreError('STORE_MOVED', `${stands}: another sink has it`, { topic, partition, offset })
+  }
+  const throughMs = latest(at?.throughMs ?? null, update.throughMs)
+  const step = { topic, partition, offset, throughMs, eventMs: latest(at?.eventMs ?? null, update.eventMs) }
+  stored.set(keyOf(update), step)
+  return step
+}
+
+/** Overlaps in order of time, cut where a stretch grows too long or too many. */
+function* stretches(overlaps: Overlap[]): Generator<Overlap[]> {
+  overlaps.sort((a, b) => a.ts - b.ts)
+  let from = 0
+  for (let i = 1; i <= overlaps.length; i += 1) {
+    const isEnd = i === overlaps.length || overlaps[i].ts - overlaps[from].ts > STRETCH_MS || i - from >= STRETCH_ROWS
+    if (!isEnd) continue
+    yield overlaps.slice(from, i)
+    from = i
+  }
+}
+
+/** True when the promise, which never rejects, ended before the signal. */
+async function endsBefore(end: Promise<unknown>, signal: AbortSignal): Promise<boolean> {
+  if (signal.aborted) return false
+  let late: () => void = () => {}
+  const aborted = new Promise<false>((resolve) => signal.addEventListener('abort', (late = () => resolve(false))))
+  const ended = await Promise.race([end.then(() => true), aborted])
+  signal.removeEventListener('abort', late)
+  return ended
+}
+
+/** The connection went away before an answer: only that error has a cause. */
+const isBrokenOff = (error: unknown): boolean => error instanceof StoreOutageError && error.cause !== undefined
+
+const latest = (a: number | null, b: number | null): number | null => (a === null ? b : b === null ? a : Math.max(a, b))
+
+const keyOf = ({ topic, partition }: { topic: string; partition: number }): string => `${topic}/${partition}`

@@ -1,0 +1,37 @@
+// What tests of the log share: a temp folder that goes away, small logs, readings of one sensor.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { makeBatch, makeReading, SCHEMA_ID } from './readings.test-support.ts'
+import { Wal, type WalOptions } from './wal.ts'
+
+export function tempDir(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'plumbline-wal-'))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
+let lastEpoch = 1_000
+
+export function openWal(dir: string, options: Partial<WalOptions> = {}): Wal {
+  const claimEpoch = (): number => (lastEpoch += 1)
+  return new Wal({
+    dir,
+    nodeId: 'node-0001',
+    segmentBytes: 4_096,
+    maxBytes: 1_048_576,
+    fsyncMs: 100,
+    claimEpoch,
+    ...options,
+  })
+}
+
+export { makeBatch, makeReading, SCHEMA_ID }
+
+/** Appends `count` readings of a sensor; returns whether the log took them. */
+export function appendReadings(wal: Wal, sensor: string, count: number, ts = 1): boolean {
+  const batch = makeBatch()
+  for (let i = 0; i < count; i += 1) batch.add(wal.lane(`t/${sensor}`), makeReading(sensor, ts + i))
+  return wal.append(batch) !== null
+}

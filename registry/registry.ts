@@ -1,0 +1,62 @@
+// One write at a time: each decision sees all that was written before it, so two requests can't get different ids for
+// one schema, nor one id for two schemas. Reads are answered from memory.
+import { setTimeout as delay } from 'node:timers/promises'
+import { backoffMs } from '../platform/backoff.ts'
+import { messageOf } from '../platform/errors.ts'
+import type { Decision } from './core/decide.ts'
+import { Refusal, storeFailed } from './core/refusal.ts'
+import type { RegistryState } from './core/state.ts'
+import type { SchemaLog } from './schema-log.ts'
+
+/** Writes that may wait. Each takes milliseconds; a longer queue means that the broker is away. */
+const QUEUE_MAX = 500
+/**
+ * A decision is made anew when somebody else's record came first. Two writers in step each lose about half of their
+ * tries, so they part by random waits; so many losses in a row are not bad luck any more.
+ */
+const ATTEMPTS = 20
+const RETRY = { baseMs: 5, capMs: 100 }
+
+export type Decide<T> = (state: RegistryState) => Decision<T>
+
+export class Registry {
+  readonly #log: Pick<SchemaLog, 'state' | 'catchUp' | 'append'>
+  #tail: Promise<unknown> = Promise.resolve()
+  #queued = 0
+
+  constructor(log: Pick<SchemaLog, 'state' | 'catchUp' | 'append'>) {
+    this.#log = log
+  }
+
+  get state(): RegistryState {
+    return this.#log.state
+  }
+
+  /**
+   * Decides on the newest state, writes what follows from it, and answers when it is in the topic.
+   * @throws Refusal from the decision, or 50001 when the topic cannot be written or read
+   */
+  async write<T>(decide: Decide<T>): Promise<T> {
+    if (this.#queued >= QUEUE_MAX) throw storeFailed(`${QUEUE_MAX} writes are waiting already`)
+    this.#queued += 1
+    const turn = this.#tail.then(() => this.#decideAndAppend(decide))
+    this.#tail = turn.catch(() => undefined)
+    try {
+      return await turn
+    } catch (error) {
+      throw error instanceof Refusal ? error : storeFailed(messageOf(error))
+    } finally {
+      this.#queued -= 1
+    }
+  }
+
+  async #decideAndAppend<T>(decide: Decide<T>): Promise<T> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      await this.#log.catchUp()
+      const { records, answer } = decide(this.state)
+      if (records.length === 0 || (await this.#log.append(records))) return answer
+      await delay(backoffMs(RETRY, attempt, Math.random))
+    }
+    throw storeFailed('other writers came first each time')
+  }
+}

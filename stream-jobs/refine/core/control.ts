@@ -1,0 +1,54 @@
+// What headers of raw records ask of the core. Control records change its behaviour at one point of its input: they
+// are records of the raw partition with a header and no value; repeating one is harmless. Dead letters that are sent
+// again may ask to be passed on to late.
+import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
+import { CONTROL_HEADER, REPLAY_AS_HEADER } from '../../../schemas/refine.ts'
+import { type CoreSettings, parseSettings, settingsText } from './settings.ts'
+
+const SETTINGS_HEADER = 'plumbline.settings'
+
+export type Control =
+  /** Lets arrival time advance on a partition where nothing arrives. */
+  { readonly kind: 'tick' } | { readonly kind: 'settings'; readonly settings: CoreSettings }
+
+export function controlHeaders(control: Control): { key: string; value: string }[] {
+  switch (control.kind) {
+    case 'tick':
+      return [{ key: CONTROL_HEADER, value: 'tick' }]
+    case 'settings':
+      return [
+        { key: CONTROL_HEADER, value: 'settings' },
+        { key: SETTINGS_HEADER, value: settingsText(control.settings) },
+      ]
+  }
+}
+
+/**
+ * @returns the control, null for an ordinary record, or `unknown` for a control record that nobody understands
+ */
+export function readControl(view: RecordBatchView, index: number): Control | null | 'unknown' {
+  if (!view.hasHeaders(index)) return null
+  const headers = new Map(view.headers(index).map(({ key, value }) => [key, value?.toString('utf8') ?? '']))
+  switch (headers.get(CONTROL_HEADER)) {
+    case undefined:
+      return null
+    case 'tick':
+      return { kind: 'tick' }
+    case 'settings':
+      try {
+        return { kind: 'settings', settings: parseSettings(headers.get(SETTINGS_HEADER) ?? '') }
+      } catch {
+        return 'unknown'
+      }
+    default:
+      return 'unknown'
+  }
+}
+
+/**
+ * True for a dead letter that was sent again although its place in the order is taken: the store refused it, or its
+ * time or a metric was unacceptable. It skips the order, which would take it for a duplicate, and is written by its ts.
+ */
+export const isReplayedAsLate = (view: RecordBatchView, index: number): boolean =>
+  view.hasHeaders(index) &&
+  view.headers(index).some(({ key, value }) => key === REPLAY_AS_HEADER && value?.toString() === 'late')

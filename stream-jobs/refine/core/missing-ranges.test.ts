@@ -1,0 +1,63 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { check } from '../../../test/fixtures/property.ts'
+import { MissingRanges } from './missing-ranges.ts'
+
+/** Either the next seqs pass and then a gap is given up, or a seq from below is asked for. */
+type Step = { pass: number; gap: number } | { ask: number }
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ pass: fc.integer({ min: 1, max: 4 }), gap: fc.integer({ min: 1, max: 5 }) }),
+  fc.record({ ask: fc.nat() }),
+)
+
+describe('missing ranges', () => {
+  test('answer as a set of seqs does', () => {
+    check(
+      fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (script) => {
+        const ranges = new MissingRanges()
+        const model = new Set<number>()
+        let next = 0
+        for (const one of script) {
+          if ('ask' in one) {
+            if (next > 0) expect(ranges.take(one.ask % next)).toBe(model.delete(one.ask % next))
+          } else {
+            const first = next + one.pass
+            for (let seq = first; seq < first + one.gap; seq += 1) model.add(seq)
+            ranges.add(first, first + one.gap - 1)
+            next = first + one.gap
+          }
+        }
+        const held = new MissingRanges(ranges.bounds(), ranges.horizon)
+        for (let seq = 0; seq < next; seq += 1) expect(held.take(seq)).toBe(model.has(seq))
+        expect(held.bounds()).toEqual([])
+      }),
+      300,
+    )
+  })
+
+  test('forget the lowest beyond 256 ranges; below the horizon everything counts as given up', () => {
+    const ranges = new MissingRanges()
+    for (let i = 0; i < 300; i += 1) ranges.add(10 * i, 10 * i + 4)
+    expect(ranges.bounds()).toHaveLength(512)
+    expect(ranges.horizon).toBe(10 * 43 + 5)
+    expect([ranges.take(0), ranges.take(7), ranges.take(434)]).toEqual([true, true, true])
+    expect([ranges.take(437), ranges.take(442), ranges.take(442)]).toEqual([false, true, false])
+    expect(ranges.bounds()).toHaveLength(512) // 442 split its range, so the lowest was forgotten
+    expect(ranges.horizon).toBe(442)
+  })
+
+  test('hold a gap of any size in two numbers', () => {
+    const ranges = new MissingRanges()
+    ranges.add(0, 2 ** 52)
+    expect(ranges.take(2 ** 51)).toBe(true)
+    expect(ranges.take(2 ** 51)).toBe(false)
+    expect(ranges.bounds()).toEqual([0, 2 ** 51 - 1, 2 ** 51 + 1, 2 ** 52])
+  })
+
+  test('do not change with the array that they were made from', () => {
+    const bounds = [1, 2]
+    const ranges = new MissingRanges(bounds)
+    bounds.push(5, 6)
+    expect(ranges.take(5)).toBe(false)
+  })
+})

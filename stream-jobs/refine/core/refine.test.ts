@@ -1,0 +1,202 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { check } from '../../../test/fixtures/property.ts'
+import {
+  feed,
+  newCore,
+  play,
+  readingAt,
+  Recorder,
+  type Said,
+  type Scenario,
+  SETTINGS,
+  type Step,
+  START_MS,
+  scripts,
+  tickRecord,
+} from './arrivals.test-support.ts'
+import { imbalance } from './ledger.ts'
+import { oracle } from './oracle.test-support.ts'
+import type { CoreSettings } from './settings.ts'
+import { viewOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
+
+const settings: fc.Arbitrary<CoreSettings> = fc
+  .record({
+    gapBuffer: fc.constantFrom(1, 3, 64),
+    holdBackBuffer: fc.constantFrom(1, 4, 256),
+    gapTimeoutMs: fc.constantFrom(1, 1_000, 2_000),
+    holdBackMs: fc.constantFrom(1, 1_000, 2_000),
+  })
+  .map((changes) => ({ ...SETTINGS, ...changes }))
+
+function run({ views }: Scenario, by: CoreSettings = SETTINGS): { out: Recorder; core: ReturnType<typeof newCore> } {
+  const out = new Recorder()
+  const core = newCore(out, by)
+  feed(core, views)
+  return { out, core }
+}
+
+const bySensor = (said: readonly Said[], text: (one: Said) => string): Record<string, string[]> => {
+  const lists: Record<string, string[]> = {}
+  for (const one of said) (lists[one.sensor] ??= []).push(text(one))
+  return lists
+}
+
+describe('refine', () => {
+  test('EM-2 DS-1: answers as the oracle does', () => {
+    check(
+      fc.property(scripts(false), settings, (script, by) => {
+        const scenario = play(script)
+        const { out, core } = run(scenario, by)
+        const want = oracle(scenario.arrivals, by)
+        expect(bySensor(out.of('clean'), ({ payload }) => payload)).toEqual(want.clean)
+        expect(bySensor(out.of('late'), ({ detail, payload }) => `${detail} ${payload}`)).toEqual(want.late)
+        expect(out.of('dead letters').map(({ payload }) => Number(payload))).toEqual(want.deadLetters)
+        expect(core.ledger).toMatchObject({
+          duplicate: want.duplicates,
+          control: want.controls,
+          buffered: want.waiting,
+          gapsGivenUp: want.givenUp,
+        })
+      }),
+      400,
+    )
+  })
+
+  test('EM-2: time strictly increases in clean, and no (sensor, epoch, seq) is in it twice', () => {
+    check(
+      fc.property(scripts(true), (script) => {
+        const { out } = run(play(script))
+        const lastTs = new Map<string, number>()
+        const places = new Set<string>()
+        for (const { sensor, ts, payload } of out.of('clean')) {
+          const { epoch, seq, ts: own } = readingAt(payload)
+          expect(own).toBe(ts)
+          expect(ts).toBeGreaterThan(lastTs.get(sensor) ?? -Infinity)
+          lastTs.set(sensor, ts)
+          const place = epoch === 0 ? `${sensor}@${ts}` : `${sensor}/${epoch}/${seq}`
+          expect(places.has(place)).toBe(false)
+          places.add(place)
+        }
+      }),
+      200,
+    )
+  })
+
+  test('X-2: the ledger balances after every record and agrees with what was said', () => {
+    check(
+      fc.property(scripts(true), (script) => {
+        const { views } = play(script)
+        const out = new Recorder()
+        const core = newCore(out)
+        for (const view of views) {
+          for (let i = 0; i < view.count; i += 1) {
+            core.run(view, i, i + 1)
+            expect(imbalance(core.ledger)).toBe(0)
+            let waiting = 0
+            for (const sensor of core.sensors.values()) waiting += sensor.buffered()
+            expect(core.ledger.buffered).toBe(waiting)
+          }
+        }
+        const { emitted, late, deadLettered, correction, regressed, anomalies } = core.ledger
+        const count = (detail: string): number => out.of('late').filter((said) => said.detail === detail).length
+        expect({ emitted, late, deadLettered, correction, regressed, anomalies }).toEqual({
+          emitted: out.of('clean').length,
+          late: out.of('late').length,
+          deadLettered: out.of('dead letters').length,
+          correction: count('correction'),
+          regressed: count('regressed'),
+          anomalies: out.of('anomalies').length,
+        })
+      }),
+      150,
+    )
+  })
+
+  test('X-2: nothing waits for ever: after a tick beyond every wait nothing is buffered and every reading is somewhere', () => {
+    check(
+      fc.property(scripts(true), (script) => {
+        const scenario = play(script)
+        const { out, core } = run(scenario)
+        feed(core, [viewOf([tickRecord], { appendTime: core.now + 10_000 })])
+        expect(core.ledger.buffered).toBe(0)
+        expect(core.due.next).toBe(Infinity)
+        // Every distinct payload that was neither refused nor garbage is in clean or late.
+        const somewhere = new Set(out.said.map(({ payload }) => payload))
+        const dead = new Set(out.of('dead letters').map(({ payload }) => Number(payload)))
+        const { gapsFilledLate, gapsGivenUp } = core.ledger
+        for (const { offset, what, payload, refused, epoch } of scenario.arrivals) {
+          if (what !== 'reading' || dead.has(offset)) continue
+          if (refused || epoch !== 0) continue // a place may have been taken by a refused reading of the same seq
+          expect(somewhere.has(payload)).toBe(true)
+        }
+        expect(gapsFilledLate).toBeLessThanOrEqual(gapsGivenUp)
+      }),
+      150,
+    )
+  })
+
+  test('keeps no more due times than records within the longest wait', () => {
+    const wave = Array.from({ length: 3_000 }, (_, i): Step => ({
+      what: i % 2 === 0 ? 'numbered' : 'plain',
+      sensor: i % 3,
+      epoch: 1 + (i % 2),
+      back: [0, -2, 1, 0, 2][i % 5],
+      variant: i % 4,
+      kind: 5,
+      wait: i % 3 === 0 ? 50 : 0,
+    }))
+    const { views } = play(wave)
+    const out = new Recorder()
+    const core = newCore(out)
+    let most = 0
+    for (const view of views) {
+      feed(core, [view])
+      most = Math.max(most, core.due.size)
+    }
+    const recordsWithinWait = Math.ceil(SETTINGS.gapTimeoutMs / 50) * 3
+    expect(most).toBeGreaterThan(0)
+    expect(most).toBeLessThanOrEqual(2 * recordsWithinWait)
+  })
+
+  test('EM-1 MI-2: reordering within the bound of the buffer loses nothing and gives the sorted input', () => {
+    check(
+      fc.property(
+        fc.integer({ min: 1, max: 300 }),
+        fc.infiniteStream(fc.integer({ min: 0, max: 60 })),
+        (count, shift) => {
+          const seqs = Array.from({ length: count }, (_, seq) => ({
+            seq,
+            rank: seq + (shift.next().value as number),
+          })).sort((a, b) => a.rank - b.rank || a.seq - b.seq)
+          let sent = -1
+          const script = seqs.map(({ seq }): Step => {
+            const back = sent + 1 - seq
+            sent = Math.max(sent, seq)
+            return { what: 'numbered', sensor: 0, epoch: 1, back, variant: 0, kind: 5, wait: 1 }
+          })
+          const { out, core } = run(play(script))
+          expect(core.ledger).toMatchObject({
+            consumed: count,
+            buffered: 0,
+            duplicate: 0,
+            gapsGivenUp: 0,
+            late: core.ledger.regressed,
+          })
+          const order = out.said
+            .filter(({ topic }) => topic !== 'anomalies')
+            .map(({ payload }) => readingAt(payload).seq)
+          expect(order).toEqual(Array.from({ length: count }, (_, seq) => seq))
+        },
+      ),
+      100,
+    )
+  })
+
+  test('X-2: the clock of the core never goes back, and time in front of the first record is 0', () => {
+    const core = newCore(new Recorder())
+    expect(core.now).toBe(0)
+    feed(core, [viewOf([tickRecord], { appendTime: START_MS }), viewOf([tickRecord], { appendTime: START_MS - 5_000 })])
+    expect(core.now).toBe(START_MS)
+  })
+})

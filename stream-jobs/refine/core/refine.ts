@@ -1,0 +1,347 @@
+// The core of refine: a deterministic function from a raw partition's records to clean, late, anomalies and dead
+// letters. Its only clock is the arrival time of its input, clamped to non-decreasing; its settings are input, too. So
+// running it again over the same records gives the same state and the same outputs, which is what recovery rests on.
+import { FRAME_BYTES } from '../../../platform/codec/reading.ts'
+import { ReadingScanner, type ScanPlan } from '../../../platform/codec/reading-scanner.ts'
+import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
+import { METRICS } from '../../../schemas/metrics.ts'
+import { isReplayedAsLate, readControl } from './control.ts'
+import { DueQueue } from './due-queue.ts'
+import { type Held, HELD_BYTES_MAX } from './held.ts'
+import { HoldBack } from './hold-back.ts'
+import { identityProblem } from './identity.ts'
+import type { Lane } from './lane.ts'
+import { emptyLedger, type Ledger } from './ledger.ts'
+import { MetricWindow } from './metric-window.ts'
+import type { DeadLetterReason, LateReason, Outputs, Problem, RecordBytes } from './outputs.ts'
+import { copyOf, isFramed, NOTHING, recordOf, schemaIdAt } from './record-bytes.ts'
+import { Sensor } from './sensor.ts'
+import type { CoreSettings } from './settings.ts'
+import { Thresholds } from './thresholds.ts'
+
+/** Sensors per partition; the state of one is some 4 KB. Beyond it readings of new sensors are dead letters. */
+export const SENSORS_MAX = 500_000
+/** Few forged seqs near 2^52 would carry the count of missing ones beyond what a snapshot can hold. */
+const COUNT_MAX = 2 ** 53 - 2
+/** The epoch of sources that number nothing. */
+const UNNUMBERED = 0
+
+/** The plan for a writer's schema id; null: the id is not one of a Reading; undefined: not known yet. */
+export type PlanOf = (schemaId: number, offset: number) => ScanPlan | null | undefined
+
+export class Refine {
+  /** Arrival time of the latest record, clamped to non-decreasing, ms. */
+  now = 0
+  readonly ledger: Ledger = emptyLedger()
+  readonly sensors = new Map<string, Sensor>()
+  readonly due = new DueQueue()
+  readonly #scanner = new ReadingScanner()
+  /** For readings that waited: they go out while the record that is worked on still lies in the other one. */
+  readonly #heldScanner = new ReadingScanner()
+  readonly #fingerprint: (value: Uint8Array) => number
+  readonly #planOf: PlanOf
+  #settings: CoreSettings
+  #thresholds: Thresholds
+  #out: Outputs
+
+  constructor(settings: CoreSettings, planOf: PlanOf, fingerprint: (value: Uint8Array) => number, out: Outputs) {
+    this.#settings = settings
+    this.#thresholds = new Thresholds(settings)
+    this.#planOf = planOf
+    this.#fingerprint = fingerprint
+    this.#out = out
+  }
+
+  get settings(): CoreSettings {
+    return this.#settings
+  }
+
+  /** Goes on with these settings: a snapshot's, or those that a control record brings. */
+  use(settings: CoreSettings): void {
+    this.#settings = settings
+    this.#thresholds = new Thresholds(settings)
+  }
+
+  /** Where outputs go from now on. */
+  emitTo(out: Outputs): void {
+    this.#out = out
+  }
+
+  /**
+   * Works through records [from, to) of a batch.
+   * @returns the index of the first record that was not worked on: `to`, or one whose schema id is not known yet
+   */
+  run(view: RecordBatchView, from: number, to: number): number {
+    for (let i = from; i < to; i += 1) {
+      // Asked before time passes: the caller may commit in front of this record, and what its time sets off is behind.
+      const plan = isFramed(view, i) ? this.#planOf(schemaIdAt(view.bytes, view.valueAt(i)), view.offset(i)) : null
+      if (plan === undefined) return i
+      const time = view.timestamp(i)
+      if (time > this.now) this.now = time
+      if (this.due.next <= this.now) this.#expire()
+      this.ledger.consumed += 1
+      this.#step(view, i, plan)
+    }
+    return to
+  }
+
+  #step(view: RecordBatchView, i: number, plan: ScanPlan | null): void {
+    const control = readControl(view, i)
+    if (control !== null) {
+      if (control === 'unknown')
+        return this.#deadLetter(view, i, 'UNKNOWN_CONTROL', 'the control record is of no known kind')
+      this.ledger.control += 1
+      if (control.kind === 'settings') this.#apply(control.settings)
+      return
+    }
+    if (view.keyLength(i) <= 0) return this.#deadLetter(view, i, 'NO_KEY', 'a reading needs the key tenant/sensor')
+    if (view.valueLength(i) < 0) return this.#deadLetter(view, i, 'NO_VALUE', 'a reading needs a value')
+    if (!isFramed(view, i))
+      return this.#deadLetter(view, i, 'NOT_FRAMED', 'the value does not begin with byte 0 and a schema id')
+    const { bytes } = view
+    const at = view.valueAt(i)
+    if (plan === null)
+      return this.#deadLetter(view, i, 'UNKNOWN_SCHEMA', `schema id ${schemaIdAt(bytes, at)} is not that of a Reading`)
+    if (this.#scanner.scan(plan, bytes, at + FRAME_BYTES, at + view.valueLength(i))) this.#reading(view, i)
+    else this.#deadLetter(view, i, 'UNDECODABLE', `the value is not a Reading of schema ${schemaIdAt(bytes, at)}`)
+  }
+
+  #reading(view: RecordBatchView, i: number): void {
+    const scanner = this.#scanner
+    const mistake = identityProblem(scanner, view, i)
+    if (mistake !== null) return this.#deadLetter(view, i, mistake.reason, mistake.detail)
+    const keyText = view.bytes.toString('latin1', view.keyAt(i), view.keyAt(i) + view.keyLength(i))
+    const { epoch, seq } = scanner
+    if (epoch < 0 || seq < 0)
+      return this.#deadLetter(view, i, 'INVALID_SEQ', `epoch ${epoch} and seq ${seq} must be at least 0`)
+    const problem = this.#problem()
+    if (isReplayedAsLate(view, i)) {
+      if (problem !== null) this.#deadLetter(view, i, problem.reason, problem.detail)
+      else this.#late(recordOf(view, i), 'replayed')
+      return
+    }
+    let sensor = this.sensors.get(keyText)
+    if (sensor === undefined) {
+      if (this.sensors.size >= SENSORS_MAX)
+        return this.#deadLetter(view, i, 'TOO_MANY_SENSORS', `a partition carries at most ${SENSORS_MAX} sensors`)
+      sensor = new Sensor(keyText)
+      this.sensors.set(keyText, sensor)
+    }
+    if (epoch === UNNUMBERED) this.#unnumbered(sensor, view, i, problem)
+    else this.#numbered(sensor, view, i, problem)
+  }
+
+  /** Why the reading must not go on although it is well formed; its place in the order is taken all the same. */
+  #problem(): Problem | null {
+    const { ts, invalidMetric, metrics } = this.#scanner
+    if (ts - this.now > this.#settings.futureMs) {
+      return {
+        reason: 'FUTURE_TIME',
+        detail: `ts is ${ts - this.now} ms ahead of its arrival; the limit is ${this.#settings.futureMs} ms`,
+      }
+    }
+    if (invalidMetric < 0) return null
+    const { name, min, max, unit } = METRICS[invalidMetric]
+    return {
+      reason: 'METRIC_OUT_OF_BOUNDS',
+      detail: `${name} is ${metrics[invalidMetric]}; it must be from ${min} to ${max} ${unit}`,
+    }
+  }
+
+  #numbered(sensor: Sensor, view: RecordBatchView, i: number, problem: Problem | null): void {
+    const { epoch, seq, ts } = this.#scanner
+    const lane = sensor.lane(epoch) ?? this.#openLane(sensor, epoch)
+    const place = lane.place(seq)
+    if (place === 'duplicate') {
+      this.ledger.duplicate += 1
+      return
+    }
+    if (place === 'late') this.ledger.gapsFilledLate += 1
+    if (problem !== null) this.#deadLetter(view, i, problem.reason, problem.detail)
+    switch (place) {
+      case 'next':
+        lane.next += 1
+        if (problem === null) this.#emit(sensor, recordOf(view, i), ts, this.#scanner)
+        if (lane.held.length > 0) {
+          const former = lane.deadline
+          this.#advance(sensor, lane)
+          this.#watch(sensor, epoch, former, lane.deadline)
+        }
+        return
+      case 'early':
+        this.#hold(sensor, lane, view, i, problem === null)
+        return
+      case 'late':
+        if (problem === null) this.#late(recordOf(view, i), 'late')
+        return
+    }
+  }
+
+  #hold(sensor: Sensor, lane: Lane, view: RecordBatchView, i: number, live: boolean): void {
+    const former = lane.deadline
+    lane.hold(this.#held(view, i, live), this.#settings.gapTimeoutMs)
+    if (live) this.ledger.buffered += 1
+    while (lane.held.length > this.#settings.gapBuffer || (lane.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX))
+      this.#giveUp(sensor, lane)
+    this.#watch(sensor, lane.epoch, former, lane.deadline)
+  }
+
+  #unnumbered(sensor: Sensor, view: RecordBatchView, i: number, problem: Problem | null): void {
+    if (problem !== null) return this.#deadLetter(view, i, problem.reason, problem.detail)
+    sensor.holdBack ??= new HoldBack(this.#fingerprint)
+    const { holdBack } = sensor
+    const former = holdBack.deadline
+    const verdict = holdBack.offer(this.#held(view, i, true), sensor.lastTs, this.#settings.holdBackMs)
+    switch (verdict) {
+      case 'duplicate':
+        this.ledger.duplicate += 1
+        return
+      case 'correction':
+      case 'late':
+        this.#late(recordOf(view, i), verdict)
+        return
+      case 'held':
+        this.ledger.buffered += 1
+        while (
+          holdBack.held.length > this.#settings.holdBackBuffer ||
+          (holdBack.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX)
+        ) {
+          this.#emitHeldBack(sensor, holdBack.releaseFirst(this.#settings.holdBackMs))
+        }
+        this.#watch(sensor, UNNUMBERED, former, holdBack.deadline)
+    }
+  }
+
+  /** Ends every wait that is over. An entry whose deadline has moved is stale: the new deadline has its own. */
+  #expire(): void {
+    for (let due = this.due.take(this.now); due !== null; due = this.due.take(this.now)) {
+      const { deadline, key, epoch } = due
+      const sensor = this.sensors.get(key)
+      if (epoch === UNNUMBERED) {
+        const holdBack = sensor?.holdBack
+        if (sensor === undefined || holdBack?.deadline !== deadline) continue
+        this.#emitHeldBack(sensor, holdBack.release(this.now, this.#settings.holdBackMs))
+        this.#watch(sensor, epoch, deadline, holdBack.deadline)
+      } else {
+        const lane = sensor?.lanes.find((candidate) => candidate.epoch === epoch)
+        if (sensor === undefined || lane?.deadline !== deadline) continue
+        while (lane.deadline <= this.now) this.#giveUp(sensor, lane)
+        this.#watch(sensor, epoch, deadline, lane.deadline)
+      }
+    }
+  }
+
+  /** Every finite deadline has its entry in the queue. */
+  #watch(sensor: Sensor, epoch: number, former: number, deadline: number): void {
+    if (deadline !== former && deadline < Infinity) this.due.add(deadline, sensor.key, epoch)
+  }
+
+  #giveUp(sensor: Sensor, lane: Lane): void {
+    this.ledger.gapsGivenUp = Math.min(COUNT_MAX, this.ledger.gapsGivenUp + lane.giveUp())
+    this.#advance(sensor, lane)
+  }
+
+  /** Emits the held readings whose turn has come. */
+  #advance(sensor: Sensor, lane: Lane): void {
+    let taken = lane.takeNext()
+    if (taken === null) return
+    for (; taken !== null; taken = lane.takeNext()) this.#emitHeld(sensor, taken)
+    lane.settle(this.#settings.gapTimeoutMs)
+  }
+
+  #emitHeldBack(sensor: Sensor, released: readonly Held[]): void {
+    for (const held of released) {
+      this.#emitHeld(sensor, held)
+      sensor.holdBack!.remember(held)
+    }
+  }
+
+  #emitHeld(sensor: Sensor, held: Held): void {
+    if (!held.live) return
+    this.ledger.buffered -= 1
+    const { key, value } = held
+    this.#heldScanner.scan(this.#planOf(schemaIdAt(value, 0), -1)!, value, FRAME_BYTES, value.length)
+    const record = { key, keyAt: 0, keyLength: key.length, value, valueAt: 0, valueLength: value.length }
+    this.#emit(sensor, record, held.ts, this.#heldScanner)
+  }
+
+  /** A reading whose turn it is. */
+  #emit(sensor: Sensor, record: RecordBytes, ts: number, scanner: ReadingScanner): void {
+    if (ts <= sensor.lastTs) {
+      this.#late(record, 'regressed')
+      return
+    }
+    sensor.lastTs = ts
+    this.ledger.emitted += 1
+    this.#out.clean(record, ts)
+    this.#detect(sensor, record, scanner)
+  }
+
+  #detect(sensor: Sensor, record: RecordBytes, scanner: ReadingScanner): void {
+    const { window: size, minSamples } = this.#settings
+    const { metrics } = scanner
+    const thresholds = this.#thresholds.of(sensor, scanner, record.value)
+    for (let metric = 0; metric < metrics.length; metric += 1) {
+      const value = metrics[metric]
+      if (value !== value) continue // NaN: the reading has no such metric
+      const window = (sensor.windows[metric] ??= new MetricWindow(value))
+      const z = Math.abs(window.z(value, minSamples))
+      const threshold = thresholds[metric]
+      if (z > threshold) {
+        this.ledger.anomalies += 1
+        this.#out.anomaly(record, {
+          metric,
+          value,
+          z,
+          threshold,
+          mean: window.center(),
+          stddev: window.stddev(),
+          windowCount: window.count,
+        })
+      }
+      window.push(value, size)
+    }
+  }
+
+  #late(record: RecordBytes, reason: LateReason): void {
+    this.ledger.late += 1
+    if (reason === 'correction' || reason === 'regressed') this.ledger[reason] += 1
+    this.#out.late(record, reason)
+  }
+
+  #openLane(sensor: Sensor, epoch: number): Lane {
+    const { lane, forgotten } = sensor.open(epoch)
+    // The forgotten lane's readings were accepted; they go out before their lane does.
+    while (forgotten !== null && forgotten.held.length > 0) this.#giveUp(sensor, forgotten)
+    return lane
+  }
+
+  /** A former owner's word, read after its successor's, changes nothing. */
+  #apply(settings: CoreSettings): void {
+    if (settings.version < this.#settings.version) return
+    const resized = settings.window < this.#settings.window
+    this.use(settings)
+    if (!resized) return
+    for (const sensor of this.sensors.values()) {
+      for (let i = 0; i < sensor.windows.length; i += 1)
+        sensor.windows[i] = sensor.windows[i]?.resized(settings.window) ?? null
+    }
+  }
+
+  #deadLetter(view: RecordBatchView, i: number, reason: DeadLetterReason, detail: string): void {
+    this.ledger.deadLettered += 1
+    this.#out.deadLetter(view, i, reason, detail)
+  }
+
+  #held(view: RecordBatchView, i: number, live: boolean): Held {
+    const { bytes } = view
+    return {
+      seq: this.#scanner.seq,
+      ts: this.#scanner.ts,
+      arrival: this.now,
+      live,
+      key: live ? copyOf(bytes, view.keyAt(i), view.keyLength(i)) : NOTHING,
+      value: live ? copyOf(bytes, view.valueAt(i), view.valueLength(i)) : NOTHING,
+    }
+  }
+}

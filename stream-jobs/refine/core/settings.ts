@@ -1,0 +1,101 @@
+// The settings of refine's core. They are part of its state: a change reaches it as a control record in its input,
+// never from outside, or a replay would not repeat what happened. They are the environment's values overlaid by one
+// version of the runtime configuration; a threshold may differ by site, by node and by metric.
+import { InputError } from '../../../platform/errors.ts'
+
+/** What differs from the fleet's threshold: names and thresholds, in order of the names, each name once. */
+export type Overrides = readonly (readonly [name: string, z: number])[]
+
+interface Numbers {
+  /** How long an early reading waits for the missing ones, ms of arrival time. */
+  readonly gapTimeoutMs: number
+  /** Early readings kept per lane. */
+  readonly gapBuffer: number
+  /** How long a reading without seq is held back, ms of arrival time. */
+  readonly holdBackMs: number
+  readonly holdBackBuffer: number
+  /** How far event time may be ahead of arrival time, ms. */
+  readonly futureMs: number
+  /** Samples that the z-score looks back on. */
+  readonly window: number
+  /** Samples before the first z-score. */
+  readonly minSamples: number
+  /** Absolute z-score that makes an anomaly, where nothing more specific is said. */
+  readonly z: number
+  /** Of the runtime configuration; 0: none was ever set. Settings never give way to those of an older version. */
+  readonly version: number
+}
+
+export interface CoreSettings extends Numbers {
+  readonly zByNode: Overrides
+  readonly zBySite: Overrides
+  readonly zByMetric: Overrides
+}
+
+interface Bounds {
+  readonly min: number
+  readonly max: number
+  readonly whole: boolean
+}
+
+const whole = (min: number, max: number): Bounds => ({ min, max, whole: true })
+const THRESHOLD: Bounds = { min: 0.1, max: 1_000, whole: false }
+
+/** As platform/config.ts has them: a record can bring settings, too, and must not make buffers or windows without bound. */
+const BOUNDS: Readonly<Record<keyof Numbers, Bounds>> = {
+  gapTimeoutMs: whole(1, 3_600_000),
+  gapBuffer: whole(1, 65_536),
+  holdBackMs: whole(1, 3_600_000),
+  holdBackBuffer: whole(1, 65_536),
+  futureMs: whole(0, 86_400_000),
+  window: whole(2, 100_000),
+  minSamples: whole(2, 100_000),
+  z: THRESHOLD,
+  version: whole(0, Number.MAX_SAFE_INTEGER),
+}
+/** As many scopes as a configuration may have, and their longest names. */
+const OVERRIDES_MAX = 256
+const NAME_CHARS_MAX = 256
+
+const NUMBERS = Object.keys(BOUNDS) as (keyof Numbers)[]
+const OVERRIDES = ['zByNode', 'zBySite', 'zByMetric'] as const
+/** Settings written before there were versions do not have these. */
+const VERSION_BEFORE = 0
+
+/** One text for equal settings, so that texts can be compared. */
+export const settingsText = (settings: CoreSettings): string =>
+  JSON.stringify(Object.fromEntries([...NUMBERS, ...OVERRIDES].map((name) => [name, settings[name]])))
+
+/**
+ * @throws InputError when the text is not a complete set of settings
+ */
+export function parseSettings(text: string): CoreSettings {
+  let parsed: Record<string, unknown>
+  try {
+    parsed = JSON.parse(text) as Record<string, unknown>
+  } catch {
+    throw new InputError('SETTINGS', 'settings', 'the settings are not JSON')
+  }
+  const given = { version: VERSION_BEFORE, ...parsed }
+  const numbers = NUMBERS.map((name) => [name, expectWithin(name, BOUNDS[name], given[name as keyof typeof given])])
+  const overrides = OVERRIDES.map((name) => [name, expectOverrides(name, parsed?.[name] ?? [])])
+  return Object.freeze(Object.fromEntries([...numbers, ...overrides]) as CoreSettings)
+}
+
+function expectWithin(name: string, { min, max, whole: isWhole }: Bounds, value: unknown): number {
+  if (typeof value === 'number' && value >= min && value <= max && (!isWhole || Number.isInteger(value))) return value
+  throw new InputError('SETTINGS', name, `${name} must be a ${isWhole ? 'whole ' : ''}number from ${min} to ${max}`)
+}
+
+function expectOverrides(field: string, value: unknown): Overrides {
+  if (!Array.isArray(value) || value.length > OVERRIDES_MAX)
+    throw new InputError('SETTINGS', field, `${field} must be a list of at most ${OVERRIDES_MAX} names with thresholds`)
+  let former = ''
+  return value.map((entry: unknown) => {
+    const [name, z] = Array.isArray(entry) ? (entry as unknown[]) : []
+    if (typeof name !== 'string' || name.length > NAME_CHARS_MAX || !(name > former))
+      throw new InputError('SETTINGS', field, `${field} must have names of 1 to ${NAME_CHARS_MAX} characters, in order`)
+    former = name
+    return [name, expectWithin(field, THRESHOLD, z)] as const
+  })
+}

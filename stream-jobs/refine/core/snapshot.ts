@@ -1,0 +1,232 @@
+// The state of a refine core as chunks of SnapshotChunk (schemas/snapshot.avsc), and back. A restored core equals the
+// one that never stopped: everything that can influence an output is in here, down to the last bit of a window's mean.
+import avsc from 'avsc'
+import { loadSchema } from '../../../schemas/load.ts'
+import { type Held } from './held.ts'
+import { HoldBack } from './hold-back.ts'
+import { Lane } from './lane.ts'
+import { LEDGER_NAMES } from './ledger.ts'
+import { MetricWindow } from './metric-window.ts'
+import { MissingRanges } from './missing-ranges.ts'
+import type { Refine } from './refine.ts'
+import { Sensor } from './sensor.ts'
+import { parseSettings, settingsText } from './settings.ts'
+
+export const snapshotType = avsc.Type.forSchema(loadSchema('snapshot') as unknown as avsc.Schema)
+
+/** A chunk is closed at about this size: half of what a reader asks for at once, so that it can always go on. */
+const CHUNK_BYTES = 512 * 1024
+
+interface HeldState {
+  seq: number
+  ts: number
+  arrival: number
+  state: number
+  key: Buffer
+  value: Buffer
+}
+
+interface LaneState {
+  epoch: number
+  next_seq: number
+  horizon: number
+  missing: number[]
+  deadline: number
+  held: HeldState[]
+}
+
+interface WindowState {
+  metric: number
+  reference: number
+  mean: number
+  m2: number
+  slides: number
+  peak: number
+  samples: Buffer
+}
+
+interface SensorState {
+  key: Buffer
+  last_ts: number
+  lanes: LaneState[]
+  known_ts: number[]
+  known_hash: number[]
+  windows: WindowState[]
+}
+
+export interface SnapshotChunk {
+  id: string
+  index: number
+  chunks: number
+  input_offset: number
+  now: number
+  settings: string
+  counters: Record<string, number>
+  sensors: SensorState[]
+}
+
+/**
+ * @param id unique among the snapshots of this partition
+ * @param inputOffset raw offset of the next record that the core will read
+ */
+export function takeSnapshot(core: Refine, id: string, inputOffset: number): SnapshotChunk[] {
+  const groups: SensorState[][] = [[]]
+  let bytes = 0
+  for (const sensor of core.sensors.values()) {
+    const state = sensorState(sensor)
+    const size = sizeOf(state)
+    if (bytes > 0 && bytes + size > CHUNK_BYTES) {
+      groups.push([])
+      bytes = 0
+    }
+    groups.at(-1)!.push(state)
+    bytes += size
+  }
+  const counters = Object.fromEntries(LEDGER_NAMES.map((name) => [name, core.ledger[name]]))
+  const settings = settingsText(core.settings)
+  return groups.map((sensors, index) => ({
+    id,
+    index,
+    chunks: groups.length,
+    input_offset: inputOffset,
+    now: core.now,
+    settings,
+    counters,
+    sensors,
+  }))
+}
+
+/**
+ * Puts a snapshot into a new core.
+ * @param chunks all chunks of one id, in order
+ */
+export function restoreSnapshot(
+  core: Refine,
+  chunks: readonly SnapshotChunk[],
+  fingerprint: (value: Uint8Array) => number,
+): void {
+  core.use(parseSettings(chunks[0].settings))
+  core.now = chunks[0].now
+  for (const name of LEDGER_NAMES) core.ledger[name] = chunks[0].counters[name] ?? 0
+  for (const { sensors } of chunks) {
+    for (const state of sensors) {
+      const sensor = restoreSensor(state, fingerprint)
+      core.sensors.set(sensor.key, sensor)
+      for (const lane of sensor.lanes) if (lane.deadline < Infinity) core.due.add(lane.deadline, sensor.key, lane.epoch)
+      if (sensor.holdBack !== null && sensor.holdBack.deadline < Infinity)
+        core.due.add(sensor.holdBack.deadline, sensor.key, 0)
+    }
+  }
+}
+
+/** Schema ids of the readings that a snapshot holds back; their plans must be known before the core runs. */
+export function schemaIdsOf(chunks: readonly SnapshotChunk[]): Set<number> {
+  const ids = new Set<number>()
+  for (const { sensors } of chunks) {
+    for (const { lanes } of sensors) {
+      for (const { held } of lanes)
+        for (const { state, value } of held) if (state === LIVE) ids.add(value.readUInt32BE(1))
+    }
+  }
+  return ids
+}
+
+const LIVE = 0
+const PLACE_ONLY = 1
+/** The hold-back of unnumbered readings is stored as the lane of epoch 0, which numbered readings cannot have. */
+const UNNUMBERED = 0
+
+function sensorState(sensor: Sensor): SensorState {
+  const { holdBack } = sensor
+  const lanes = sensor.lanes.map((lane) => laneState(lane.epoch, lane.next, lane.missing, lane.deadline, lane.held))
+  if (holdBack !== null) lanes.push(laneState(UNNUMBERED, 0, new MissingRanges(), holdBack.deadline, holdBack.held))
+  return {
+    key: Buffer.from(sensor.key, 'latin1'),
+    last_ts: sensor.lastTs,
+    lanes,
+    known_ts: [...(holdBack?.knownTs ?? [])],
+    known_hash: [...(holdBack?.knownHash ?? [])],
+    windows: sensor.windows.flatMap((window, metric) => (window === null ? [] : [windowState(window, metric)])),
+  }
+}
+
+function laneState(
+  epoch: number,
+  next: number,
+  missing: MissingRanges,
+  deadline: number,
+  held: readonly Held[],
+): LaneState {
+  return {
+    epoch,
+    next_seq: next,
+    horizon: missing.horizon,
+    missing: missing.bounds(),
+    deadline,
+    held: held.map(({ seq, ts, arrival, live, key, value }) => ({
+      seq,
+      ts,
+      arrival,
+      state: live ? LIVE : PLACE_ONLY,
+      key: Buffer.from(key),
+      value: Buffer.from(value),
+    })),
+  }
+}
+
+function windowState(window: MetricWindow, metric: number): WindowState {
+  const samples = window.samples()
+  return {
+    metric,
+    reference: window.reference,
+    mean: window.mean,
+    m2: window.m2,
+    slides: window.slides,
+    peak: window.peak,
+    samples: Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength),
+  }
+}
+
+function restoreSensor(state: SensorState, fingerprint: (value: Uint8Array) => number): Sensor {
+  const sensor = new Sensor(state.key.toString('latin1'), state.last_ts)
+  for (const lane of state.lanes) {
+    const held = lane.held.map(({ seq, ts, arrival, state: kind, key, value }) => ({
+      seq,
+      ts,
+      arrival,
+      live: kind === LIVE,
+      key,
+      value,
+    }))
+    if (lane.epoch === UNNUMBERED)
+      sensor.holdBack = new HoldBack(fingerprint, held, state.known_ts, state.known_hash, lane.deadline)
+    else
+      sensor.lanes.push(
+        new Lane(lane.epoch, lane.next_seq, new MissingRanges(lane.missing, lane.horizon), held, lane.deadline),
+      )
+  }
+  for (const { metric, reference, mean, m2, slides, peak, samples } of state.windows) {
+    // A copy: the bytes may lie unaligned in the record, and would keep it in memory.
+    const aligned = new Uint8Array(samples)
+    sensor.windows[metric] = MetricWindow.restore({
+      reference,
+      mean,
+      m2,
+      slides,
+      peak,
+      samples: new Float32Array(aligned.buffer),
+    })
+  }
+  return sensor
+}
+
+/** Near enough to close chunks by. */
+function sizeOf(state: SensorState): number {
+  let bytes = 64 + state.known_ts.length * 14
+  for (const { samples } of state.windows) bytes += samples.length + 40
+  for (const { missing, held } of state.lanes) {
+    bytes += 64 + missing.length * 8
+    for (const { key, value } of held) bytes += key.length + value.length + 24
+  }
+  return bytes
+}

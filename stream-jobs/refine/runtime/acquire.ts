@@ -1,0 +1,168 @@
+// How a process becomes the owner of a raw partition, and gets its state back:
+//   1. a new transactional producer runs an empty transaction: the former owner's is aborted, and it is fenced
+//   2. only then is the committed offset read, with the metadata that names the latest snapshot
+//   3. the snapshot is loaded and the core re-run from the snapshot's input offset to the committed one, outputs
+//      discarded; it must arrive at the ledger that was committed
+// What contradicts itself here is fatal: going on would lose or double data without anybody noticing.
+import { crc32, crc32c } from '@node-rs/crc32'
+import type { ScanPlan } from '../../../platform/codec/reading-scanner.ts'
+import type { Admin, Kafka, OffsetRange, RangeReader, TransactionalProducer } from '../../../platform/kafka/port.ts'
+import { discard } from '../core/outputs.ts'
+import { Refine } from '../core/refine.ts'
+import type { CoreSettings } from '../core/settings.ts'
+import { restoreSnapshot, schemaIdsOf } from '../core/snapshot.ts'
+import { BatchOutputs } from './batch-outputs.ts'
+import { type CommitMetadata, decodeMetadata, ledgerNumbers } from './commit-metadata.ts'
+import { FatalRestoreError } from './fatal.ts'
+import { type FetchSchema, Refusals, type SchemaPlans } from './plans.ts'
+import { readSnapshot } from './snapshot-reader.ts'
+import { Task, type TaskDeps } from './task.ts'
+
+export interface AcquireDeps extends TaskDeps {
+  readonly kafka: Kafka
+  readonly admin: Admin
+  readonly reader: RangeReader
+  readonly fetchSchema: FetchSchema
+  /** What tasks should work by at present. */
+  readonly coreSettings: () => CoreSettings
+  readonly transactionTimeoutMs: number
+  readonly anomalySchemaId: number
+}
+
+/** 52 bits of two checksums: enough to tell payloads of one sensor and event time apart. */
+export const fingerprint = (value: Uint8Array): number => crc32c(value) * 2 ** 20 + (crc32(value) & 0xfffff)
+
+/**
+ * Acquires a partition.
+ * @returns the task, restored; its first transaction has not run yet (see Task.begin)
+ * @throws FatalRestoreError when log, offset and snapshot contradict each other; KafkaError when it may be tried again
+ */
+export async function acquire(deps: AcquireDeps, partition: number): Promise<Task> {
+  const { kafka, settings, transactionTimeoutMs } = deps
+  const producer = await kafka.transactionalProducer({
+    transactionalId: `${settings.group}-${partition}`,
+    transactionTimeoutMs,
+  })
+  try {
+    await producer.fence()
+    return await restore(deps, partition, producer)
+  } catch (error) {
+    await producer.close().catch(() => undefined)
+    throw error
+  }
+}
+
+async function restore(deps: AcquireDeps, partition: number, producer: TransactionalProducer): Promise<Task> {
+  const { admin, reader, settings, plans, coreSettings } = deps
+  const { topics } = settings
+  const committed = (await admin.committedOffsets(settings.group, topics.raw))[partition] ?? null
+  const raw = (await admin.offsetRanges(topics.raw))[partition]
+  let live = false
+  const metadata = committed === null ? null : decodeMetadata(committed.metadata, partition, committed.offset)
+  const refusals = Refusals.fromEntries(metadata?.refusals ?? [])
+  const planOf = (id: number, offset: number): ScanPlan | null | undefined => {
+    // An offset of -1 asks for a reading that was accepted before and waits.
+    if (!live && offset >= 0 && refusals.wasRefused(id, offset)) return null
+    const known = plans.get(id)
+    if (known === undefined) return undefined
+    return live && offset >= 0 ? refusals.decide(id, offset, known) : (known?.plan ?? undefined)
+  }
+  const outputs = new BatchOutputs(topics, partition, deps.anomalySchemaId, (id) => plans.get(id)!.type)
+  const core = new Refine(coreSettings(), planOf, fingerprint, discard)
+  if (committed === null || metadata === null) await expectNoSnapshot(admin, reader, topics.snapshots, partition)
+  else await rebuild(deps, core, partition, metadata, committed.offset, raw)
+  live = true
+  core.emitTo(outputs)
+  const position = committed?.offset ?? raw.start
+  return new Task(deps, partition, {
+    producer,
+    core,
+    outputs,
+    refusals,
+    snapshot: metadata?.snapshot ?? null,
+    position,
+    endOffset: raw.end,
+  })
+}
+
+/** An owner that died in the first transaction of a partition leaves an aborted snapshot, which is none. */
+async function expectNoSnapshot(admin: Admin, reader: RangeReader, topic: string, partition: number): Promise<void> {
+  const { start, end } = (await admin.offsetRanges(topic))[partition]
+  await reader.read({ topic, partition }, start, end, ({ views }) => {
+    if (views.every(({ count }) => count === 0)) return
+    throw new FatalRestoreError(
+      'SNAPSHOT_WITHOUT_OFFSET',
+      `raw partition ${partition} has snapshots but no committed offset (an idle group's offsets expire): beginning anew would double everything; set the group's offset again, or delete ${topic}, clean and late to begin anew`,
+      { topic, partition },
+    )
+  })
+}
+
+async function rebuild(
+  deps: AcquireDeps,
+  core: Refine,
+  partition: number,
+  { snapshot, ledger }: CommitMetadata,
+  committed: number,
+  raw: OffsetRange,
+): Promise<void> {
+  if (snapshot.input < raw.start) {
+    throw new FatalRestoreError(
+      'OFFSET_OUT_OF_RANGE',
+      `raw partition ${partition} begins at ${raw.start}, behind the snapshot's offset ${snapshot.input}: retention has removed records that are still needed`,
+      {
+        topic: deps.settings.topics.raw,
+        partition,
+        offset: snapshot.input,
+      },
+    )
+  }
+  const { reader, fetchSchema, settings } = deps
+  const chunks = await readSnapshot(reader, fetchSchema, { topic: settings.topics.snapshots, partition }, snapshot)
+  for (const id of schemaIdsOf(chunks)) await learn(deps.plans, id)
+  restoreSnapshot(core, chunks, fingerprint)
+  await replay(deps, core, partition, snapshot.input, committed)
+  const reached = ledgerNumbers(core.ledger)
+  if (reached.some((value, i) => value !== ledger[i])) {
+    throw new FatalRestoreError(
+      'REPLAY_DIVERGED',
+      `raw partition ${partition}: the replay from ${snapshot.input} to ${committed} gave the ledger ${reached.join(',')} instead of ${ledger.join(',')}`,
+      {
+        topic: deps.settings.topics.raw,
+        partition,
+        offset: committed,
+      },
+    )
+  }
+}
+
+async function replay(
+  { reader, plans, settings }: AcquireDeps,
+  core: Refine,
+  partition: number,
+  from: number,
+  to: number,
+): Promise<void> {
+  let position = from
+  await reader.read({ topic: settings.topics.raw, partition }, from, to, async ({ views }) => {
+    for (const view of views) {
+      const end = view.firstAtOrAfter(to)
+      for (let i = view.firstAtOrAfter(position); i < end;) {
+        i = core.run(view, i, end)
+        if (i > 0) position = view.offset(i - 1) + 1
+        if (i < end) await learn(plans, view.value(i)!.readUInt32BE(1))
+      }
+    }
+  })
+}
+
+/** In a replay every id was decided on already: one that was accepted must be known to the registry. */
+async function learn(plans: SchemaPlans, id: number): Promise<void> {
+  if (plans.get(id) === undefined) await plans.learn(id)
+  if (plans.get(id) == null) {
+    throw new FatalRestoreError(
+      'SCHEMA_GONE',
+      `the registry no longer knows schema id ${id}, with which readings were accepted: bring the registry's _schemas topic back`,
+    )
+  }
+}

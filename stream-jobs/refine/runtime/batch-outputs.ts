@@ -1,0 +1,173 @@
+// Collects what the core emits into record batches, one list per topic of the task's partition. Readings pass on as the
+// bytes they came as; only anomalies, which are rare, are encoded here.
+import avsc from 'avsc'
+import { encodeFramed, FRAME_BYTES } from '../../../platform/codec/reading.ts'
+import type { OutgoingBatch } from '../../../platform/kafka/port.ts'
+import { encodeHeaders, RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
+import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
+import { loadSchema } from '../../../schemas/load.ts'
+import { METRICS } from '../../../schemas/metrics.ts'
+import { LATE_REASON_HEADER } from '../../../schemas/refine.ts'
+import type { RefineTopics } from '../../../schemas/topics.ts'
+import type { DeadLetterReason, LateReason, Outputs, RecordBytes, Score } from '../core/outputs.ts'
+
+/** A batch is closed at this size; topics of outputs take batches of twice that. */
+const BATCH_BYTES = 4 * 1024 * 1024
+
+const LATE_HEADERS: Readonly<Record<LateReason, Buffer>> = {
+  late: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'late' }]),
+  correction: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'correction' }]),
+  regressed: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'regressed' }]),
+  replayed: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'replayed' }]),
+}
+
+export const anomalyType = avsc.Type.forSchema(loadSchema('anomaly') as unknown as avsc.Schema)
+
+/** Record batches of one topic, each below the size that its topic takes. */
+export class BatchList {
+  readonly #builders = [new RecordBatchBuilder()]
+  #last = 0
+
+  /** The batch to append to. */
+  current(): RecordBatchBuilder {
+    if (this.#builders[this.#last].byteLength >= BATCH_BYTES) {
+      this.#builders.push(new RecordBatchBuilder())
+      this.#last += 1
+    }
+    return this.#builders[this.#last]
+  }
+
+  /** Batches that have records. */
+  filled(): RecordBatchBuilder[] {
+    return this.#builders.filter((builder) => builder.count > 0)
+  }
+
+  get count(): number {
+    return this.#builders.reduce((sum, builder) => sum + builder.count, 0)
+  }
+
+  get byteLength(): number {
+    return this.#builders.reduce((sum, builder) => sum + builder.byteLength, 0)
+  }
+
+  clear(): void {
+    this.#builders.length = 1
+    this.#builders[0].clear()
+    this.#last = 0
+  }
+}
+
+export class BatchOutputs implements Outputs {
+  readonly cleanBatches = new BatchList()
+  tsMin = Infinity
+  tsMax = -Infinity
+  readonly #late = new BatchList()
+  readonly #anomalies = new BatchList()
+  readonly #deadLetters = new BatchList()
+  readonly #topics: RefineTopics
+  readonly #partition: number
+  readonly #anomalySchemaId: number
+  readonly #typeOf: (schemaId: number) => avsc.Type
+
+  constructor(
+    topics: RefineTopics,
+    partition: number,
+    anomalySchemaId: number,
+    typeOf: (schemaId: number) => avsc.Type,
+  ) {
+    this.#topics = topics
+    this.#partition = partition
+    this.#anomalySchemaId = anomalySchemaId
+    this.#typeOf = typeOf
+  }
+
+  clean(record: RecordBytes, ts: number): void {
+    const { key, keyAt, keyLength, value, valueAt, valueLength } = record
+    this.cleanBatches.current().append(key, keyAt, keyLength, value, valueAt, valueLength)
+    if (ts < this.tsMin) this.tsMin = ts
+    if (ts > this.tsMax) this.tsMax = ts
+  }
+
+  late(record: RecordBytes, reason: LateReason): void {
+    const { key, keyAt, keyLength, value, valueAt, valueLength } = record
+    this.#late.current().append(key, keyAt, keyLength, value, valueAt, valueLength, LATE_HEADERS[reason])
+  }
+
+  anomaly({ key, keyAt, keyLength, value, valueAt, valueLength }: RecordBytes, score: Score): void {
+    const bytes = Buffer.from(value.buffer, value.byteOffset + valueAt, valueLength)
+    const reading = this.#typeOf(bytes.readUInt32BE(1)).fromBuffer(bytes.subarray(FRAME_BYTES)) as Record<
+      string,
+      string | number | undefined
+    >
+    const encoded = encodeFramed(anomalyType, this.#anomalySchemaId, {
+      tenant_id: reading.tenant_id,
+      site_id: reading.site_id ?? '',
+      node_id: reading.node_id ?? '',
+      sensor_id: reading.sensor_id,
+      epoch: reading.epoch ?? 0,
+      seq: reading.seq ?? 0,
+      ts: reading.ts,
+      metric: METRICS[score.metric].name,
+      value: score.value,
+      detector: 'zscore',
+      score: score.z,
+      threshold: score.threshold,
+      mean: score.mean,
+      stddev: score.stddev,
+      window_count: score.windowCount,
+    })
+    this.#anomalies.current().append(key, keyAt, keyLength, encoded, 0, encoded.length)
+  }
+
+  deadLetter(view: RecordBatchView, index: number, reason: DeadLetterReason, detail: string): void {
+    const headers = encodeHeaders([
+      { key: '__connect.errors.topic', value: this.#topics.raw },
+      { key: '__connect.errors.partition', value: String(this.#partition) },
+      { key: '__connect.errors.offset', value: String(view.offset(index)) },
+      { key: '__connect.errors.stage', value: 'refine' },
+      { key: '__connect.errors.exception.class.name', value: reason },
+      { key: '__connect.errors.exception.message', value: detail },
+    ])
+    const { bytes } = view
+    this.#deadLetters
+      .current()
+      .append(
+        bytes,
+        view.keyAt(index),
+        view.keyLength(index),
+        bytes,
+        view.valueAt(index),
+        view.valueLength(index),
+        headers,
+      )
+  }
+
+  get byteLength(): number {
+    return (
+      this.cleanBatches.byteLength + this.#late.byteLength + this.#anomalies.byteLength + this.#deadLetters.byteLength
+    )
+  }
+
+  /** Requests to send, in order: a request takes one batch per topic, and clean's batches stay in their order. */
+  requests(): OutgoingBatch[][] {
+    const { clean, late, anomalies, dlq } = this.#topics
+    const lists: [string, RecordBatchBuilder[]][] = [
+      [clean, this.cleanBatches.filled()],
+      [late, this.#late.filled()],
+      [anomalies, this.#anomalies.filled()],
+      [dlq, this.#deadLetters.filled()],
+    ]
+    const rounds = Math.max(...lists.map(([, builders]) => builders.length))
+    return Array.from({ length: rounds }, (_, round) =>
+      lists.flatMap(([topic, builders]) =>
+        builders[round] === undefined ? [] : [{ topic, partition: this.#partition, records: builders[round] }],
+      ),
+    )
+  }
+
+  clear(): void {
+    for (const list of [this.cleanBatches, this.#late, this.#anomalies, this.#deadLetters]) list.clear()
+    this.tsMin = Infinity
+    this.tsMax = -Infinity
+  }
+}

@@ -1,0 +1,290 @@
+// One refine task: the owner of one raw partition. It holds the core and the transactional producer, and every batch is
+// one transaction:
+//   1. outputs (clean, late, anomalies, dead letters)
+//   2. the extent, which needs clean's first offset, and now and then a snapshot
+//   3. the input offset, with the metadata that recovery begins from
+//   4. commit
+// After any error the task is dead: producer and state are thrown away and the partition is acquired anew (tasks.ts).
+import avsc from 'avsc'
+import type { Clock } from '../../../platform/clock.ts'
+import { encodeFramed } from '../../../platform/codec/reading.ts'
+import type { BatchContext, FetchedBatch, OutgoingBatch, TransactionalProducer } from '../../../platform/kafka/port.ts'
+import { RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
+import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
+import { loadSchema } from '../../../schemas/load.ts'
+import type { RefineTopics } from '../../../schemas/topics.ts'
+import { emptyLedger, type Ledger, LEDGER_NAMES } from '../core/ledger.ts'
+import type { Refine } from '../core/refine.ts'
+import { snapshotType, takeSnapshot } from '../core/snapshot.ts'
+import { BatchList, type BatchOutputs } from './batch-outputs.ts'
+import { type CommitMetadata, encodeMetadata, ledgerNumbers } from './commit-metadata.ts'
+import { type Refusals, REFUSALS_MAX, type SchemaPlans } from './plans.ts'
+
+/** Records between looks at the size of the outputs. */
+const STRIDE = 1_024
+/** Outputs of one transaction; more are committed in several. Bounds the memory of a task. */
+const TRANSACTION_BYTES = 16 * 1024 * 1024
+/** Wait between questions to a registry that cannot be reached, ms. */
+const REGISTRY_RETRY_MS = 500
+
+const extentType = avsc.Type.forSchema(loadSchema('extent') as unknown as avsc.Schema)
+
+/** The steps of the commit protocol, for tests that stop the process between any two of them. */
+export type CommitStep = 'begun' | 'outputs-sent' | 'extent-sent' | 'snapshot-sent' | 'offset-sent' | 'committed'
+
+export interface TaskSettings {
+  readonly group: string
+  readonly topics: RefineTopics
+  readonly snapshotMs: number
+  readonly snapshotRecords: number
+  readonly extentSchemaId: number
+  readonly snapshotSchemaId: number
+}
+
+export interface CommitReport {
+  readonly partition: number
+  /** What the ledger grew by. */
+  readonly delta: Ledger
+  readonly buffered: number
+  /** Wall time between the arrival of the last record and the end of the commit, ms. */
+  readonly latencyMs: number
+  readonly commitMs: number
+  readonly snapshotBytes: number
+}
+
+export interface TaskDeps {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly plans: SchemaPlans
+  readonly settings: TaskSettings
+  readonly onCommit: (report: CommitReport) => void
+  readonly onStep?: (step: CommitStep, partition: number) => void
+}
+
+export class Task {
+  readonly partition: number
+  readonly core: Refine
+  /** Raw offset of the next record to work on. */
+  position: number
+  /** End of the raw partition as the last fetch saw it. */
+  endOffset: number
+  /** Version of the settings as of the last commit: whoever takes over begins with them. */
+  appliedVersion: number
+  readonly #deps: TaskDeps
+  readonly #producer: TransactionalProducer
+  readonly #outputs: BatchOutputs
+  readonly #refusals: Refusals
+  #snapshot: CommitMetadata['snapshot'] | null
+  #committed: Ledger
+  #committedPosition: number
+  #inputFrom: number
+  #recordsSinceSnapshot = 0
+  #snapshotAt: number
+  #monoAtLastRecord: number
+
+  constructor(
+    deps: TaskDeps,
+    partition: number,
+    parts: {
+      producer: TransactionalProducer
+      core: Refine
+      outputs: BatchOutputs
+      refusals: Refusals
+      /** Null for a partition that begins: its first transaction is a snapshot of the empty state. */
+      snapshot: CommitMetadata['snapshot'] | null
+      position: number
+      endOffset: number
+    },
+  ) {
+    this.partition = partition
+    this.core = parts.core
+    this.position = parts.position
+    this.endOffset = parts.endOffset
+    this.appliedVersion = parts.core.settings.version
+    this.#deps = deps
+    this.#producer = parts.producer
+    this.#outputs = parts.outputs
+    this.#refusals = parts.refusals
+    this.#snapshot = parts.snapshot
+    this.#committed = { ...parts.core.ledger }
+    this.#committedPosition = parts.position
+    this.#inputFrom = parts.position
+    this.#snapshotAt = deps.clock.mono()
+    this.#monoAtLastRecord = deps.clock.mono()
+  }
+
+  /** Commits the beginning: the settings that the first records are worked on with must survive. */
+  async begin(): Promise<void> {
+    if (this.#snapshot === null) await this.#commit()
+  }
+
+  /** Works through a batch and commits it. Rejects when anything is in doubt; the task is dead then. */
+  async work(batch: FetchedBatch, context: BatchContext): Promise<void> {
+    this.endOffset = batch.endOffset
+    for (const view of batch.views) await this.#workThrough(view, context)
+    this.position = Math.max(this.position, batch.nextOffset)
+    this.#monoAtLastRecord = this.#deps.clock.mono()
+    if (this.position > this.#committedPosition) await this.#commit()
+  }
+
+  /**
+   * Nothing is left to read below `position`: aborted records and markers at most, which no fetch hands over. Commits it,
+   * and the snapshot that has become due: retention may now take all of an idle partition and nothing needed is gone.
+   */
+  async settle(position: number): Promise<void> {
+    this.position = Math.max(this.position, position)
+    if (this.position > this.#committedPosition || this.#snapshotDue(this.#deps.clock.mono())) await this.#commit()
+  }
+
+  /** True when a wait is over by an estimate of the broker's clock, but no record comes to say so. */
+  needsTick(): boolean {
+    const estimatedNow = this.core.now + (this.#deps.clock.mono() - this.#monoAtLastRecord)
+    return this.core.due.next <= estimatedNow
+  }
+
+  async close(): Promise<void> {
+    await this.#producer.close()
+  }
+
+  async #workThrough(view: RecordBatchView, context: BatchContext): Promise<void> {
+    let i = view.firstAtOrAfter(this.position)
+    while (i < view.count) {
+      const to = Math.min(i + STRIDE, view.count)
+      const reached = this.core.run(view, i, to)
+      if (reached > i) {
+        this.position = view.offset(reached - 1) + 1
+        this.#recordsSinceSnapshot += reached - i
+      }
+      if (reached < to) await this.#learnSchema(view, reached, context)
+      i = reached
+      if (this.#outputs.byteLength > TRANSACTION_BYTES) await this.#commit()
+    }
+  }
+
+  /** Asks the registry until it answers: while it is away nobody can tell a new schema from garbage. */
+  async #learnSchema(view: RecordBatchView, index: number, context: BatchContext): Promise<void> {
+    const id = view.value(index)!.readUInt32BE(1)
+    for (;;) {
+      try {
+        return await this.#deps.plans.learn(id)
+      } catch {
+        await this.#deps.clock.sleep(REGISTRY_RETRY_MS)
+        await context.heartbeat()
+      }
+    }
+  }
+
+  async #commit(): Promise<void> {
+    const { clock, settings, onCommit } = this.#deps
+    const started = clock.mono()
+    const transaction = await this.#producer.begin()
+    this.#step('begun')
+    const firsts: number[] = []
+    for (const request of this.#outputs.requests()) {
+      const offsets = await transaction.send(request)
+      if (request[0].topic === settings.topics.clean) firsts.push(offsets[0])
+    }
+    this.#step('outputs-sent')
+    if (firsts.length > 0) {
+      await transaction.send([this.#extent(firsts[0])])
+      this.#step('extent-sent')
+    }
+    const snapshotBytes = this.#snapshotDue(started) ? await this.#sendSnapshot(transaction) : 0
+    const metadata = encodeMetadata({
+      v: 1,
+      snapshot: this.#snapshot!,
+      ledger: ledgerNumbers(this.core.ledger),
+      refusals: this.#refusals.entries(),
+    })
+    const at = { topic: settings.topics.raw, partition: this.partition }
+    await transaction.sendOffsets(settings.group, [{ ...at, offset: this.position, metadata }])
+    this.#step('offset-sent')
+    await transaction.commit()
+    this.#step('committed')
+    this.#outputs.clear()
+    const delta = difference(this.core.ledger, this.#committed)
+    this.#committed = { ...this.core.ledger }
+    this.#committedPosition = this.position
+    this.#inputFrom = this.position
+    this.appliedVersion = this.core.settings.version
+    onCommit({
+      partition: this.partition,
+      delta,
+      buffered: this.core.ledger.buffered,
+      latencyMs: Math.max(0, clock.now() - this.core.now),
+      commitMs: clock.mono() - started,
+      snapshotBytes,
+    })
+  }
+
+  #extent(firstOffset: number): OutgoingBatch {
+    const records = new RecordBatchBuilder()
+    const { cleanBatches, tsMin, tsMax } = this.#outputs
+    const extent = {
+      partition: this.partition,
+      first_offset: firstOffset,
+      count: cleanBatches.count,
+      ts_min: tsMin,
+      ts_max: tsMax,
+      input_from: this.#inputFrom,
+      input_to: this.position,
+      arrival_ms: this.core.now,
+    }
+    records.add(
+      Buffer.from(String(this.partition)),
+      encodeFramed(extentType, this.#deps.settings.extentSchemaId, extent),
+    )
+    return { topic: this.#deps.settings.topics.extents, partition: this.partition, records }
+  }
+
+  #snapshotDue(mono: number): boolean {
+    const { snapshotMs, snapshotRecords } = this.#deps.settings
+    if (this.#snapshot === null || this.#refusals.size >= REFUSALS_MAX) return true
+    return (
+      this.#recordsSinceSnapshot >= snapshotRecords ||
+      (this.position > this.#snapshot.input && mono - this.#snapshotAt >= snapshotMs)
+    )
+  }
+
+  /** Returns the bytes sent. */
+  async #sendSnapshot(transaction: { send(batches: readonly OutgoingBatch[]): Promise<number[]> }): Promise<number> {
+    const id = snapshotId(this.#deps.random)
+    const chunks = takeSnapshot(this.core, id, this.position)
+    const batches = new BatchList()
+    for (const chunk of chunks) {
+      batches
+        .current()
+        .add(
+          Buffer.from(`${this.partition}/${chunk.index}`),
+          encodeFramed(snapshotType, this.#deps.settings.snapshotSchemaId, chunk),
+        )
+    }
+    let first = -1
+    for (const records of batches.filled()) {
+      const [offset] = await transaction.send([
+        { topic: this.#deps.settings.topics.snapshots, partition: this.partition, records },
+      ])
+      if (first < 0) first = offset
+    }
+    this.#step('snapshot-sent')
+    this.#snapshot = { offset: first, chunks: chunks.length, id, input: this.position }
+    this.#snapshotAt = this.#deps.clock.mono()
+    this.#recordsSinceSnapshot = 0
+    this.#refusals.clear()
+    return batches.byteLength
+  }
+
+  #step(step: CommitStep): void {
+    this.#deps.onStep?.(step, this.partition)
+  }
+}
+
+/** Tells snapshots of one place apart: of a transaction that was aborted, and of the one that repeated it. */
+const snapshotId = (random: () => number): string =>
+  `${random().toString(36).slice(2)}${random().toString(36).slice(2)}`
+
+function difference(now: Ledger, before: Ledger): Ledger {
+  const delta = emptyLedger()
+  for (const name of LEDGER_NAMES) delta[name] = now[name] - before[name]
+  return delta
+}

@@ -1,0 +1,282 @@
+// The tasks of this process: which partitions it owns, acquiring and giving them up as the consumer group decides. The
+// rules that keep two owners apart: a partition is acquired by one attempt at a time; after an error it is acquired
+// again only when the broker has confirmed this member since (a zombie that wakes up must not fence its successor); a
+// task that stays with its owner over a rebalance is kept and sought to its own position.
+import { backoffMs } from '../../../platform/backoff.ts'
+import { messageOf } from '../../../platform/errors.ts'
+import type {
+  BatchContext,
+  FetchedBatch,
+  GroupConsumer,
+  Producer,
+  TopicPartition,
+} from '../../../platform/kafka/port.ts'
+import { RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
+import type { Logger } from '../../../platform/log.ts'
+import { type Control, controlHeaders } from '../core/control.ts'
+import { type CoreSettings, settingsText } from '../core/settings.ts'
+import { acquire, type AcquireDeps } from './acquire.ts'
+import { FatalRestoreError } from './fatal.ts'
+import type { Task } from './task.ts'
+
+const REACQUIRE = { baseMs: 100, capMs: 5_000 }
+/** How often idle partitions are looked at, ms: the least that a gap's time-out is late by on an idle partition. */
+const TICK_MS = 500
+const POLL_MS = 50
+/** A partition that is far behind reads its settings late; so long it is not asked again. */
+const ASK_AGAIN_MS = 30_000
+
+interface Running {
+  readonly state: 'running'
+  readonly task: Task
+  /** What is in work. */
+  busy: Promise<void>
+}
+
+type Slot =
+  /** Waiting for the broker to confirm this member, or for the next try. */
+  { readonly state: 'acquiring' } | Running
+
+export interface TasksDeps extends AcquireDeps {
+  readonly consumer: GroupConsumer
+  /** For control records: raw has no transactional writer. */
+  readonly controls: Producer
+  readonly log: Logger
+  /** Called when going on would be wrong; the process ends. */
+  readonly onFatal: (error: Error) => void
+}
+
+export class Tasks {
+  readonly #deps: TasksDeps
+  readonly #slots = new Map<number, Slot>()
+  /** The attempt that runs or ran last, by partition: the next one waits for it. */
+  readonly #attempts = new Map<number, Promise<void>>()
+  /** Batches in work, so that a clean stop can wait for them. */
+  readonly #working = new Set<Promise<void>>()
+  /** Which settings a task was sent, and when. */
+  readonly #asked = new WeakMap<Task, { readonly settings: CoreSettings; readonly atMono: number }>()
+  #generation = 0
+  #confirmedAt = -Infinity
+  #stopped = false
+
+  constructor(deps: TasksDeps) {
+    this.#deps = deps
+  }
+
+  /** Whether the group has said which partitions are this member's; it may be none. */
+  joined(): boolean {
+    return this.#generation > 0
+  }
+
+  /** Partitions that run, with their positions. */
+  running(): Task[] {
+    return [...this.#slots.values()].flatMap((slot) => (slot.state === 'running' ? [slot.task] : []))
+  }
+
+  /** Partitions that are assigned here and do not run yet. */
+  acquiring(): number[] {
+    return [...this.#slots].flatMap(([partition, slot]) => (slot.state === 'acquiring' ? [partition] : []))
+  }
+
+  /** The group has settled; runs synchronously inside the join. */
+  assign(assigned: readonly TopicPartition[], generation: number): void {
+    this.#generation = generation
+    this.#confirm()
+    const partitions = new Set(assigned.map(({ partition }) => partition))
+    for (const [partition, slot] of this.#slots) {
+      if (partitions.has(partition)) continue
+      this.#slots.delete(partition)
+      if (slot.state === 'running') this.#dispose(slot.task)
+    }
+    for (const partition of partitions) {
+      const slot = this.#slots.get(partition)
+      if (slot?.state === 'running') this.#resume(slot.task)
+      else if (slot === undefined) this.#startAcquiring(partition, -Infinity)
+    }
+  }
+
+  /** The broker knows this member. */
+  confirm(): void {
+    this.#confirm()
+  }
+
+  async onBatch(batch: FetchedBatch, context: BatchContext): Promise<void> {
+    const slot = this.#slots.get(batch.partition)
+    if (slot?.state !== 'running' || context.isStale()) return
+    const { task } = slot
+    await this.#queue(task, slot, () => task.work(batch, context))
+  }
+
+  /** The end of the partition is reached; resolves when the task has made that sure, or is not this member's any more. */
+  async settle(task: Task, end: number): Promise<void> {
+    const slot = this.#slots.get(task.partition)
+    if (slot?.state !== 'running' || slot.task !== task || this.#stopped) return
+    await this.#queue(task, slot, () => task.settle(end))
+  }
+
+  /** The version of the configuration that all partitions have applied; null while some are not running yet. */
+  appliedVersion(): number | null {
+    if (this.#stopped || !this.joined() || this.acquiring().length > 0) return null
+    return this.running().reduce((least, { appliedVersion }) => Math.min(least, appliedVersion), Infinity)
+  }
+
+  /** Sends the wanted settings to the partitions that do not have them; never rejects. */
+  async configure(): Promise<void> {
+    const { coreSettings, clock, log } = this.#deps
+    const settings = coreSettings()
+    const atMono = clock.mono()
+    const lacking = this.running().filter((task) => this.#lacks(task, settings, atMono))
+    if (lacking.length === 0 || this.#stopped) return
+    for (const task of lacking) this.#asked.set(task, { settings, atMono })
+    try {
+      await this.#control(
+        lacking.map(({ partition }) => partition),
+        { kind: 'settings', settings },
+      )
+    } catch (error) {
+      for (const task of lacking) this.#asked.delete(task)
+      log.warn({ err: error }, 'no settings could be sent; they are sent again')
+    }
+  }
+
+  /** Not what is newer than what is wanted: another process knows more than this one yet. */
+  #lacks(task: Task, wanted: CoreSettings, nowMono: number): boolean {
+    const { settings } = task.core
+    if (settings.version > wanted.version || settingsText(settings) === settingsText(wanted)) return false
+    const asked = this.#asked.get(task)
+    return asked === undefined || asked.settings !== wanted || nowMono - asked.atMono >= ASK_AGAIN_MS
+  }
+
+  /** Sends control records to partitions where a wait is over and nothing arrives. Runs until stopped. */
+  async tick(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#deps
+    while (!signal.aborted) {
+      await clock.sleep(TICK_MS, signal).catch(() => undefined)
+      await this.configure()
+      const idle = this.running().filter((task) => task.needsTick() && task.position >= task.endOffset)
+      if (idle.length === 0 || this.#stopped) continue
+      await this.#control(
+        idle.map(({ partition }) => partition),
+        { kind: 'tick' },
+      ).catch((error: unknown) => log.warn({ err: error }, 'no tick could be sent; the next one follows'))
+    }
+  }
+
+  /** Waits for the transactions in work, then lets go of everything. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await Promise.allSettled(this.#working)
+    const tasks = this.running()
+    this.#slots.clear()
+    await Promise.allSettled(this.#attempts.values())
+    await Promise.allSettled(tasks.map((task) => task.close()))
+  }
+
+  /** One after the other: a rebalance may hand out the partition's next batch while the former one is still in work. */
+  async #queue(task: Task, slot: Running, work: () => Promise<void>): Promise<void> {
+    slot.busy = slot.busy.then(() => this.#perform(task, work))
+    const { busy } = slot
+    this.#working.add(busy)
+    await busy.finally(() => this.#working.delete(busy))
+  }
+
+  /** Never rejects. */
+  async #perform(task: Task, work: () => Promise<void>): Promise<void> {
+    const slot = this.#slots.get(task.partition)
+    if (slot?.state !== 'running' || slot.task !== task) return
+    try {
+      await work()
+    } catch (error) {
+      // The client's rebalance signal passes through heartbeats; the task's transaction is then complete or in doubt,
+      // and both are settled by acquiring anew.
+      this.#deps.log.warn(
+        { err: error, partition: task.partition },
+        'a transaction is in doubt: the task is dropped and acquired anew',
+      )
+      this.#drop(task)
+    }
+  }
+
+  #drop(task: Task): void {
+    const slot = this.#slots.get(task.partition)
+    this.#dispose(task)
+    if (slot?.state !== 'running' || slot.task !== task || this.#stopped) return
+    this.#deps.consumer.pause({ topic: this.#deps.settings.topics.raw, partition: task.partition })
+    this.#slots.delete(task.partition)
+    this.#startAcquiring(task.partition, this.#deps.clock.mono())
+  }
+
+  #startAcquiring(partition: number, since: number): void {
+    const slot: Slot = { state: 'acquiring' }
+    this.#slots.set(partition, slot)
+    const former = this.#attempts.get(partition) ?? Promise.resolve()
+    const attempt = former
+      .then(() => this.#acquire(partition, slot, since))
+      .catch((error: unknown) => this.#deps.onFatal(error instanceof Error ? error : new Error(messageOf(error))))
+    this.#attempts.set(partition, attempt)
+  }
+
+  /** @param since mono time of the error that made this necessary; a confirmation must be newer */
+  async #acquire(partition: number, slot: Slot, since: number): Promise<void> {
+    const { clock, log, random } = this.#deps
+    const mine = (): boolean => this.#slots.get(partition) === slot && !this.#stopped
+    for (let attempt = 0; mine(); attempt += 1) {
+      while (mine() && this.#confirmedAt <= since) await clock.sleep(POLL_MS)
+      if (!mine()) return
+      const generation = this.#generation
+      try {
+        const task = await acquire(this.#deps, partition)
+        if (!mine() || generation !== this.#generation) {
+          // Another member may own the partition by now; if it is still this one, it tries again at once.
+          await task.close()
+          continue
+        }
+        await task.begin()
+        if (mine()) await this.#run(partition, task)
+        else await task.close()
+        return
+      } catch (error) {
+        if (!mine()) return
+        if (error instanceof FatalRestoreError) throw error
+        since = clock.mono()
+        log.warn({ err: error, partition }, 'the partition could not be acquired; trying again')
+        await clock.sleep(backoffMs(REACQUIRE, attempt, random))
+      }
+    }
+  }
+
+  async #run(partition: number, task: Task): Promise<void> {
+    this.#slots.set(partition, { state: 'running', task, busy: Promise.resolve() })
+    this.#resume(task)
+    this.#deps.log.info(
+      { partition, position: task.position, sensors: task.core.sensors.size },
+      'the partition is owned and restored',
+    )
+    await this.configure()
+  }
+
+  #resume(task: Task): void {
+    const at = { topic: this.#deps.settings.topics.raw, partition: task.partition }
+    this.#deps.consumer.seek(at, task.position)
+    this.#deps.consumer.resume(at)
+  }
+
+  #dispose(task: Task): void {
+    task.close().catch(() => undefined)
+  }
+
+  #confirm(): void {
+    this.#confirmedAt = this.#deps.clock.mono()
+  }
+
+  async #control(partitions: readonly number[], control: Control): Promise<void> {
+    const headers = controlHeaders(control)
+    await this.#deps.controls.send(
+      partitions.map((partition) => {
+        const records = new RecordBatchBuilder()
+        records.add(null, null, headers)
+        return { topic: this.#deps.settings.topics.raw, partition, records }
+      }),
+    )
+  }
+}

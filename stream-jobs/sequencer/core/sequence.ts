@@ -1,0 +1,108 @@
+// The total order: extents of all partitions, taken one after the other as they come, get the sequences of their
+// readings from one running count. Within a partition they must come in order and never overlap; what does not is a
+// log that contradicts itself, and numbering it would give a reading two places. Gaps between extents are no fault:
+// transaction markers and aborted records take offsets, too.
+import { PlumblineError } from '../../../platform/errors.ts'
+
+/** As in schemas/extent.avsc. */
+export interface Extent {
+  readonly partition: number
+  readonly first_offset: number
+  readonly count: number
+  readonly ts_min: number
+  readonly ts_max: number
+  readonly input_from: number
+  readonly input_to: number
+  readonly arrival_ms: number
+}
+
+/** As in schemas/order.avsc. */
+export interface OrderRecord {
+  readonly partition: number
+  readonly first_offset: number
+  readonly count: number
+  readonly base_sequence: number
+  readonly ts_min: number
+  readonly ts_max: number
+  readonly arrival_ms: number
+  readonly extent_offset: number
+}
+
+/** Where the order stands in one partition. */
+export interface Reached {
+  /** Offset in extents to read next. */
+  readonly position: number
+  /** Offset in clean behind the last extent. */
+  readonly cleanEnd: number
+}
+
+/** The extents contradict what is in the order already: trying again cannot help. */
+export class ExtentError extends PlumblineError {}
+
+export class Sequence {
+  #next: number
+  readonly #reached: Map<number, { position: number; cleanEnd: number }>
+
+  /** @param next sequence of the next reading */
+  constructor(next: number, reached: ReadonlyMap<number, Reached>) {
+    this.#next = next
+    this.#reached = new Map([...reached].map(([partition, at]) => [partition, { ...at }]))
+  }
+
+  get next(): number {
+    return this.#next
+  }
+
+  reached(partition: number): Reached {
+    return this.#of(partition)
+  }
+
+  partitions(): number[] {
+    return [...this.#reached.keys()]
+  }
+
+  /** There is nothing to read below `position` any more: what is left out there is no record. */
+  pass(partition: number, position: number): void {
+    const at = this.#of(partition)
+    at.position = Math.max(at.position, position)
+  }
+
+  /**
+   * Puts an extent at the end of the order.
+   * @param partition of the extents topic in which it stands, at `offset`
+   * @throws ExtentError
+   */
+  append(partition: number, offset: number, extent: Extent): OrderRecord {
+    const at = this.#of(partition)
+    const { first_offset, count } = extent
+    const refuse = (code: string, why: string): never => {
+      throw new ExtentError(code, `the extent at offset ${offset} of partition ${partition} ${why}`, {
+        partition,
+        offset,
+      })
+    }
+    if (offset < at.position) refuse('EXTENT_REPEATED', `was put in order already: position ${at.position} is reached`)
+    if (extent.partition !== partition)
+      refuse('EXTENT_MISPLACED', `is one of partition ${extent.partition}: it was not written by refine`)
+    if (!(Number.isSafeInteger(count) && count > 0 && Number.isSafeInteger(first_offset)))
+      refuse('EXTENT_EMPTY', `covers ${count} readings from ${first_offset}: at least one must be`)
+    if (first_offset < at.cleanEnd)
+      refuse(
+        'EXTENT_OVERLAPS',
+        `begins at ${first_offset} of clean, but the order has reached ${at.cleanEnd}: clean was written by something else, or made anew without the order`,
+      )
+    if (!Number.isSafeInteger(this.#next + count)) refuse('SEQUENCE_EXHAUSTED', `would pass sequence ${this.#next}`)
+    const base_sequence = this.#next
+    this.#next += count
+    at.position = offset + 1
+    at.cleanEnd = first_offset + count
+    const { ts_min, ts_max, arrival_ms } = extent
+    return { partition, first_offset, count, base_sequence, ts_min, ts_max, arrival_ms, extent_offset: offset }
+  }
+
+  #of(partition: number): { position: number; cleanEnd: number } {
+    const at = this.#reached.get(partition)
+    if (at === undefined) throw new RangeError(`partition ${partition} is not part of this order`)
+    return at
+  }
+}
