@@ -1,8 +1,8 @@
-// The sink's metrics. Each is touched once per batch; latencies are observed for every 64th row of a unit, so that
+// The sink's metrics. Each is touched once per batch; latencies are observed for every 64th row of a batch, so that
 // large batches weigh more than small ones without a call per record.
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS_S, type Registry } from '../platform/metrics.ts'
 import type { BreakerState } from '../platform/breaker.ts'
-import { type Slice, sliceRows } from './core/batch.ts'
+import { type Slice, sliceRows } from './core/write-batch.ts'
 
 const SAMPLE_EVERY_ROWS = 64
 const BREAKER_STATES: Readonly<Record<BreakerState['kind'], number>> = { closed: 0, 'half-open': 1, open: 2 }
@@ -97,10 +97,13 @@ export class SinkMetrics {
     this.#writeSeconds.observe(seconds)
     // A transaction that only moves progress is no batch.
     if (sliceRows(slices) > 0) this.#batchRows.observe(sliceRows(slices))
-    for (const { unit, from, to } of slices) {
-      this.#rows.inc({ topic: unit.lane.topic }, to - from)
-      for (let i = from; i < Math.min(to, unit.readings.length); i += SAMPLE_EVERY_ROWS) {
-        this.#latencySeconds.observe({ topic: unit.lane.topic }, Math.max(0, nowMs - unit.readings[i].ts) / 1000)
+    for (const { decoded, from, to } of slices) {
+      this.#rows.inc({ topic: decoded.partition.topic }, to - from)
+      for (let i = from; i < Math.min(to, decoded.readings.length); i += SAMPLE_EVERY_ROWS) {
+        this.#latencySeconds.observe(
+          { topic: decoded.partition.topic },
+          Math.max(0, nowMs - decoded.readings[i].ts) / 1000,
+        )
       }
     }
   }

@@ -18,12 +18,12 @@ import type { Logger } from '../platform/log.ts'
 import type { Store } from '../platform/store/port.ts'
 import type { FetchSchema } from '../platform/codec/register.ts'
 import { ANOMALIES, CLEAN, LATE } from '../schemas/topics.ts'
-import type { Lane } from './core/batch.ts'
+import { BatchDecoder } from './batch-decoder.ts'
+import { SinkPartition } from './core/sink-partition.ts'
 import { DeadLetters, POISON } from './dead-letters.ts'
 import { patiently, settlesWithin } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 import { Tracker } from './tracker.ts'
-import { UnitMaker } from './units.ts'
 import { StoreWriter } from './writer.ts'
 
 const TOPICS = [CLEAN, LATE, ANOMALIES]
@@ -63,11 +63,11 @@ export class Sink {
   readonly writer: StoreWriter
   readonly tracker: Tracker
   #consumer: GroupConsumer | null = null
-  #lanes = new Map<string, Lane>()
+  #partitions = new Map<string, SinkPartition>()
   #crashes: number[] = []
   #stopping = false
   #looking: Promise<void> = Promise.resolve()
-  readonly #units: UnitMaker
+  readonly #decoder: BatchDecoder
   #fail: (error: unknown) => void = () => {}
   /** Rejects when the sink cannot go on. */
   readonly failed: Promise<never>
@@ -83,7 +83,7 @@ export class Sink {
     this.#admin = admin
     this.#closeReader = closeReader
     this.#deadLetters = new DeadLetters(kafka)
-    this.#units = new UnitMaker(fetchSchema, this.#deadLetters, metrics)
+    this.#decoder = new BatchDecoder(fetchSchema, this.#deadLetters, metrics)
     this.writer = new StoreWriter({
       clock,
       random,
@@ -93,8 +93,8 @@ export class Sink {
       log,
       metrics,
       deadLetter: (batch, rejects) => this.#deadLetters.send(batch, rejects, POISON),
-      onMoved: (lane) => this.#reload(lane),
-      onOpen: (isOpen) => this.#sitOut(isOpen),
+      onMoved: (partition) => this.#reload(partition),
+      onOpen: (isOpen) => (isOpen ? this.#pauseAll() : this.#resumeAll()),
       onFailed: (error) => this.#fail(error),
     })
     this.tracker = new Tracker({ admin, tails, writer: this.writer, metrics, refineGroup })
@@ -151,80 +151,83 @@ export class Sink {
     if (!this.#stopping) await this.#consume()
   }
 
-  /** Runs synchronously when the group has settled: from here on nothing of the old lanes is written. */
-  #assign(partitions: readonly TopicPartition[]): void {
-    const before = [...this.#lanes.values()]
-    for (const lane of before) lane.active = false
+  /** Runs synchronously when the group has settled: from here on nothing of the old partitions is written. */
+  #assign(assigned: readonly TopicPartition[]): void {
+    const before = [...this.#partitions.values()]
+    for (const partition of before) partition.revoke()
     this.tracker.reset(before)
-    const lanes = partitions.map(newLane)
-    this.#lanes = new Map(lanes.map((lane) => [keyOf(lane), lane]))
+    const partitions = assigned.map((at) => new SinkPartition(at))
+    this.#partitions = new Map(partitions.map((partition) => [partition.name, partition]))
     this.#options.log.info({ partitions: partitions.length }, 'partitions assigned')
-    this.#begin(lanes)
+    this.#begin(partitions)
   }
 
-  #reload(lane: Lane): void {
-    if (this.#lanes.get(keyOf(lane)) !== lane) return
-    const fresh = newLane(lane)
-    this.#lanes.set(keyOf(fresh), fresh)
+  /** The store has been moved on by another sink: the partition begins again where the store is. */
+  #reload(moved: SinkPartition): void {
+    if (this.#partitions.get(moved.name) !== moved) return
+    const fresh = new SinkPartition(moved)
+    this.#partitions.set(fresh.name, fresh)
     this.#consumer?.pause(fresh)
     this.#begin([fresh])
   }
 
   /** While the store is away nothing more is fetched than what waits for it already. */
-  #sitOut(isOpen: boolean): void {
-    for (const lane of this.#lanes.values()) {
-      if (!lane.active || !lane.started) continue
-      if (isOpen) this.#consumer?.pause(lane)
-      else this.#consumer?.resume(lane)
-    }
+  #pauseAll(): void {
+    for (const partition of this.#partitions.values()) if (partition.advance !== null) this.#consumer?.pause(partition)
   }
 
-  #begin(lanes: readonly Lane[]): void {
-    const isWanted = (): boolean => !this.#stopping && lanes.some((lane) => lane.active)
+  #resumeAll(): void {
+    for (const partition of this.#partitions.values()) if (partition.advance !== null) this.#consumer?.resume(partition)
+  }
+
+  #begin(partitions: readonly SinkPartition[]): void {
+    const isWanted = (): boolean => !this.#stopping && partitions.some(({ isRevoked }) => !isRevoked)
     const { clock, random, log } = this.#options
     const patience = { clock, random, log, isWanted }
-    patiently('reading where the store stands', patience, () => this.#seek(lanes)).catch(this.#fail)
+    patiently("reading the store's progress", patience, () => this.#seek(partitions)).catch(this.#fail)
   }
 
-  async #seek(lanes: readonly Lane[]): Promise<void> {
+  /** May be repeated: partitions that were found already are left alone. */
+  async #seek(partitions: readonly SinkPartition[]): Promise<void> {
     const progress = await this.#options.store.read((view) => view.progress())
-    for (const topic of new Set(lanes.map((lane) => lane.topic))) {
+    for (const topic of new Set(partitions.map((partition) => partition.topic))) {
       const ranges = await this.#admin.offsetRanges(topic)
-      for (const lane of lanes.filter((member) => member.topic === topic && member.active)) {
-        const saved = progress.find((row) => row.topic === topic && row.partition === lane.partition)
-        const { start, end } = ranges[lane.partition]
-        if (saved !== undefined) refuseGap(lane, saved.offset, start, end)
+      for (const partition of partitions) {
+        if (partition.topic !== topic || partition.state.kind !== 'seeking') continue
+        const saved = progress.find((row) => row.topic === topic && row.partition === partition.partition)
+        const { start, end } = ranges[partition.partition]
+        if (saved !== undefined) refuseGap(partition, saved.offset, start, end)
         else if (start > 0)
           this.#options.log.warn(
-            { topic, partition: lane.partition, start },
-            'a new store begins behind records that retention has removed',
+            { topic, partition: partition.partition, start },
+            `the store is new and retention has removed the first ${start} offsets: it begins without them`,
           )
-        lane.stored = saved?.offset ?? null
-        lane.position = saved?.offset ?? start
-        lane.throughMs = saved?.throughMs ?? null
-        lane.started = true
-        this.#consumer?.seek(lane, lane.position)
-        if (!this.writer.isOpen) this.#consumer?.resume(lane)
+        const position = saved?.offset ?? start
+        partition.found(saved?.offset ?? null, position, saved?.throughMs ?? null)
+        this.#consumer?.seek(partition, position)
+        if (!this.writer.isOpen) this.#consumer?.resume(partition)
         // A new store learns at once which partitions there are, so that a silent one is not overlooked.
-        if (saved === undefined) this.writer.touch(lane)
+        if (saved === undefined) this.writer.touch(partition)
       }
     }
   }
 
   async #work(batch: FetchedBatch, context: BatchContext): Promise<void> {
-    const lane = this.#lanes.get(keyOf(batch))
-    if (lane === undefined || !lane.started || context.isStale() || batch.nextOffset <= lane.position) return
-    const isWanted = (): boolean => lane.active && !context.isStale() && !this.#stopping
+    const partition = this.#partitions.get(keyOf(batch))
+    const before = partition?.advance ?? null
+    if (partition === undefined || before === null || context.isStale() || batch.nextOffset <= before.position) return
+    const isWanted = (): boolean => !partition.isRevoked && !context.isStale() && !this.#stopping
     const { clock, random, log } = this.#options
-    const unit = await this.#units.make(batch, lane, { clock, random, log, isWanted, heartbeat: context.heartbeat })
+    const patience = { clock, random, log, isWanted, heartbeat: context.heartbeat }
+    const decoded = await this.#decoder.decode(batch, partition, before.position, patience)
     // Meanwhile the tail that this batch ends in may have been passed, see tracker.ts.
-    if (unit === null || !isWanted() || unit.nextOffset <= lane.position) return
-    const outcome = this.writer.submit(unit)
+    if (decoded === null || !isWanted() || decoded.nextOffset <= (partition.advance?.position ?? Infinity)) return
+    const outcome = this.writer.submit(decoded)
     try {
       while (!(await settlesWithin(outcome, HEARTBEAT_MS, clock))) await context.heartbeat()
     } catch (error) {
       // The group is being rearranged and the store still refuses: the next owner reads the batch again.
-      lane.active = false
+      partition.revoke()
       await outcome
       throw error
     }
@@ -234,10 +237,10 @@ export class Sink {
     const { clock, log } = this.#options
     while (!this.#stopping) {
       const consumer = this.#consumer
-      const lanes = [...this.#lanes.values()]
+      const partitions = [...this.#partitions.values()]
       try {
-        await this.tracker.look(lanes, clock.now())
-        if (consumer !== null) await this.tracker.commit(consumer, lanes, clock.now())
+        await this.tracker.look(partitions, clock.now())
+        if (consumer !== null) await this.tracker.commit(consumer, partitions, clock.now())
       } catch (error) {
         // Freshness stands still meanwhile, and the answers of the query API say so.
         log.warn({ reason: messageOf(error) }, 'looking at the log failed; trying again')
@@ -248,7 +251,7 @@ export class Sink {
 }
 
 /** The store's offset must lie within the log: else records are missing between the two, and nobody would notice. */
-function refuseGap({ topic, partition }: Lane, offset: number, start: number, end: number): void {
+function refuseGap({ topic, partition }: TopicPartition, offset: number, start: number, end: number): void {
   const at = { topic, partition, offset }
   if (offset < start) {
     const lost = `${topic}/${partition}: the store stands at offset ${offset} and the log begins at ${start}`
@@ -267,18 +270,5 @@ function refuseGap({ topic, partition }: Lane, offset: number, start: number, en
     )
   }
 }
-
-const newLane = ({ topic, partition }: TopicPartition): Lane => ({
-  topic,
-  partition,
-  stored: null,
-  position: 0,
-  throughMs: null,
-  marks: [],
-  active: true,
-  started: false,
-  busy: false,
-  savedMs: -Infinity,
-})
 
 const keyOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`

@@ -5,8 +5,8 @@ import { ProgressWatch } from '../platform/health.ts'
 import type { Admin, GroupConsumer, OffsetRange } from '../platform/kafka/port.ts'
 import type { Tails } from '../platform/kafka/tails.ts'
 import { RAW } from '../schemas/topics.ts'
-import type { Lane } from './core/batch.ts'
 import { takeLook } from './core/marks.ts'
+import type { SinkPartition } from './core/sink-partition.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 import type { StoreWriter } from './writer.ts'
 
@@ -36,64 +36,68 @@ export class Tracker {
   }
 
   /** Other partitions were assigned. */
-  reset(forgotten: Iterable<Lane>): void {
-    for (const lane of forgotten) this.watch.forget(nameOf(lane))
+  reset(forgotten: Iterable<SinkPartition>): void {
+    for (const { name } of forgotten) this.watch.forget(name)
     this.#committed = new Map()
     this.#options.metrics.forgetLags()
   }
 
   /** One look at everything. The order of the requests is part of the rule, see core/marks.ts. */
-  async look(lanes: readonly Lane[], nowMs: number): Promise<void> {
+  async look(partitions: readonly SinkPartition[], nowMs: number): Promise<void> {
     const { admin, refineGroup } = this.#options
     const raw = await admin.offsetRanges(RAW)
     const refined = await admin.committedOffsets(refineGroup, RAW)
     const ends = new Map<string, OffsetRange[]>()
-    for (const topic of new Set(lanes.map((lane) => lane.topic))) ends.set(topic, await admin.offsetRanges(topic))
+    for (const topic of new Set(partitions.map((member) => member.topic)))
+      ends.set(topic, await admin.offsetRanges(topic))
     const refinedTo: number[] = []
     for (const [partition, range] of raw.entries()) {
       const committed = refined[partition]?.offset ?? range.start
       refinedTo[partition] = await this.#passable(RAW, partition, committed, range.end)
     }
-    for (const lane of lanes) {
-      const end = ends.get(lane.topic)?.[lane.partition]?.end
-      if (end === undefined || !lane.active || !lane.started) continue
-      const look = { nowMs, rawEnd: raw[lane.partition]?.end ?? 0, refinedTo: refinedTo[lane.partition] ?? 0, end }
-      await this.#lookAt(lane, look)
+    for (const member of partitions) {
+      const { topic, partition } = member
+      const end = ends.get(topic)?.[partition]?.end
+      if (end === undefined) continue
+      const look = { nowMs, rawEnd: raw[partition]?.end ?? 0, refinedTo: refinedTo[partition] ?? 0, end }
+      await this.#lookAt(member, look)
     }
   }
 
   /** Commits what has moved; a failure costs nothing but a stale display. */
-  async commit(consumer: GroupConsumer, lanes: readonly Lane[], nowMs: number): Promise<void> {
-    for (const lane of lanes) {
-      const before = this.#committed.get(nameOf(lane))
-      if (!lane.active || lane.stored === null || before?.offset === lane.stored) continue
+  async commit(consumer: GroupConsumer, partitions: readonly SinkPartition[], nowMs: number): Promise<void> {
+    for (const partition of partitions) {
+      const before = this.#committed.get(partition.name)
+      const stored = partition.advance?.stored ?? null
+      if (stored === null || before?.offset === stored) continue
       if (before !== undefined && nowMs - before.atMs < SAVE_EVERY_MS) continue
-      this.#committed.set(nameOf(lane), { offset: lane.stored, atMs: nowMs })
-      await consumer.commit(lane, lane.stored)
+      this.#committed.set(partition.name, { offset: stored, atMs: nowMs })
+      await consumer.commit(partition, stored)
     }
   }
 
-  async #lookAt(lane: Lane, look: { nowMs: number; rawEnd: number; refinedTo: number; end: number }): Promise<void> {
+  async #lookAt(
+    partition: SinkPartition,
+    look: { nowMs: number; rawEnd: number; refinedTo: number; end: number },
+  ): Promise<void> {
     const { metrics, writer } = this.#options
     const { nowMs, end } = look
-    const position = lane.position
-    const passable = await this.#passable(lane.topic, lane.partition, position, end)
-    if (passable > position && lane.position === position && !lane.busy) lane.position = passable
-    // A position behind the stored one is a tail without records: nothing of it is missing from the store.
-    const { marks, throughMs } = takeLook(lane.marks, {
-      ...look,
-      stored: lane.busy ? (lane.stored ?? 0) : lane.position,
-    })
-    lane.marks = marks
-    if (throughMs !== null) lane.throughMs = throughMs
-    if (!lane.busy && nowMs - lane.savedMs >= SAVE_EVERY_MS) writer.touch(lane)
-    this.watch.observe(nameOf(lane), lane.position, end, nowMs)
-    metrics.lag(lane.topic, lane.partition, Math.max(0, end - lane.position))
+    const before = partition.advance
+    if (before === null) return
+    const passable = await this.#passable(partition.topic, partition.partition, before.position, end)
+    if (passable > before.position && partition.advance?.position === before.position) partition.passed(passable)
+    const now = partition.advance
+    if (now === null) return
+    // A position beyond the stored one is a tail without records: nothing of it is missing from the store.
+    const stored = now.kind === 'writing' ? (now.stored ?? 0) : now.position
+    const { marks, throughMs } = takeLook(now.marks, { ...look, stored })
+    partition.looked(marks, throughMs)
+    if (now.kind === 'reading' && nowMs - now.savedMs >= SAVE_EVERY_MS) writer.touch(partition)
+    this.watch.observe(partition.name, now.position, end, nowMs)
+    metrics.lag(partition.topic, partition.partition, Math.max(0, end - now.position))
   }
 
   #passable(topic: string, partition: number, from: number, to: number): Promise<number> {
     return from >= to ? Promise.resolve(from) : this.#options.tails.passable({ topic, partition }, from, to)
   }
 }
-
-const nameOf = ({ topic, partition }: Lane): string => `${topic}/${partition}`

@@ -1,12 +1,12 @@
-// Puts units into the store, one transaction after the other. It waits a little so that partitions share a
-// transaction, and writes as many rows as the store takes in good time. What a failed write means decides what follows:
+// Writes decoded batches to the store, one transaction after the other. It waits briefly so that partitions share a
+// transaction, and writes as many rows as the store takes in good time. The cause of a failed write decides what follows:
 //
-//   outage → the same rows again when the gate lets them; nothing is dropped and nothing piles up, since every partition
-//            waits for its one unit. Bound: one fetch per partition, 16 MiB of records over all of them.
-//   poison → the batch is halved until each bad row stands alone; these go to the dead-letter topic, all others in.
-//   moved  → the partition is another sink's; its unit is dropped.
+//   outage → the same rows are tried again when the gate opens; nothing is dropped and nothing piles up, since every
+//            partition waits for its one batch. Bound: one fetch per partition, 16 MiB of records over all of them.
+//   poison → the rows are halved until each bad one is alone; these go to the dead-letter topic, all others are stored.
+//   moved  → the partition is another sink's; its batch is dropped.
 //
-// A unit leaves unwritten only when its partition is no longer ours.
+// A batch is dropped only when its partition is no longer ours.
 import type { Clock } from '../platform/clock.ts'
 import { StoreError } from '../platform/errors.ts'
 import type { CheckResult } from '../platform/health.ts'
@@ -18,26 +18,25 @@ import { BATCH_ROWS_MAX, nextLimit } from './core/batch-limit.ts'
 import {
   composeBatch,
   composeRows,
-  type Lane,
-  offsetAfter,
   type Slice,
   sliceRows,
   takeSlices,
-  type Unit,
-  unitRows,
-  type Waiting,
-} from './core/batch.ts'
+  type DecodedBatch,
+  rowCount,
+  type WaitingBatch,
+} from './core/write-batch.ts'
 import { type Reject, rejectsAt } from './core/decode.ts'
 import { PoisonSearch } from './core/poison.ts'
+import type { SinkPartition } from './core/sink-partition.ts'
 import { patiently, settlesWithin } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 import { StoreGate } from './store-gate.ts'
 import { writeWithin } from './timed-write.ts'
 
-/** Unwritten: the partition has gone, or the store has been moved on by another sink. */
+/** Dropped: the partition was revoked, or another sink has moved the store on. */
 export type Outcome = 'written' | 'dropped'
 
-interface Submitted extends Waiting {
+interface Submitted extends WaitingBatch {
   readonly settle: (outcome: Outcome) => void
 }
 
@@ -52,9 +51,9 @@ export interface WriterOptions {
   readonly metrics: SinkMetrics
   /** Sends rows that the store will never take to the dead-letter topic; what it rejects with may be retriable. */
   readonly deadLetter: (batch: FetchedBatch, rejects: readonly Reject[]) => Promise<void>
-  /** The store stands elsewhere than the lane believes: it must be read again. */
-  readonly onMoved: (lane: Lane) => void
-  /** The store is away (true) or back: whether new units are wanted. */
+  /** The store's progress is not what the partition has: it must be read again. */
+  readonly onMoved: (partition: SinkPartition) => void
+  /** The store is away (true) or back: whether new batches are wanted. */
   readonly onOpen: (isOpen: boolean) => void
   /** The writer has ended and nothing is written any more. */
   readonly onFailed: (error: unknown) => void
@@ -64,7 +63,7 @@ export class StoreWriter {
   readonly #options: WriterOptions
   readonly #gate: StoreGate
   readonly #waiting: Submitted[] = []
-  readonly #touched = new Set<Lane>()
+  readonly #touched = new Set<SinkPartition>()
   #limit = BATCH_ROWS_MAX
   readonly #stopping = new AbortController()
   #ended = false
@@ -81,24 +80,24 @@ export class StoreWriter {
       .finally(() => this.#end())
   }
 
-  /** Resolves when the unit is in the store, or is not going to be. One unit per lane at a time. */
-  submit(unit: Unit): Promise<Outcome> {
+  /** Resolves when the batch is in the store, or is not going to be. One batch per partition at a time. */
+  submit(decoded: DecodedBatch): Promise<Outcome> {
     if (this.#ended) return Promise.resolve('dropped')
-    unit.lane.busy = true
+    decoded.partition.submitted()
     return new Promise((settle) => {
-      this.#waiting.push({ ...unit, done: 0, settle })
+      this.#waiting.push({ ...decoded, done: 0, settle })
       this.#options.metrics.waitingRows(this.#waitingRows())
       this.#wake()
     })
   }
 
-  /** Has the lane's progress written with the next batch, or now if there is none. */
-  touch(lane: Lane): void {
-    this.#touched.add(lane)
+  /** Has the partition's progress written with the next batch, or now if there is none. */
+  touch(partition: SinkPartition): void {
+    this.#touched.add(partition)
     this.#wake()
   }
 
-  /** While true, new units are not wanted. */
+  /** While true, new batches are not wanted. */
   get isOpen(): boolean {
     return this.#gate.isOpen
   }
@@ -126,7 +125,7 @@ export class StoreWriter {
         continue
       }
       if (!this.#gate.isFailing) await this.#linger()
-      this.#settle((unit) => (unit.lane.active ? null : 'dropped'))
+      this.#settle(({ partition }) => (partition.isRevoked ? 'dropped' : null))
       const slices = takeSlices(this.#waiting, this.#limit)
       const idle = this.#takeIdle()
       if (slices.length + idle.length > 0) await this.#put(slices, idle)
@@ -150,27 +149,25 @@ export class StoreWriter {
     }
   }
 
-  /** Lanes with a unit take their step with it; a lane may have gone or become busy since it was touched. */
-  #takeIdle(): Lane[] {
-    const idle = [...this.#touched].filter(
-      (lane) => lane.active && lane.started && !this.#waiting.some((unit) => unit.lane === lane),
-    )
+  /** A partition with a batch advances with it; one may have been revoked or become busy since it was touched. */
+  #takeIdle(): SinkPartition[] {
+    const idle = [...this.#touched].filter(({ state }) => state.kind === 'reading')
     this.#touched.clear()
     return idle
   }
 
-  async #put(slices: readonly Slice<Submitted>[], idle: readonly Lane[]): Promise<void> {
+  async #put(slices: readonly Slice<Submitted>[], idle: readonly SinkPartition[]): Promise<void> {
     const batch = composeBatch(slices, idle)
     const failure = await this.#try(batch, slices)
     if (failure === null) return this.#advance(slices, idle, batch)
-    for (const lane of idle) this.#touched.add(lane)
+    for (const partition of idle) this.#touched.add(partition)
     switch (failure.kind) {
       case 'outage':
         return this.#gate.pause(this.#stopping.signal)
       case 'poison':
         return this.#sift(slices, failure.error)
       case 'moved':
-        return this.#moved(failure.error, [...slices.map(({ unit }) => unit.lane), ...idle])
+        return this.#moved(failure.error, [...slices.map(({ decoded }) => decoded.partition), ...idle])
     }
   }
 
@@ -192,50 +189,53 @@ export class StoreWriter {
     return failure
   }
 
-  /** The store has the slices, and the progress as the batch says it: an idle lane may have been moved on meanwhile. */
-  #advance(slices: readonly Slice<Submitted>[], idle: readonly Lane[], { progress }: WriteBatch): void {
-    for (const slice of slices) {
-      slice.unit.done = slice.to
-      slice.unit.lane.position = offsetAfter(slice)
+  /** The store has the slices, and the progress as the transaction said it: an idle partition may have moved on since. */
+  #advance(slices: readonly Slice<Submitted>[], idle: readonly SinkPartition[], { progress }: WriteBatch): void {
+    const nowMs = this.#options.clock.now()
+    for (const [i, partition] of [...slices.map(({ decoded }) => decoded.partition), ...idle].entries())
+      partition.saved(progress[i].offset, nowMs)
+    const ended = new Set<Submitted>()
+    for (const { decoded, to } of slices) {
+      decoded.done = to
+      if (to === rowCount(decoded)) ended.add(decoded)
     }
-    for (const [i, lane] of [...slices.map(({ unit }) => unit.lane), ...idle].entries()) {
-      lane.stored = progress[i].offset
-      lane.savedMs = this.#options.clock.now()
-    }
-    this.#settle((unit) => (unit.lane.stored === unit.nextOffset ? 'written' : null))
+    this.#settle((decoded) => (ended.has(decoded) ? 'written' : null))
   }
 
-  /** Brings every row but the bad ones into the store, these to the dead-letter topic; progress follows with the next batch. */
+  /** Stores every row but the bad ones, which go to the dead-letter topic; the next transaction moves progress past them. */
   async #sift(slices: readonly Slice<Submitted>[], { message, refused }: StorePoisonError): Promise<void> {
     const search = new PoisonSearch(slices)
-    // Without names the batch's progress may have been at fault, not a row.
+    // Where no row is named, the progress may have been at fault.
     if (refused.length > 0) search.refused(slices, message, refused)
     for (let part = search.next; part !== null; part = search.next) {
       if (this.#stopped && this.#gate.isFailing) return
-      const wanted = part.filter(({ unit }) => unit.lane.active)
+      const wanted = part.filter(({ decoded }) => !decoded.partition.isRevoked)
       const failure = wanted.length === 0 ? null : await this.#try(composeRows(wanted), wanted)
       if (failure === null) search.passed()
       else if (failure.kind === 'poison') search.refused(wanted, failure.error.message, failure.error.refused)
       else await this.#gate.pause(this.#stopping.signal)
     }
-    for (const { unit, to } of slices) {
+    for (const { decoded, to } of slices) {
       const reasons = new Map(
-        search.found.filter((row) => row.unit === unit).map(({ row, reason }) => [unit.offsets[row], reason]),
+        search.found.filter((row) => row.decoded === decoded).map(({ row, reason }) => [decoded.offsets[row], reason]),
       )
-      const isDone = reasons.size === 0 || (await this.#deadLetter(unit, rejectsAt(unit.batch, reasons)))
-      if (isDone) unit.done = to
-      // Given up, or it would come round again at once and for ever: it is read again by the partition's next owner.
-      else unit.lane.active = false
+      const isDone = reasons.size === 0 || (await this.#deadLetter(decoded, rejectsAt(decoded.batch, reasons)))
+      if (isDone) decoded.done = to
+      // Given up, or it would be tried again at once and for ever: the partition's next owner reads it again.
+      else decoded.partition.revoke()
     }
   }
 
-  /** @returns false when the unit is no longer wanted */
-  async #deadLetter({ lane, batch }: Unit, rejects: readonly Reject[]): Promise<boolean> {
+  /** @returns false when the batch is no longer wanted */
+  async #deadLetter({ partition, batch }: DecodedBatch, rejects: readonly Reject[]): Promise<boolean> {
     const { clock, random, log, deadLetter, metrics } = this.#options
-    const { topic, partition } = lane
+    const { topic, partition: number } = partition
     const { length: records, 0: first } = rejects
-    log.warn({ topic, partition, records, reason: first.reason }, 'the store refuses rows: they are dead-lettered')
-    const isWanted = (): boolean => lane.active && !this.#stopped
+    log.warn(
+      { topic, partition: number, records, reason: first.reason },
+      'the store refused rows; sending them to the dead-letter topic',
+    )
+    const isWanted = (): boolean => !partition.isRevoked && !this.#stopped
     const send = async (): Promise<true> => {
       await deadLetter(batch, rejects)
       return true
@@ -245,28 +245,28 @@ export class StoreWriter {
     return true
   }
 
-  #moved(error: StoreError, lanes: readonly Lane[]): void {
-    const lane = lanes.find(({ topic, partition }) => topic === error.topic && partition === error.partition)
-    if (lane === undefined) throw error
-    lane.active = false
-    this.#options.log.warn({ topic: lane.topic, partition: lane.partition }, error.message)
-    this.#options.onMoved(lane)
+  #moved(error: StoreError, partitions: readonly SinkPartition[]): void {
+    const moved = partitions.find(({ topic, partition }) => topic === error.topic && partition === error.partition)
+    if (moved === undefined) throw error
+    moved.revoke()
+    this.#options.log.warn({ topic: moved.topic, partition: moved.partition }, error.message)
+    this.#options.onMoved(moved)
   }
 
-  /** Lets go of the units that have an outcome. */
-  #settle(outcomeOf: (unit: Submitted) => Outcome | null): void {
-    for (const unit of [...this.#waiting]) {
-      const outcome = outcomeOf(unit)
+  /** Removes the batches that have an outcome. */
+  #settle(outcomeOf: (decoded: Submitted) => Outcome | null): void {
+    for (const decoded of [...this.#waiting]) {
+      const outcome = outcomeOf(decoded)
       if (outcome === null) continue
-      this.#waiting.splice(this.#waiting.indexOf(unit), 1)
-      unit.lane.busy = false
-      unit.settle(outcome)
+      this.#waiting.splice(this.#waiting.indexOf(decoded), 1)
+      decoded.partition.settled()
+      decoded.settle(outcome)
     }
     this.#options.metrics.waitingRows(this.#waitingRows())
   }
 
   #waitingRows(): number {
-    return this.#waiting.reduce((sum, unit) => sum + unitRows(unit) - unit.done, 0)
+    return this.#waiting.reduce((sum, decoded) => sum + rowCount(decoded) - decoded.done, 0)
   }
 }
 

@@ -3,22 +3,12 @@ import { describe, expect, it } from 'vitest'
 import { anomaly, reading } from '../../platform/store/contract-rows.ts'
 import type { RefusedRow } from '../../platform/store/store-errors.ts'
 import { check } from '../../test/fixtures/property.ts'
-import { type Slice, type Unit, unitRows } from './batch.ts'
+import { type Slice, type DecodedBatch, rowCount } from './write-batch.ts'
 import { PoisonSearch } from './poison.ts'
+import { SinkPartition } from './sink-partition.ts'
 
-const unit = (rows: number): Unit => ({
-  lane: {
-    topic: 't',
-    partition: 0,
-    stored: 0,
-    position: 0,
-    throughMs: null,
-    marks: [],
-    active: true,
-    started: true,
-    busy: true,
-    savedMs: 0,
-  },
+const decoded = (rows: number): DecodedBatch => ({
+  partition: new SinkPartition({ topic: 't', partition: 0 }),
   batch: { topic: 't', partition: 0, views: [], nextOffset: rows, endOffset: rows },
   readings: Array.from({ length: rows }, (_, ts) => reading({ ts })),
   anomalies: [],
@@ -28,29 +18,29 @@ const unit = (rows: number): Unit => ({
   nextOffset: rows,
 })
 
-const anomalyUnit = (rows: number): Unit => ({
-  ...unit(rows),
+const anomalyUnit = (rows: number): DecodedBatch => ({
+  ...decoded(rows),
   readings: [],
   anomalies: Array.from({ length: rows }, (_, ts) => anomaly({ ts })),
 })
 
-const namesOf = (slices: readonly Slice[], units: readonly Unit[]): string[] =>
-  slices.flatMap(({ unit: of, from, to }) =>
-    Array.from({ length: to - from }, (_, i) => `${units.indexOf(of)} ${from + i}`),
+const namesOf = (slices: readonly Slice[], batches: readonly DecodedBatch[]): string[] =>
+  slices.flatMap(({ decoded: of, from, to }) =>
+    Array.from({ length: to - from }, (_, i) => `${batches.indexOf(of)} ${from + i}`),
   )
 
 /** Runs a search to its end. @param refusedBy told of each part's names; null: the store takes it */
 function run(
-  units: readonly Unit[],
+  batches: readonly DecodedBatch[],
   refusedBy: (tried: readonly string[]) => readonly RefusedRow[] | null,
 ): { found: string[]; stored: string[]; tries: number; all: string[] } {
-  const slices = units.map((of) => ({ unit: of, from: 0, to: unitRows(of) }))
+  const slices = batches.map((of) => ({ decoded: of, from: 0, to: rowCount(of) }))
   const search = new PoisonSearch(slices)
   const stored: string[] = []
   let tries = 0
   for (let part = search.next; part !== null; part = search.next) {
     tries += 1
-    const tried = namesOf(part, units)
+    const tried = namesOf(part, batches)
     const named = refusedBy(tried)
     if (named !== null) search.refused(part, 'bad', named)
     else {
@@ -58,15 +48,15 @@ function run(
       search.passed()
     }
   }
-  const found = search.found.map(({ unit: of, row }) => `${units.indexOf(of)} ${row}`)
-  return { found, stored, tries, all: namesOf(slices, units) }
+  const found = search.found.map(({ decoded: of, row }) => `${batches.indexOf(of)} ${row}`)
+  return { found, stored, tries, all: namesOf(slices, batches) }
 }
 
 const badUnits = fc
   .array(fc.array(fc.boolean(), { maxLength: 60 }), { minLength: 1, maxLength: 4 })
-  .filter((units) => units.some((rows) => rows.includes(true)))
-const poisonOf = (units: readonly (readonly boolean[])[]): Set<string> =>
-  new Set(units.flatMap((rows, u) => rows.flatMap((bad, i) => (bad ? [`${u} ${i}`] : []))))
+  .filter((batches) => batches.some((rows) => rows.includes(true)))
+const poisonOf = (batches: readonly (readonly boolean[])[]): Set<string> =>
+  new Set(batches.flatMap((rows, u) => rows.flatMap((bad, i) => (bad ? [`${u} ${i}`] : []))))
 
 describe('X-3: search for poison', () => {
   it('finds all and only the rows that the store refuses, stores all others, and tries no more than it says', () => {
@@ -76,7 +66,7 @@ describe('X-3: search for poison', () => {
         const refusedBy = (tried: readonly string[]): readonly RefusedRow[] | null =>
           tried.some((name) => poison.has(name)) ? [] : null
         const { found, stored, tries, all } = run(
-          refusals.map((rows) => unit(rows.length)),
+          refusals.map((rows) => decoded(rows.length)),
           refusedBy,
         )
         expect(found).toEqual(all.filter((name) => poison.has(name)))
@@ -91,7 +81,7 @@ describe('X-3: search for poison', () => {
     check(
       fc.property(badUnits, fc.integer({ min: 0, max: 3 }), naming, (refusals, anomalies, names) => {
         const poison = poisonOf(refusals)
-        const units = refusals.map((rows, u) => (u < anomalies ? anomalyUnit(rows.length) : unit(rows.length)))
+        const batches = refusals.map((rows, u) => (u < anomalies ? anomalyUnit(rows.length) : decoded(rows.length)))
         const refusedBy = (tried: readonly string[]): readonly RefusedRow[] | null => {
           const named: RefusedRow[] = []
           const counts = { reading: 0, anomaly: 0 }
@@ -104,7 +94,7 @@ describe('X-3: search for poison', () => {
           if (names === 'wrong') return [{ kind: 'reading', index: 1_000, reason: 'elsewhere' }]
           return names === 'some' ? named.slice(0, 1) : named
         }
-        const { found, stored, tries, all } = run(units, refusedBy)
+        const { found, stored, tries, all } = run(batches, refusedBy)
         expect(found.sort()).toEqual([...poison].sort())
         expect(stored.sort()).toEqual(all.filter((name) => !poison.has(name)).sort())
         if (names === 'all') expect(tries).toBeLessThanOrEqual(2)

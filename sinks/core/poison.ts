@@ -3,16 +3,16 @@
 // to try next and is told what came of it. Halving costs 2·log2(n) writes at most for one bad row in n; each part is smaller than
 // the one before it on the stack, so the stack holds no more than log2(n) + 1 parts.
 import type { RefusedRow } from '../../platform/store/store-errors.ts'
-import { halve, type Slice, sliceRows, type Unit } from './batch.ts'
+import { halve, type Slice, sliceRows, type DecodedBatch } from './write-batch.ts'
 
-export interface PoisonRow<U extends Unit = Unit> {
-  readonly unit: U
-  /** Index of the row in its unit. */
+export interface PoisonRow<U extends DecodedBatch = DecodedBatch> {
+  readonly decoded: U
+  /** Index of the row in its batch. */
   readonly row: number
   readonly reason: string
 }
 
-export class PoisonSearch<U extends Unit> {
+export class PoisonSearch<U extends DecodedBatch> {
   readonly found: PoisonRow<U>[] = []
   readonly #parts: Slice<U>[][]
 
@@ -44,12 +44,12 @@ export class PoisonSearch<U extends Unit> {
     } else if (sliceRows(tried) > 1) {
       const [first, second] = halve(tried)
       this.#parts.push(second, first)
-    } else for (const { unit, from } of tried) this.found.push({ unit, row: from, reason })
+    } else for (const { decoded, from } of tried) this.found.push({ decoded, row: from, reason })
   }
 }
 
 /** Rows of a batch are those of its slices in their order, readings and anomalies apart; see composeRows. */
-function takeOut<U extends Unit>(
+function takeOut<U extends DecodedBatch>(
   slices: readonly Slice<U>[],
   named: readonly RefusedRow[],
 ): { bad: PoisonRow<U>[]; good: Slice<U>[] } {
@@ -58,18 +58,18 @@ function takeOut<U extends Unit>(
   const next = { reading: 0, anomaly: 0 }
   const bad: PoisonRow<U>[] = []
   const good: Slice<U>[] = []
-  for (const { unit, from, to } of slices) {
-    const kind = unit.readings.length > 0 ? 'reading' : 'anomaly'
+  for (const { decoded, from, to } of slices) {
+    const kind = decoded.readings.length > 0 ? 'reading' : 'anomaly'
     let start = from
     for (let row = from; row < to; row += 1) {
       const reason = reasons[kind].get(next[kind])
       next[kind] += 1
       if (reason === undefined) continue
-      bad.push({ unit, row, reason })
-      if (row > start) good.push({ unit, from: start, to: row })
+      bad.push({ decoded, row, reason })
+      if (row > start) good.push({ decoded, from: start, to: row })
       start = row + 1
     }
-    if (to > start) good.push({ unit, from: start, to })
+    if (to > start) good.push({ decoded, from: start, to })
   }
   return { bad, good }
 }

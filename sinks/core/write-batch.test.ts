@@ -2,24 +2,18 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { reading } from '../../platform/store/contract-rows.ts'
 import { check } from '../../test/fixtures/property.ts'
-import { composeBatch, halve, type Lane, offsetAfter, sliceRows, takeSlices, type Waiting } from './batch.ts'
+import { SinkPartition } from './sink-partition.ts'
+import { composeBatch, halve, offsetAfter, sliceRows, takeSlices, type WaitingBatch } from './write-batch.ts'
 
-const lane = (partition: number, stored: number): Lane => ({
-  topic: 't',
-  partition,
-  stored,
-  position: stored,
-  throughMs: null,
-  marks: [],
-  active: true,
-  started: true,
-  busy: true,
-  savedMs: 0,
-})
+const partitionAt = (number: number, stored: number): SinkPartition => {
+  const found = new SinkPartition({ topic: 't', partition: number })
+  found.found(stored, stored, null)
+  return found
+}
 
 /** Offsets 10, 12, 14, …: every other record of the fetch was not a row. */
-const waiting = (partition: number, rows: number, done = 0): Waiting => ({
-  lane: lane(partition, 10 + 2 * done),
+const waiting = (partition: number, rows: number, done = 0): WaitingBatch => ({
+  partition: partitionAt(partition, 10 + 2 * done),
   batch: { topic: 't', partition, views: [], nextOffset: 1_000, endOffset: 1_000 },
   readings: Array.from({ length: rows }, (_, i) => reading({ sensor_id: `s${partition}`, ts: i + 1 })),
   anomalies: [],
@@ -30,23 +24,23 @@ const waiting = (partition: number, rows: number, done = 0): Waiting => ({
   done,
 })
 
-describe('batches', () => {
-  it('cuts the last unit where the batch is full, and begins the next batch there', () => {
-    const units = [waiting(0, 3), waiting(1, 5)]
-    const slices = takeSlices(units, 5)
+describe('store transactions', () => {
+  it('cuts the last batch where the transaction is full, and begins the next one there', () => {
+    const batches = [waiting(0, 3), waiting(1, 5)]
+    const slices = takeSlices(batches, 5)
     expect(slices.map(({ from, to }) => [from, to])).toEqual([[0, 3], [0, 2]]) // prettier-ignore
     expect(slices.map(offsetAfter)).toEqual([1_000, 14])
-    units[0].done = 3
-    units[1].done = 2
-    expect(takeSlices(units, 5).map(({ from, to }) => [from, to])).toEqual([[3, 3], [2, 5]]) // prettier-ignore
+    batches[0].done = 3
+    batches[1].done = 2
+    expect(takeSlices(batches, 5).map(({ from, to }) => [from, to])).toEqual([[3, 3], [2, 5]]) // prettier-ignore
   })
 
-  it('takes units without rows along, since they move progress', () => {
+  it('takes batches without rows along, since they move progress', () => {
     expect(takeSlices([waiting(0, 0), waiting(1, 2), waiting(2, 0)], 2).length).toBe(3)
   })
 
-  it('moves progress with the rows, one step per partition from where it stands', () => {
-    const batch = composeBatch(takeSlices([waiting(0, 3, 1), waiting(1, 2)], 3), [lane(7, 70)])
+  it('moves progress with the rows, one step per partition from its stored offset', () => {
+    const batch = composeBatch(takeSlices([waiting(0, 3, 1), waiting(1, 2)], 3), [partitionAt(7, 70)])
     expect(batch.rows.readings.map(({ sensor_id, ts }) => `${sensor_id} ${ts}`)).toEqual(['s0 2', 's0 3', 's1 1'])
     expect([...batch.rows.versions]).toEqual([1, 2, 0])
     expect([...batch.rows.arrivals]).toEqual([101, 102, 100])
@@ -57,20 +51,20 @@ describe('batches', () => {
     ])
   })
 
-  it('whatever waits: batch by batch every row is taken once, in order, and no batch has more than it may', () => {
+  it('whatever waits: every row is taken once, in order, and no transaction has more rows than it may', () => {
     check(
       fc.property(fc.array(fc.nat(40), { maxLength: 6 }), fc.integer({ min: 1, max: 30 }), (sizes, rowsMax) => {
-        let units = sizes.map((rows, partition) => waiting(partition, rows))
+        let batches = sizes.map((rows, partition) => waiting(partition, rows))
         const taken: string[] = []
-        while (units.length > 0) {
-          const slices = takeSlices(units, rowsMax)
+        while (batches.length > 0) {
+          const slices = takeSlices(batches, rowsMax)
           expect(slices.length).toBeGreaterThan(0)
           expect(sliceRows(slices)).toBeLessThanOrEqual(rowsMax)
-          for (const { unit, from, to } of slices) {
-            for (let i = from; i < to; i += 1) taken.push(`${unit.lane.partition} ${i}`)
-            unit.done = to
+          for (const { decoded, from, to } of slices) {
+            for (let i = from; i < to; i += 1) taken.push(`${decoded.partition.partition} ${i}`)
+            decoded.done = to
           }
-          units = units.filter((unit) => unit.done < unit.readings.length)
+          batches = batches.filter((decoded) => decoded.done < decoded.readings.length)
         }
         expect(taken).toEqual(sizes.flatMap((rows, p) => Array.from({ length: rows }, (_, i) => `${p} ${i}`)))
       }),
@@ -85,8 +79,8 @@ describe('batches', () => {
         const [first, second] = halve(slices)
         expect(Math.abs(sliceRows(first) - sliceRows(second))).toBeLessThanOrEqual(1)
         const rowsOf = (parts: typeof slices): string[] =>
-          parts.flatMap(({ unit, from, to }) =>
-            Array.from({ length: to - from }, (_, i) => `${unit.lane.partition} ${from + i}`),
+          parts.flatMap(({ decoded, from, to }) =>
+            Array.from({ length: to - from }, (_, i) => `${decoded.partition.partition} ${from + i}`),
           )
         expect([...rowsOf(first), ...rowsOf(second)]).toEqual(rowsOf(slices))
       }),
