@@ -1,13 +1,12 @@
 // What an audit looks at, read in an order that makes the parts fit while everything runs on: first the logs (so raw is
 // never behind them), then the store with its offsets, then refine's committed offsets with their ledgers, at last the
 // ends of the topics. What comes later than its cut is counted as in flight, not as wrong.
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../platform/config.ts'
 import { PlumblineError } from '../platform/errors.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
 import type { Admin, CommittedOffset, OffsetRange } from '../platform/kafka/port.ts'
-import { openStore } from '../platform/store/open.ts'
+import { describeStore, openStore, storeExists } from '../platform/store/open.ts'
 import { listWals, readWalSummary } from '../platform/wal/reader.ts'
 import { commitMetadata, LEDGER_NAMES, type LedgerCounts } from '../schemas/refine.ts'
 import { CLEAN, DLQ, DLQ_MARKS, LATE, RAW } from '../schemas/topics.ts'
@@ -105,8 +104,8 @@ export function readLogs(dataDir: string, findings: Findings): Logs {
 }
 
 async function readStore(config: Config, findings: Findings): Promise<StoreState | null> {
-  if (config.STORE === 'sqlite' && !existsSync(config.SQLITE_FILE)) {
-    findings.note(`there is no store at ${config.SQLITE_FILE}; the audit ends at clean and late`)
+  if (!(await storeExists(config))) {
+    findings.note(`${describeStore(config)} does not exist yet; the audit ends at clean and late`)
     return null
   }
   const store = openStore(config, 'read')

@@ -14,7 +14,7 @@ test('an operating error says its class, code, place and cause, and is retriable
     offset: 9,
     cause,
   })
-  expect(new StoreError('BUSY', 'later', { retriable: true }).retriable).toBe(true)
+  expect(new StoreError('STORE_BUSY', 'later', { retriable: true }).retriable).toBe(true)
   expect(new ConfigError('x')).toMatchObject({ name: 'ConfigError', code: 'CONFIG' })
   expect(new InputError('TOO_LONG', 'limit', 'limit must be at most 5').field).toBe('limit')
   expect('cause' in new PlumblineError('A', 'without')).toBe(false)

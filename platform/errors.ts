@@ -47,8 +47,30 @@ export class InputError extends PlumblineError {
 /** The broker or the client failed. */
 export class KafkaError extends PlumblineError {}
 
+/** What each means and what a caller does about it: platform/store/README.md. */
+export type StoreErrorCode =
+  | 'STORE_UNAVAILABLE'
+  | 'STORE_TIMEOUT'
+  | 'STORE_BUSY'
+  | 'STORE_NOT_READY'
+  | 'STORE_POISON'
+  | 'STORE_MOVED'
+  | 'STORE_EXPIRED'
+  | 'STORE_CLOSED'
+  | 'STORE_CREDENTIALS'
+  | 'STORE_SETTINGS'
+  | 'STORE_TOO_NEW'
+  | 'STORE_STUCK'
+  | 'STORE_FAILED'
+
 /** The store failed or refused. */
-export class StoreError extends PlumblineError {}
+export class StoreError extends PlumblineError {
+  declare readonly code: StoreErrorCode
+
+  constructor(code: StoreErrorCode, message: string, details: ErrorDetails = {}) {
+    super(code, message, details)
+  }
+}
 
 /** The message of anything thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -1,15 +1,15 @@
 // What can be wrong with the total order, as an error that names the sequences and the offsets. A reader of the order
-// never skips: what it cannot hand over stops it, with one of these.
+// never skips: what it cannot deliver stops it with one of these.
 import { type ErrorDetails, PlumblineError } from '../errors.ts'
 
 /**
  * SEQUENCE_REMOVED  the order itself no longer keeps the sequence
- * RANGE_REMOVED     the order keeps its place, and retention has removed the readings from clean
- * RANGE_MISSING     clean ends before the range; retriable, since the end of its transaction may still be on its way
- * COUNT_MISMATCH    an extent says one number of readings and clean has another
- * SEQUENCE_GAP, SEQUENCE_REPEATED, EXTENT_OVERLAP   the order is not one: see OrderCheck
- * ORDER_BEHIND      the order ends before a sequence that was read before: the topic was made anew
- * ORDER_CHANGED     another reading has the sequence of one that was read before
+ * RANGE_REMOVED     the order still lists the range, but retention has removed its readings from clean
+ * RANGE_MISSING     clean ends before the range; retriable, since its transaction may not have ended yet
+ * COUNT_MISMATCH    an extent and clean disagree on the number of readings
+ * SEQUENCE_GAP, SEQUENCE_REPEATED, EXTENT_OVERLAP   the order is inconsistent: see OrderCheck
+ * ORDER_BEHIND      the order ends before a sequence that was read earlier: the topic was recreated
+ * ORDER_CHANGED     another reading has the sequence of one that was read earlier
  */
 export type OrderErrorCode =
   | 'SEQUENCE_REMOVED'
@@ -32,6 +32,7 @@ export interface NamedRange {
 }
 
 export class OrderError extends PlumblineError {
+  declare readonly code: OrderErrorCode
   readonly range: NamedRange | undefined
 
   constructor(code: OrderErrorCode, message: string, details: ErrorDetails & { readonly range?: NamedRange } = {}) {

@@ -9,12 +9,13 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { METRICS, type Metric } from '../../../schemas/metrics.ts'
-import { messageOf, StoreError } from '../../errors.ts'
+import { StoreError } from '../../errors.ts'
 import type { Retention, Store, StoreView, WriteBatch } from '../port.ts'
 import { isMigrated, migrate } from './migrations.ts'
 import { SqliteView } from './reads.ts'
 import { SqliteWriter } from './writer.ts'
-import { StoreOutageError, StorePoisonError } from '../store-errors.ts'
+import { StorePoisonError } from '../store-errors.ts'
+import { asStoreError, attempt, reasonOfRefusal } from './errors.ts'
 
 /** How long a statement waits for another process's lock, ms: longer than any transaction of ours takes. */
 const BUSY_TIMEOUT_MS = 5_000
@@ -55,7 +56,7 @@ export class SqliteStore implements Store {
   readonly #waiting: (() => void)[] = []
   #closed = false
 
-  /** @throws StoreError STORE_OPEN when the file cannot be opened */
+  /** @throws StoreError that names the file when it cannot be opened */
   constructor({ file, access, metrics = METRICS }: SqliteOptions) {
     this.#file = file
     this.#metrics = metrics
@@ -151,35 +152,4 @@ function openWriter(file: string): DatabaseSync {
       PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}; PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`)
     return db
   })
-}
-
-function attempt<T>(work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    throw asStoreError(error)
-  }
-}
-
-/** Null where it is not the row's fault. */
-function reasonOfRefusal(error: unknown): string | null {
-  const failure = asStoreError(error)
-  return failure instanceof StorePoisonError ? failure.message : null
-}
-
-/** SQLite's primary result codes that a later try may not meet: BUSY, LOCKED, NOMEM, IOERR, FULL, CANTOPEN, PROTOCOL. */
-const RETRIABLE = new Set([5, 6, 7, 10, 13, 14, 15])
-/** Extended codes PRIMARYKEY, UNIQUE, ROWID: another process wrote the same sensor; what was known of it is forgotten. */
-const MET_ANOTHER = new Set([1555, 2067, 2579])
-/** TOOBIG, CONSTRAINT (of a check, a trigger, a type) and MISMATCH: it is a row that the table does not take. */
-const POISON = new Set([18, 19, 20])
-
-/** What SQLite threw as a StoreError; anything else as it is. */
-function asStoreError(error: unknown): unknown {
-  if ((error as { code?: unknown }).code !== 'ERR_SQLITE_ERROR') return error
-  const errcode = Number((error as { errcode?: unknown }).errcode)
-  const message = `SQLite: ${messageOf(error)} (${errcode})`
-  if (RETRIABLE.has(errcode & 0xff) || MET_ANOTHER.has(errcode)) return new StoreOutageError(message, { cause: error })
-  if (POISON.has(errcode & 0xff)) return new StorePoisonError(message, { cause: error })
-  return new StoreError('STORE_FAILED', message, { cause: error })
 }

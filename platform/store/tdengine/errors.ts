@@ -1,7 +1,7 @@
 // What TDengine's error codes mean for whoever wrote or read: an outage passes, poison is the rows' fault, the rest is
 // the set-up's or ours. Every code here was met on a real server (testdata/tdengine.jsonl); one that is not listed is
 // a plain failure, which the sink treats like an outage: it stands still and is seen, and no row is put aside wrongly.
-import { StoreError } from '../../errors.ts'
+import { StoreError, type StoreErrorCode } from '../../errors.ts'
 import { StoreOutageError, StorePoisonError } from '../store-errors.ts'
 
 /** "Unable to establish connection" and "some vnode/qnode/mnode(s) out of service". */
@@ -23,7 +23,7 @@ export const COLUMN_EXISTS = 875
 export class TdengineError extends StoreError {
   readonly serverCode: number
 
-  constructor(code: string, message: string, serverCode: number, retriable = false) {
+  constructor(code: StoreErrorCode, message: string, serverCode: number, retriable = false) {
     super(code, message, { retriable })
     this.serverCode = serverCode
   }
