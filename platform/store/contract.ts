@@ -3,7 +3,8 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { checkAsync } from '../../test/fixtures/property.ts'
-import type { Reading } from '../codec/reading.ts'
+import { Fingerprint } from '../codec/fingerprint.ts'
+import { METRIC_NAMES, type Reading } from '../codec/reading.ts'
 import { bruteForce, expectAggregate } from './contract-oracle.ts'
 import { anomaly, batch, reading, type Row } from './contract-rows.ts'
 import type { Store } from './port.ts'
@@ -334,6 +335,33 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         expect((await view.anomalies({}, 1)).map((a) => a.ts)).toEqual([3])
         expect(await view.anomalies({ site: 'elsewhere' }, 10)).toEqual([])
       })
+    })
+
+    it('faults 3: fingerprints say of every sensor what its rows amount to, whole or from a time on; rows come in order', async () => {
+      const store = await fresh()
+      const values = [7, -0.5, 1e300, 0, 3.25]
+      const rows = values.flatMap((power_w, i) =>
+        ['b', 'a'].map((sensor_id) => clean({ sensor_id, ts: (i * 7) % 5, epoch: 3, seq: i, power_w, energy_wh: i })),
+      )
+      await store.write(batch(rows))
+      for (const from of [undefined, 2]) {
+        const kept = rows.filter(({ reading: { ts } }) => from === undefined || ts >= from)
+        await store.read(async (view) => {
+          const seen: string[] = []
+          for await (const { tenant, sensor, fingerprint } of view.fingerprints(from)) {
+            seen.push(`${tenant}/${sensor}`)
+            const expected = new Fingerprint()
+            for (const { reading: row } of kept)
+              if (row.sensor_id === sensor) expected.add(row, row as Record<string, unknown>, METRIC_NAMES)
+            expect([String(fingerprint), fingerprint.rows]).toEqual([String(expected), expected.rows])
+            const times: number[] = []
+            for await (const page of view.rows({ tenant, sensor }, from)) times.push(...page.map(({ ts }) => ts))
+            expect(times).toEqual([...new Set(kept.map(({ reading: { ts } }) => ts))].sort((a, b) => a - b))
+          }
+          expect(seen).toEqual(['t/a', 't/b'])
+          expect(await view.rowsSince()).toBeNull()
+        })
+      }
     })
 
     it('X-2: counts distinct readings per sensor, whole or by a range of seq, and names coverage per epoch', async () => {

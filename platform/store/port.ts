@@ -6,6 +6,7 @@
 // is at least the stored one, and then replaces the whole row, nulls included. So what came late or corrected always
 // beats what clean said, several corrections count in the order of their offsets in late, and the order in which a
 // sink happens to write does not matter. (One sensor has one partition, so its offsets compare.)
+import type { Fingerprint } from '../codec/fingerprint.ts'
 import type { Reading } from '../codec/reading.ts'
 
 /** Rows in columns: the decoded readings as they are, and what the log says of each beside them. */
@@ -167,6 +168,11 @@ export interface SensorCount extends SensorRef {
   readonly superseded: number
 }
 
+/** The rows of one sensor, comparable with what the log says; see codec/fingerprint.ts. */
+export interface SensorFingerprint extends SensorRef {
+  readonly fingerprint: Fingerprint
+}
+
 /**
  * How long each level is kept: ms of event time before now, null for ever. Minutes are kept at least as long as rows
  * and hours at least as long as minutes, since each is corrected from what is finer.
@@ -202,6 +208,16 @@ export interface StoreView {
   countsPerSensor(range?: { epoch: number; fromSeq: number; toSeq: number }): Promise<SensorCount[]>
   /** Counted row by row, by (tenant, sensor, epoch). */
   coverage(): Promise<Coverage[]>
+  /**
+   * What every sensor's rows amount to, in order of (tenant, sensor) and in bounded memory. Every row is read; a sensor
+   * without such rows may be left out.
+   * @param from only rows of this event time and later; rows before `rowsSince` may have been deleted by their age
+   */
+  fingerprints(from?: number): AsyncIterable<SensorFingerprint>
+  /** All rows of one sensor in order of event time, in pages of bounded size. @param from as above */
+  rows(at: SensorRef, from?: number): AsyncIterable<readonly StoredReading[]>
+  /** Event time from which on every row is kept, ms; null: from the beginning. */
+  rowsSince(): Promise<number | null>
 }
 
 export interface Store {

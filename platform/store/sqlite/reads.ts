@@ -3,6 +3,7 @@
 // schemas/reading.avsc, stand in statements.
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type { Metric } from '../../../schemas/metrics.ts'
+import { Fingerprint, type RowIdentity } from '../../codec/fingerprint.ts'
 import { Breather } from '../breather.ts'
 import type {
   Aggregate,
@@ -12,15 +13,22 @@ import type {
   Coverage,
   Progress,
   SensorCount,
+  SensorFingerprint,
   SensorRef,
   SensorSummary,
   SeqCount,
   StoredReading,
   StoreView,
 } from '../port.ts'
+import { BEGINNING_MS } from '../rollup-plan.ts'
 import { aggregateSite } from './aggregate.ts'
+import { metricColumn } from './migrations.ts'
+import { readHorizons } from './rollup-statements.ts'
 
 type Row = Record<string, SQLOutputValue>
+
+/** Rows in memory at once where all rows of a sensor are read. */
+const ROWS_PER_PAGE = 5_000
 
 export class SqliteView implements StoreView {
   readonly #db: DatabaseSync
@@ -107,7 +115,11 @@ export class SqliteView implements StoreView {
       found.id,
       limit,
     )
-    return rows.map((row) => ({
+    return rows.map((row) => this.#reading({ tenant, sensor }, row))
+  }
+
+  #reading({ tenant, sensor }: SensorRef, row: Row): StoredReading {
+    return {
       tenant,
       sensor,
       site: String(row.site),
@@ -119,7 +131,7 @@ export class SqliteView implements StoreView {
       arrivalMs: Number(row.arrival),
       tags: JSON.parse(String(row.tags)) as Record<string, string>,
       metrics: presentMetrics(this.#metrics, row),
-    }))
+    }
   }
 
   aggregate(query: AggregateQuery): Promise<Aggregate> {
@@ -187,6 +199,41 @@ export class SqliteView implements StoreView {
     return coverage
   }
 
+  async *fingerprints(from = BEGINNING_MS): AsyncGenerator<SensorFingerprint> {
+    const names = this.#metrics.map(({ name }) => name)
+    const sql = `SELECT ts, epoch, seq, ${names.map(metricColumn).join(', ')} FROM readings WHERE sensor_id = ? AND ts >= ?`
+    const breather = new Breather()
+    for await (const { id, tenant, name } of this.#eachSensor()) {
+      const fingerprint = new Fingerprint()
+      for (const row of this.#statement(sql).iterate(id, from)) {
+        fingerprint.add(row as unknown as RowIdentity, row, names)
+        if (fingerprint.rows % ROWS_PER_PAGE === 0) await breather.pause()
+      }
+      yield { tenant: String(tenant), sensor: String(name), fingerprint }
+    }
+  }
+
+  async *rows({ tenant, sensor }: SensorRef, from = BEGINNING_MS): AsyncGenerator<StoredReading[]> {
+    const [found] = this.#all('SELECT id FROM sensors WHERE tenant = ? AND name = ?', tenant, sensor)
+    if (found === undefined) return
+    for (let next = from; ;) {
+      const rows = this.#all(
+        'SELECT r.*, p.site, p.node, p.tags FROM readings r JOIN sources p ON p.id = r.source_id WHERE sensor_id = ? AND ts >= ? ORDER BY ts LIMIT ?',
+        found.id,
+        next,
+        ROWS_PER_PAGE,
+      )
+      if (rows.length > 0) yield rows.map((row) => this.#reading({ tenant, sensor }, row))
+      if (rows.length < ROWS_PER_PAGE) return
+      next = Number(rows.at(-1)!.ts) + 1
+    }
+  }
+
+  async rowsSince(): Promise<number | null> {
+    const { rows } = readHorizons(this.#db)
+    return rows === BEGINNING_MS ? null : rows
+  }
+
   async *#eachSensor(): AsyncGenerator<Row> {
     const breather = new Breather()
     for (const sensor of this.#all('SELECT id, tenant, name, superseded, expired FROM sensors ORDER BY tenant, name')) {
@@ -197,9 +244,13 @@ export class SqliteView implements StoreView {
 
   /** Statements are few: their texts vary by which filters are given, not by what is asked for. */
   #all(sql: string, ...values: SQLInputValue[]): Row[] {
+    return this.#statement(sql).all(...values) as Row[]
+  }
+
+  #statement(sql: string): StatementSync {
     let statement = this.#statements.get(sql)
     if (statement === undefined) this.#statements.set(sql, (statement = this.#db.prepare(sql)))
-    return statement.all(...values) as Row[]
+    return statement
   }
 }
 

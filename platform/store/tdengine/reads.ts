@@ -1,6 +1,7 @@
 // Reads of the TDengine store. TDengine has no snapshots: a view sees each statement's own instant, so whoever needs
 // to know up to when its rows are complete reads progress first (rows are written before it). Cells are read by their
 // place in the select list, and texts come out of their encoding here.
+import { Fingerprint } from '../../codec/fingerprint.ts'
 import type { Metric } from '../../../schemas/metrics.ts'
 import type {
   Aggregate,
@@ -10,6 +11,7 @@ import type {
   Coverage,
   Progress,
   SensorCount,
+  SensorFingerprint,
   SensorRef,
   SensorSummary,
   SeqCount,
@@ -24,6 +26,9 @@ import type { Cell, Rows, SqlTransport } from './transport.ts'
 
 /** Longest wait for one statement, ms: who asks by HTTP has gone by then. */
 const READ_MS = 30_000
+
+/** Rows in one answer where all rows are read: some megabytes. */
+const ROWS_PER_PAGE = 10_000
 
 /** In order of (topic, partition). */
 export async function readProgress(
@@ -118,13 +123,16 @@ export class TdengineView implements StoreView {
   }
 
   async recent({ tenant, sensor }: SensorRef, limit: number): Promise<StoredReading[] | null> {
-    const columns = [...ROW_COLUMNS, ...this.#metrics.map(({ name }) => name)].join(',')
     const conditions = where(equals('sensor_id', sensor), equals('tenant_id', tenant))
     const rows = await this.#all(
-      `SELECT ${columns} FROM ${this.#database}.readings${conditions} ORDER BY ts DESC LIMIT ${limit}`,
+      `SELECT ${this.#columns} FROM ${this.#database}.readings${conditions} ORDER BY ts DESC LIMIT ${limit}`,
     )
     if (rows.length === 0) return null
     return rows.map((row) => this.#reading({ tenant, sensor }, row))
+  }
+
+  get #columns(): string {
+    return [...ROW_COLUMNS, ...this.#metrics.map(({ name }) => name)].join(',')
   }
 
   #reading(
@@ -216,6 +224,72 @@ export class TdengineView implements StoreView {
     }))
   }
 
+  /** Small sensors share a statement, a large one is read in pages: so neither statements nor memory grow with the store. */
+  async *fingerprints(from?: number): AsyncGenerator<SensorFingerprint> {
+    const since = from === undefined ? '' : ` WHERE ts >= ${from}`
+    for (const part of groupsOf(await this.#counts(since), ROWS_PER_PAGE)) {
+      const sums = new Map(part.map((sensor) => [tableOf(sensor), new Fingerprint()]))
+      for await (const page of part.length === 1 ? this.#pages(part[0], from) : this.#shared(part, from))
+        for (const [table, ...cells] of page) this.#addTo(sums.get(String(table))!, cells)
+      for (const { tenant, sensor } of part)
+        yield { tenant, sensor, fingerprint: sums.get(tableOf({ tenant, sensor }))! }
+    }
+  }
+
+  #addTo(fingerprint: Fingerprint, [ts, epoch, seq, ...values]: readonly Cell[]): void {
+    const cells: Record<string, number> = {}
+    this.#metrics.forEach(({ name }, i) => {
+      if (values[i] !== null) cells[name] = Number(values[i])
+    })
+    const names = this.#metrics.map(({ name }) => name)
+    fingerprint.add({ ts: timeOf(ts), epoch: Number(epoch), seq: Number(seq) }, cells, names)
+  }
+
+  async *#shared(sensors: readonly SensorRef[], from: number | undefined): AsyncGenerator<Rows> {
+    for (const part of chunksOf(sensors, TABLES_PER_STATEMENT))
+      yield await this.#all(
+        `SELECT ${this.#sumColumns} FROM ${this.#database}.readings${where(tableIn(part.map(tableOf)), from === undefined ? undefined : `ts >= ${from}`)}`,
+      )
+  }
+
+  get #sumColumns(): string {
+    return ['tbname,ts,epoch,seq', ...this.#metrics.map(({ name }) => name)].join(',')
+  }
+
+  async *#pages(sensor: SensorRef, from: number | undefined): AsyncGenerator<Rows> {
+    for (let next = from; ;) {
+      const conditions = where(tableIn([tableOf(sensor)]), next === undefined ? undefined : `ts >= ${next}`)
+      const page = await this.#all(
+        `SELECT ${this.#sumColumns} FROM ${this.#database}.readings${conditions} ORDER BY ts LIMIT ${ROWS_PER_PAGE}`,
+      )
+      yield page
+      if (page.length < ROWS_PER_PAGE) return
+      next = timeOf(page[page.length - 1][1]) + 1
+    }
+  }
+
+  async *rows(at: SensorRef, from?: number): AsyncGenerator<StoredReading[]> {
+    const { tenant, sensor } = at
+    for (let next = from; ;) {
+      const conditions = where(
+        equals('sensor_id', sensor),
+        equals('tenant_id', tenant),
+        next === undefined ? undefined : `ts >= ${next}`,
+      )
+      const rows = await this.#all(
+        `SELECT ${this.#columns} FROM ${this.#database}.readings${conditions} ORDER BY ts LIMIT ${ROWS_PER_PAGE}`,
+      )
+      if (rows.length > 0) yield rows.map((row) => this.#reading({ tenant, sensor }, row))
+      if (rows.length < ROWS_PER_PAGE) return
+      next = timeOf(rows[rows.length - 1][0]) + 1
+    }
+  }
+
+  /** What KEEP has removed, TDengine does not say. */
+  async rowsSince(): Promise<number | null> {
+    return null
+  }
+
   #all(sql: string): Promise<Rows> {
     return this.#transport.query(sql, AbortSignal.timeout(READ_MS))
   }
@@ -240,6 +314,22 @@ function anomalyOf([tenant, sensor, metric, detector, ts, site, node, ...numbers
     stddev,
     window_count: windowCount,
   }
+}
+
+/** Sensors in order, as many together as have `rows` rows or less; one that has more is alone. */
+function* groupsOf(sensors: readonly SensorCount[], rows: number): Generator<SensorCount[]> {
+  let group: SensorCount[] = []
+  let total = 0
+  for (const sensor of sensors) {
+    if (group.length > 0 && total + sensor.count > rows) {
+      yield group
+      group = []
+      total = 0
+    }
+    group.push(sensor)
+    total += sensor.count
+  }
+  if (group.length > 0) yield group
 }
 
 const equals = (column: string, value: string | undefined): string | undefined =>

@@ -1,5 +1,7 @@
 // The contract counts event times from 0 by ones. TDengine keeps a hundred years and windows of 10 ms or more, so for
 // its sake the same suite runs with times moved and stretched; what comes back is what went in.
+import { Fingerprint } from '../../codec/fingerprint.ts'
+import { METRIC_NAMES } from '../../codec/reading.ts'
 import type { AggregateQuery, AnomalyFilter, Store, StoreView, WriteBatch } from '../port.ts'
 
 const STRETCH = 10
@@ -42,6 +44,26 @@ function shiftedView(view: StoreView): StoreView {
     totals: () => view.totals(),
     countsPerSensor: (range) => view.countsPerSensor(range),
     coverage: () => view.coverage(),
+    rowsSince: () => view.rowsSince(),
+    async *rows(at, from) {
+      for await (const page of view.rows(at, from === undefined ? undefined : inward(from))) yield page.map(back)
+    },
+    // Its sums are over moved times: they are made anew from the rows, and counted against the store's own.
+    async *fingerprints(from) {
+      for await (const { tenant, sensor, fingerprint } of view.fingerprints(
+        from === undefined ? undefined : inward(from),
+      )) {
+        const outwards = new Fingerprint()
+        const inwards = new Fingerprint()
+        for await (const page of view.rows({ tenant, sensor }, from === undefined ? undefined : inward(from)))
+          for (const row of page) {
+            inwards.add(row, row.metrics, METRIC_NAMES)
+            outwards.add(back(row), row.metrics, METRIC_NAMES)
+          }
+        if (!inwards.equals(fingerprint)) throw new Error(`${tenant}/${sensor}: the sum is not that of its rows`)
+        yield { tenant, sensor, fingerprint: outwards }
+      }
+    },
   }
 }
 
