@@ -1,7 +1,8 @@
 // Seeded load for benchmarks: encoded readings of many sensors, some out of order and some twice. The same seed gives
 // the same bytes. Encoding is paid here, before anything is measured.
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
-import { encodeFramed, readingType, sensorKey } from '../platform/codec/reading.ts'
+import { sensorKey } from '../platform/codec/identity.ts'
+import { encodeFramed, readingType } from '../platform/codec/reading.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 

@@ -59,7 +59,7 @@ describe('POST /readings (X-1)', () => {
   })
 
   test('names that mean something to SQL, spreadsheets or objects are names like any other', async () => {
-    const names = ['__proto__', 'constructor', "';DROP--", '=1+1', '..', '%2e%2e', '$(id)', '{{7*7}}']
+    const names = ['__proto__', 'constructor', "';DROP--", '=1+1', '...', '%2e%2e', '$(id)', '{{7*7}}']
     const answer = await post(JSON.stringify(names.map((sensor_id) => reading({ sensor_id }))))
     expect(answer).toMatchObject({ status: 202, body: { accepted: names.length } })
     const { accepted } = readWalSummary(outbox.wal.dir)!
@@ -92,14 +92,19 @@ describe('POST /readings (X-1)', () => {
     ['an unknown metric', { powr_w: 1 }, 'powr_w', /power_w/],
     ['a time in the future', { ts: NOW + 400_000 }, 'ts', /300000/],
     ['a time with a fraction', { ts: 1.5 }, 'ts', /int/],
-    ['a sensor with a slash', { sensor_id: 'a/b' }, 'sensor_id', /"\/"/],
+    ['a tenant with a slash', { tenant_id: 'a/b' }, 'tenant_id', /"\/"/],
+    ['a sensor that no URL can name', { sensor_id: '..' }, 'sensor_id', /URL/],
+    ['a sensor read in a wrong encoding', { sensor_id: 'K\uFFFDhl' }, 'sensor_id', /U\+FFFD/],
+    ['K5: an epoch beyond what the scanner reads', { epoch: 2 ** 53 - 1, seq: 0 }, 'epoch', /4503599627370495/],
+    ['K5: a seq beyond the limit', { epoch: 1, seq: 2 ** 52 }, 'seq', /4503599627370495/],
+    ['K5: 86 characters of three bytes', { sensor_id: '測'.repeat(86) }, 'sensor_id', /258 bytes.*256 bytes/],
     ['a sensor with a control character', { sensor_id: 'a\u0000' }, 'sensor_id', /control/],
     ['a sensor with a control character of the upper half', { sensor_id: 'a\u009b' }, 'sensor_id', /control/],
     ['a sensor with half a surrogate pair, which has no UTF-8', { sensor_id: 'a\ud800' }, 'sensor_id', /surrogate/],
     ['a tag that would be a prototype', { tags: JSON.parse('{"__proto__":"x"}') as object }, 'tags', /__proto__/],
     ['a field that would be a prototype', JSON.parse('{"__proto__":{"power_w":1}}') as object, '__proto__', /neither/],
     ['a tag with half a surrogate pair', { tags: { a: '\udfff' } }, 'tags.a', /surrogate/],
-    ['a sensor that is too long', { sensor_id: 'x'.repeat(129) }, 'sensor_id', /128/],
+    ['a sensor that is too long', { sensor_id: 'x'.repeat(257) }, 'sensor_id', /257 bytes.*256 bytes/],
     ['too many tags', { tags: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, 'v'])) }, 'tags', /64/],
     ['a seq without its epoch', { seq: 4 }, 'epoch', /epoch/],
     ['no metric at all', { power_w: null }, 'metrics', /power_w/],

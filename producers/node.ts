@@ -2,7 +2,7 @@
 // here waits. When the log is full the node pauses and says so, and goes on when there is room again: a sample that
 // cannot be kept is not taken, so its number is never used.
 import type avsc from 'avsc'
-import { sensorKey } from '../platform/codec/reading.ts'
+import { sensorKey } from '../platform/codec/identity.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Heartbeat } from '../platform/membership/heartbeat.ts'

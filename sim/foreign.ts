@@ -1,7 +1,8 @@
 // Sources that are not ours, as a simulated process that writes to raw by itself: readings without seq, with
 // corrections; readings with a seq of which some never come, come late, or come again under a new epoch; and bytes that
 // are no reading. It repeats a send until the broker has taken it, like any producer, so raw may have it twice.
-import { encodeFramed, type Reading, readingType, sensorKey } from '../platform/codec/reading.ts'
+import { sensorKey } from '../platform/codec/identity.ts'
+import { encodeFramed, type Reading, readingType } from '../platform/codec/reading.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'

@@ -9,6 +9,7 @@ import {
   UnsupportedSchema,
   type WriterSchema,
 } from '../../platform/codec/reading-scanner.ts'
+import { readingProblem } from '../../platform/codec/reading-verdict.ts'
 import type { RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
 import { CONTROL_HEADER } from '../../schemas/refine.ts'
 
@@ -16,9 +17,6 @@ export type RecordKind = 'control' | 'reading' | 'placeless' | 'unknown-schema'
 
 /** The plan for a writer's schema id; null: not a Reading's; undefined: the registry must be asked first. */
 export type PlanOf = (schemaId: number) => ScanPlan | null | undefined
-
-const ID_BYTES_MAX = 256
-const SLASH = 0x2f
 
 export class AuditRecords {
   /** Of the last reading: its key as latin1 text (keys are bytes), its place, its event time. */
@@ -47,36 +45,14 @@ export class AuditRecords {
     const plan = this.#planOf(this.schemaId)
     if (plan === undefined) return 'unknown-schema'
     const scanner = this.#scanner
-    if (plan === null || !scanner.scan(plan, bytes, at + FRAME_BYTES, at + length) || !this.#fits(view, i))
-      return 'placeless'
+    if (plan === null || !scanner.scan(plan, bytes, at + FRAME_BYTES, at + length)) return 'placeless'
+    if (readingProblem(scanner, bytes, view.keyAt(i), view.keyLength(i)) !== null) return 'placeless'
     this.key = bytes.toString('latin1', view.keyAt(i), view.keyAt(i) + view.keyLength(i))
     this.epoch = scanner.epoch
     this.seq = scanner.seq
     this.ts = scanner.ts
     this.invalidMetric = scanner.invalidMetric
     return 'reading'
-  }
-
-  /** Does the key say tenant/sensor of the value, and are the numbers possible? */
-  #fits(view: RecordBatchView, i: number): boolean {
-    const { tenantAt, tenantLength, sensorAt, sensorLength, epoch, seq } = this.#scanner
-    if (
-      tenantLength === 0 ||
-      sensorLength === 0 ||
-      tenantLength > ID_BYTES_MAX ||
-      sensorLength > ID_BYTES_MAX ||
-      epoch < 0 ||
-      seq < 0
-    )
-      return false
-    const { bytes } = view
-    const keyAt = view.keyAt(i)
-    if (view.keyLength(i) !== tenantLength + 1 + sensorLength || bytes[keyAt + tenantLength] !== SLASH) return false
-    for (let b = 0; b < tenantLength; b += 1)
-      if (bytes[keyAt + b] !== bytes[tenantAt + b] || bytes[keyAt + b] === SLASH) return false
-    for (let b = 0; b < sensorLength; b += 1)
-      if (bytes[keyAt + tenantLength + 1 + b] !== bytes[sensorAt + b]) return false
-    return true
   }
 }
 

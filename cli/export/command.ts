@@ -5,6 +5,7 @@ import { Command, Option } from 'commander'
 import type { Reading } from '../../platform/codec/reading.ts'
 import { InputError, messageOf, PlumblineError } from '../../platform/errors.ts'
 import { FramedDecoder } from '../../platform/codec/framed-decoder.ts'
+import { askedIdProblem } from '../../platform/codec/identity.ts'
 import { cachedSchemas } from '../../platform/codec/register.ts'
 import { escapeControls } from '../core/decode.ts'
 import { parseWhen } from '../dlq/core/filter.ts'
@@ -17,7 +18,6 @@ import { type Connected, withKafka } from '../with-kafka.ts'
 
 const INTERRUPTED = 130
 /** As the store and the query API bound identifiers. */
-const NODE_CHARS_MAX = 200
 /** More would hide what is said at the end. */
 const UNREADABLE_SHOWN = 10
 
@@ -51,8 +51,8 @@ export function exportCommand(env: Readonly<Record<string, string>>): Command {
     .option('--since <time>', 'event time at or after: ISO 8601, ms since 1970, or 2h for two hours ago')
     .addHelpText('after', EXAMPLES)
     .action((given: ExportArguments) => {
-      if (given.node === '' || given.node.length > NODE_CHARS_MAX)
-        throw new InputError('NODE', 'node', `--node must have from 1 to ${NODE_CHARS_MAX} characters`)
+      const problem = askedIdProblem('--node', given.node)
+      if (problem !== null) throw new InputError('NODE', 'node', problem)
       if (given.resume && given.out === undefined)
         throw new InputError('OPTIONS', 'resume', '--resume goes on with a file: give --out FILE, too')
       return withKafka(env, (at) => exportNode(at, given))

@@ -24,9 +24,6 @@ export const readingType = avsc.Type.forSchema(loadSchema('reading') as unknown 
   logicalTypes: {},
 })
 
-/** The record key of a reading: it decides the partition, so one sensor keeps one order. */
-export const sensorKey = (tenant: string, sensor: string): string => `${tenant}/${sensor}`
-
 /** All metric names, in the order of the schema. */
 export const METRIC_NAMES: readonly string[] = METRICS.map((metric) => metric.name)
 

@@ -1,6 +1,6 @@
 // Appends readings to a log as fast as it can and prints, after each batch, how many are accepted. A test kills it.
 import { writeSync } from 'node:fs'
-import { sensorKey } from '../codec/reading.ts'
+import { sensorKey } from '../codec/identity.ts'
 import { makeBatch, makeReading } from './readings.test-support.ts'
 import { Wal } from './wal.ts'
 

@@ -3,7 +3,7 @@
 // doubles nothing.
 import { setTimeout as delay } from 'node:timers/promises'
 import type avsc from 'avsc'
-import { sensorKey } from '../../platform/codec/reading.ts'
+import { sensorKey } from '../../platform/codec/identity.ts'
 import { InputError } from '../../platform/errors.ts'
 import { EntryBatch } from '../../platform/wal/entry-batch.ts'
 import type { Clock } from '../../platform/clock.ts'

@@ -1,12 +1,11 @@
 // What a request may ask for: every parameter has a check and a bound, an unknown one is refused, and the error names
 // the parameter and its limit. Pure: the time that defaults are counted from is an argument.
 import { z } from 'zod'
+import { askedIdProblem, ID_BYTES_MAX } from '../../platform/codec/identity.ts'
 import { InputError } from '../../platform/errors.ts'
 import { METRIC_NAMES } from '../../platform/codec/reading.ts'
 
 export const LIMITS = {
-  /** Characters of an identifier. */
-  identifierChars: 200,
   pageRows: 1_000,
   recentRows: 10_000,
   anomalyRows: 10_000,
@@ -24,7 +23,10 @@ const HOUR_MS = 3_600_000
 const TIME_MS_MAX = 253_402_300_799_999
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: HOUR_MS, d: 86_400_000 }
 
-const identifier = z.string().min(1).max(LIMITS.identifierChars)
+const identifier = z.string().superRefine((text, context) => {
+  const problem = askedIdProblem('it', text)
+  if (problem !== null) context.addIssue(problem)
+})
 const count = (fallback: number, max: number) =>
   z
     .string()
@@ -68,10 +70,13 @@ const metrics = z
 
 const common = { max_staleness: duration(0, LIMITS.maxStalenessMs).optional() }
 
+/** Two identifiers, and the bytes of each as %XX; those from before the rules may be three times as long. */
+const CURSOR_CHARS_MAX = 2 * 3 * 3 * ID_BYTES_MAX + 1
+
 /** Where a page of sensors ended: tenant and sensor, each encoded as in a URL. */
 const cursor = z
   .string()
-  .max(LIMITS.identifierChars * 20)
+  .max(CURSOR_CHARS_MAX)
   .transform((text, context) => {
     const parts = text.split('/')
     try {

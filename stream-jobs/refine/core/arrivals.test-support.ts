@@ -2,7 +2,8 @@
 // beside them the plain arrivals that the oracle reads. Both come from one list, so neither can be wrong alone.
 import { crc32 } from '@node-rs/crc32'
 import fc from 'fast-check'
-import { FRAME_BYTES, encodeFramed, type Reading, readingType, sensorKey } from '../../../platform/codec/reading.ts'
+import { sensorKey } from '../../../platform/codec/identity.ts'
+import { FRAME_BYTES, encodeFramed, type Reading, readingType } from '../../../platform/codec/reading.ts'
 import { planScan, type ScanPlan } from '../../../platform/codec/reading-scanner.ts'
 import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
 import { type TestRecord, viewOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'

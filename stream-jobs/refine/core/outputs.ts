@@ -1,5 +1,6 @@
 // What the core makes of its input. It calls these methods; the task collects them into record batches, a replay
 // throws them away.
+import type { ReadingProblem } from '../../../platform/codec/reading-verdict.ts'
 import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
 
 /** Why a record went to the dead letters. */
@@ -9,9 +10,7 @@ export type DeadLetterReason =
   | 'NOT_FRAMED'
   | 'UNKNOWN_SCHEMA'
   | 'UNDECODABLE'
-  | 'INVALID_IDENTITY'
-  | 'KEY_MISMATCH'
-  | 'INVALID_SEQ'
+  | ReadingProblem['reason']
   | 'FUTURE_TIME'
   | 'METRIC_OUT_OF_BOUNDS'
   | 'TOO_MANY_SENSORS'

@@ -3,13 +3,13 @@
 // running it again over the same records gives the same state and the same outputs, which is what recovery rests on.
 import { FRAME_BYTES } from '../../../platform/codec/reading.ts'
 import { ReadingScanner, type ScanPlan } from '../../../platform/codec/reading-scanner.ts'
+import { readingProblem } from '../../../platform/codec/reading-verdict.ts'
 import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { isReplayedAsLate, readControl } from './control.ts'
 import { DueQueue } from './due-queue.ts'
 import { type Held, HELD_BYTES_MAX } from './held.ts'
 import { HoldBack } from './hold-back.ts'
-import { identityProblem } from './identity.ts'
 import type { Lane } from './lane.ts'
 import { emptyLedger, type Ledger } from './ledger.ts'
 import { MetricWindow } from './metric-window.ts'
@@ -108,12 +108,10 @@ export class Refine {
 
   #reading(view: RecordBatchView, i: number): void {
     const scanner = this.#scanner
-    const mistake = identityProblem(scanner, view, i)
+    const mistake = readingProblem(scanner, view.bytes, view.keyAt(i), view.keyLength(i))
     if (mistake !== null) return this.#deadLetter(view, i, mistake.reason, mistake.detail)
     const keyText = view.bytes.toString('latin1', view.keyAt(i), view.keyAt(i) + view.keyLength(i))
-    const { epoch, seq } = scanner
-    if (epoch < 0 || seq < 0)
-      return this.#deadLetter(view, i, 'INVALID_SEQ', `epoch ${epoch} and seq ${seq} must be at least 0`)
+    const { epoch } = scanner
     const problem = this.#problem()
     if (isReplayedAsLate(view, i)) {
       if (problem !== null) this.#deadLetter(view, i, problem.reason, problem.detail)
