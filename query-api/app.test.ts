@@ -11,6 +11,8 @@ import { anomaly, batch, reading } from '../platform/store/contract-rows.ts'
 import { NO_ROWS, type ProgressUpdate } from '../platform/store/port.ts'
 import { SqliteStore } from '../platform/store/sqlite/store.ts'
 import { createQueryApp } from './app.ts'
+import { DirectReader } from './reads/store-reader.ts'
+import { queryRoutes } from './routes.test-support.ts'
 import { QueryMetrics } from './query-metrics.ts'
 
 const TOPICS = ['telemetry.clean', 'telemetry.late', 'telemetry.anomalies']
@@ -34,7 +36,7 @@ beforeAll(async () => {
   const registry = createMetrics('query-api')
   const app = createQueryApp(
     { health: new Health(), metrics: registry, log, token: undefined },
-    { store, metrics: new QueryMetrics(registry), boundMs: 5_000, now: () => now },
+    queryRoutes(new DirectReader(store), { metrics: new QueryMetrics(registry), boundMs: 5_000, now: () => now }),
   )
   const server = await listen(app, '127.0.0.1', 0, log)
   url = `http://127.0.0.1:${server.port}`
@@ -184,7 +186,7 @@ describe('query API', () => {
       const { body } = await get(`/sensors?limit=1${after}`)
       seen.push(...body.sensors.map((sensor: { tenant: string; sensor: string }) => [sensor.tenant, sensor.sensor]))
       if (body.next === null) break
-      after = `&after=${encodeURIComponent(body.next)}`
+      after = `&after=${body.next}`
     }
     expect(seen).toEqual([[NASTY, NASTY], ['t', 's'], ['t1', 'twin'], ['t2', 'twin']]) // prettier-ignore
     expect((await get(`/sensors/${encodeURIComponent(NASTY)}/recent`)).body.tenant).toBe(NASTY)
@@ -200,6 +202,16 @@ describe('query API', () => {
     ['/sensors?limit=x', 400, 'limit'],
     ['/sensors?what=1', 400, 'what'],
     ['/sensors/twin/recent', 400, 'tenant'],
+    ['/sensors/twin/recent?tenant=t3', 404, 'of tenant "t3"'],
+    ['/sites/site/agg?tenant=t3', 404, 'of tenant "t3"'],
+    ['/sensors/s/recent?id=s', 400, 'id is not a parameter here'],
+    ['/sensors/recent', 400, 'id is missing'],
+    ['/sites/agg', 400, 'site is missing'],
+    ['/?x=1', 400, 'x is not a parameter here'],
+    ['/config?wait=1s', 400, 'wait is not a parameter here'],
+    ['/anomalies?from=2&to=1', 400, 'from: expected a time before'],
+    ['/anomalies?from=2026-01-01T00:00:00+02:00', 400, '%2B02:00'],
+    ['/anomalies?from=2026-02-30T00:00:00Z', 400, 'there is no day 2026-02-30'],
     ['/sites/site/agg?window=1s&from=-9999999', 400, 'window'],
     ['/sensors/nobody/recent', 404, 'nobody'],
     ['/sites/nowhere/agg', 404, 'nowhere'],

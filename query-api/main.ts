@@ -1,4 +1,5 @@
 // The query API process: reads the store, says how fresh it is.
+import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock } from '../platform/clock.ts'
 import { type Config, loadConfig } from '../platform/config.ts'
@@ -12,53 +13,59 @@ import { createLog, type Logger } from '../platform/log.ts'
 import { announce } from '../platform/membership/announcer.ts'
 import { Cluster } from '../platform/membership/cluster.ts'
 import { createMetrics } from '../platform/metrics.ts'
-import { openStore } from '../platform/store/open.ts'
-import type { Store } from '../platform/store/port.ts'
 import { cachedSchemas } from '../platform/codec/register.ts'
 import { createQueryApp } from './app.ts'
 import { configurationOf } from './configuration.ts'
-import { dataThrough } from './core/freshness.ts'
+import { dataThrough, describeFreshness } from './core/freshness.ts'
 import { QueryMetrics } from './query-metrics.ts'
-import { addClusterRoutes } from './routes/cluster.ts'
-import { addConfigRoutes } from './routes/config.ts'
-import { READING_TOPICS } from './routes/sensors.ts'
+import { ReadPool } from './reads/pool.ts'
+import type { StoreReader } from './reads/store-reader.ts'
 
 const PROBE_EVERY_MS = 1_000
+const PROBE_DEADLINE_MS = 5_000
+/** More do not help: SQLite's readers share the disk and the page cache of the system. */
+const WORKERS_MAX = 4
+/** Some seconds of work; a client that waits longer has given up. */
+const WAITING_MAX = { quick: 256, heavy: 32 }
 
 runMain(async (signal) => {
   const config = loadConfig(process.env)
   const log = createLog('query-api', config.LOG_LEVEL)
   const registry = createMetrics('query-api')
   const metrics = new QueryMetrics(registry)
-  const store = openStore(config, 'read')
+  const workers = Math.max(2, Math.min(WORKERS_MAX, availableParallelism()))
+  const reader = new ReadPool({ store: config, workers, waitingMax: WAITING_MAX, log })
   const health = new Health()
   let probed: CheckResult = { ready: false, detail: 'the store has not been read yet' }
   health.add('store', () => probed)
-  const app = createQueryApp(
-    { health, metrics: registry, log, token: config.API_TOKEN },
-    { store, metrics, boundMs: config.QUERY_STALENESS_MS, now: Date.now },
-  )
   // Of Kafka only the cluster's state is known here, in the background: the store is served without a broker as well.
   const kafka = connectKafka(config, log)
   const cluster = clusterOf(config, kafka, log, signal)
-  addClusterRoutes(app, { cluster, metrics, boundMs: config.QUERY_STALENESS_MS, now: Date.now })
   const configuration = configurationOf(config, kafka, log, registry, signal)
-  addConfigRoutes(app, {
-    ...configuration,
-    metrics,
-    isRead: () => configuration.follower.isCaughtUp && cluster.stalenessMs !== null,
-    members: () => cluster.applying(config.HEARTBEAT_TIMEOUT_MS),
-    signal,
-  })
+  const answers = { metrics, boundMs: config.QUERY_STALENESS_MS, now: Date.now }
+  const app = createQueryApp(
+    { health, metrics: registry, log, token: config.API_TOKEN },
+    {
+      store: { ...answers, reader },
+      cluster: { ...answers, cluster },
+      config: {
+        ...configuration,
+        metrics,
+        isRead: () => configuration.follower.isCaughtUp && cluster.stalenessMs !== null,
+        members: () => cluster.applying(config.HEARTBEAT_TIMEOUT_MS),
+        signal,
+      },
+    },
+  )
   const announcer = announce({ config, kind: 'query-api', kafka, clock: systemClock, log })
   const { port, close } = await listen(app, config.LISTEN_HOST, config.QUERY_API_PORT, log)
   log.info({ port }, 'query API ready')
   while (!signal.aborted) {
-    probed = await probe(store, metrics)
+    probed = await probe(reader, metrics, config.QUERY_STALENESS_MS)
     await delay(PROBE_EVERY_MS, undefined, { signal }).catch(() => undefined)
   }
   await close()
-  await store.close()
+  await reader.close()
   await announcer.stop()
 })
 
@@ -68,12 +75,14 @@ function clusterOf(config: Config, kafka: Kafka, log: Logger, signal: AbortSigna
 }
 
 /** Ready means that the store can be read. A stale store is no reason to be taken out: a client may accept it. */
-async function probe(store: Store, metrics: QueryMetrics): Promise<CheckResult> {
+async function probe(reader: StoreReader, metrics: QueryMetrics, boundMs: number): Promise<CheckResult> {
   try {
-    const through = dataThrough(await store.read((view) => view.progress()), READING_TOPICS)
-    const stalenessMs = through === null ? null : Math.max(0, Date.now() - through)
+    const { partitions } = await reader.read('progress', {}, AbortSignal.timeout(PROBE_DEADLINE_MS))
+    const now = Date.now()
+    const through = dataThrough(partitions)
+    const stalenessMs = through === null ? null : Math.max(0, now - through)
     metrics.staleness(stalenessMs)
-    return { ready: true, detail: stalenessMs === null ? 'staleness not known yet' : `${stalenessMs} ms stale` }
+    return { ready: true, detail: describeFreshness(partitions, now, boundMs) }
   } catch (error) {
     metrics.staleness(null)
     return { ready: false, detail: messageOf(error) }

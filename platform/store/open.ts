@@ -11,7 +11,10 @@ import { TdengineStore } from './tdengine/store.ts'
 /** The password of root on a fresh TDengine server. */
 const FRESH_PASSWORD = 'taosdata'
 
-type StoreConfig = Pick<Config, 'STORE' | 'SQLITE_FILE' | 'TDENGINE_URL' | 'TDENGINE_USERNAME' | 'TDENGINE_PASSWORD'>
+export type StoreConfig = Pick<
+  Config,
+  'STORE' | 'SQLITE_FILE' | 'TDENGINE_URL' | 'TDENGINE_USERNAME' | 'TDENGINE_PASSWORD'
+>
 
 /** @param access 'write' in the sink only, which migrates; everything else reads */
 export function openStore(config: StoreConfig, access: 'write' | 'read'): Store {

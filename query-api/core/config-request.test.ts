@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LostUpdate } from '../../platform/runtime-config/writer.ts'
-import { lostUpdateDetail, scopesOf, versionOf, waitMsOf } from './config-request.ts'
+import { lostUpdateDetail, scopesOf, versionOf } from './config-request.ts'
 
 describe('a request about the configuration (MI-5)', () => {
   it.each([
@@ -17,25 +17,7 @@ describe('a request about the configuration (MI-5)', () => {
     expect(() => versionOf(header)).toThrow(expect.objectContaining({ field: 'If-Match' }))
   })
 
-  it.each([
-    [{}, 0],
-    [{ wait: '0s' }, 0],
-    [{ wait: '250ms' }, 250],
-    [{ wait: '30s' }, 30_000],
-    [{ wait: '1m' }, 60_000],
-  ])('waits by %j for %i ms', (query, ms) => {
-    expect(waitMsOf(query)).toBe(ms)
-  })
-
-  it.each([[{ wait: '61s' }], [{ wait: '30' }], [{ wait: '-1s' }], [{ wait: ['1s', '2s'] }], [{ wait: '' }]])(
-    'does not wait by %j',
-    (query) => {
-      expect(() => waitMsOf(query)).toThrow(expect.objectContaining({ field: 'wait' }))
-    },
-  )
-
-  it('takes no parameter that nobody knows, and no member that would be passed over', () => {
-    expect(() => waitMsOf({ timeout: '3s' })).toThrow(expect.objectContaining({ field: 'timeout' }))
+  it('takes no member that would be ignored', () => {
     expect(() => scopesOf({ scopes: {}, version: 3 })).toThrow(expect.objectContaining({ field: 'version' }))
     expect(scopesOf({ scopes: { fleet: {} } })).toEqual({ fleet: {} })
   })

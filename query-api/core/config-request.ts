@@ -1,19 +1,14 @@
-// What a request about the configuration may say: the version that a change was made from, and how long to wait for
-// everybody to have applied it.
+// What a request about the configuration may say: the version that a change was made from, and the new document.
 import { InputError } from '../../platform/errors.ts'
 import type { ConfigState } from '../../platform/runtime-config/follower.ts'
 import type { LostUpdate } from '../../platform/runtime-config/writer.ts'
-
-/** Longer than any node takes, shorter than proxies wait. */
-export const WAIT_MS_MAX = 60_000
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 }
 
 /** The entity tag of a version. */
 export const tagOf = (version: number): string => `"${version}"`
 
 /**
  * Reads If-Match.
- * @returns the version; null for `*`, which is whichever there is; undefined where the header is missing
+ * @returns the version; null for `*`, whichever is the newest; undefined where the header is missing
  * @throws InputError
  */
 export function versionOf(ifMatch: string | undefined): number | null | undefined {
@@ -25,25 +20,19 @@ export function versionOf(ifMatch: string | undefined): number | null | undefine
   return Number(match[1])
 }
 
-/** @throws InputError */
-export function waitMsOf(query: Readonly<Record<string, unknown>>): number {
-  for (const name of Object.keys(query))
-    if (name !== 'wait') throw new InputError('PARAMETER', name, `${name} is not a parameter here; there is wait`)
-  const { wait } = query
-  if (wait === undefined) return 0
-  const match = typeof wait === 'string' ? /^(\d{1,6})(ms|s|m)$/.exec(wait) : null
-  const ms = match === null ? NaN : Number(match[1]) * UNITS_MS[match[2]]
-  if (ms <= WAIT_MS_MAX) return ms
-  throw new InputError('PARAMETER', 'wait', `wait: expected a duration such as 500ms or 30s, at most ${WAIT_MS_MAX} ms`)
-}
-
 /** @throws InputError where the body is not {"scopes": …} and nothing else */
 export function scopesOf(body: unknown): unknown {
   if (typeof body !== 'object' || body === null || Array.isArray(body) || !('scopes' in body))
-    throw new InputError('CONFIG_INVALID', 'scopes', 'expected a JSON object with the member scopes')
+    throw new InputError('CONFIG_INVALID', 'scopes', 'scopes is missing: expected {"scopes": {"fleet": {…}}}')
   const other = Object.keys(body).find((name) => name !== 'scopes')
-  if (other !== undefined)
-    throw new InputError('CONFIG_INVALID', other.slice(0, 80), 'expected no member but scopes: the version is If-Match')
+  if (other !== undefined) {
+    const shown = other.slice(0, 80)
+    throw new InputError(
+      'CONFIG_INVALID',
+      shown,
+      `${shown} is not a member here; there is scopes, and the version goes into If-Match`,
+    )
+  }
   return body.scopes
 }
 
@@ -53,5 +42,5 @@ export function scopesOf(body: unknown): unknown {
  */
 export function lostUpdateDetail({ current, message }: LostUpdate, { config, refused }: ConfigState): string {
   if (current <= config.version || refused === null) return message
-  return `version ${current} is the newest, but is refused here (${refused}), so version ${config.version} is in force: mend the settings that it contradicts, or replace it whole by PUT /config with If-Match: *`
+  return `version ${current} is the newest, but it is refused here (${refused}), so version ${config.version} is in force: correct the settings that it contradicts, or replace it as a whole by PUT /config with If-Match: *`
 }

@@ -1,9 +1,12 @@
-// What a request may ask for: every parameter has a check and a bound, an unknown one is refused, and the error names
-// the parameter and its limit. Pure: the time that defaults are counted from is an argument.
+// What a request may ask for: every parameter has a check, a bound and a description, from which the home page is made;
+// an unknown one is refused, and the error names the parameter and its limit. Pure: the time that defaults are counted
+// from is an argument.
 import { z } from 'zod'
-import { askedIdProblem, ID_BYTES_MAX } from '../../platform/codec/identity.ts'
+import { askedIdProblem } from '../../platform/codec/identity.ts'
 import { InputError } from '../../platform/errors.ts'
 import { METRIC_NAMES } from '../../platform/codec/reading.ts'
+import { CURSOR_CHARS_MAX, sensorOfCursor } from './cursor.ts'
+import { durationOf, timeOf, TIME_MS_MAX } from './time.ts'
 
 export const LIMITS = {
   pageRows: 1_000,
@@ -19,9 +22,6 @@ export const LIMITS = {
 } as const
 
 const HOUR_MS = 3_600_000
-/** 9999-12-31: later instants are surely a mistake of unit. */
-const TIME_MS_MAX = 253_402_300_799_999
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: HOUR_MS, d: 86_400_000 }
 
 const identifier = z.string().superRefine((text, context) => {
   const problem = askedIdProblem('it', text)
@@ -30,36 +30,32 @@ const identifier = z.string().superRefine((text, context) => {
 const count = (fallback: number, max: number) =>
   z
     .string()
-    .regex(/^\d{1,9}$/, 'expected a whole number')
+    .regex(/^\d{1,9}$/, `expected a whole number from 1 to ${max}`)
     .default(String(fallback))
     .transform(Number)
-    .pipe(z.number().min(1).max(max))
+    .pipe(z.number().min(1, `expected at least 1`).max(max, `expected at most ${max}`))
+    .describe(`at most so many, from 1 to ${max}; ${fallback} if not given`)
 
 /** "500ms", "1s", "5m", "2h", "1d"; a number alone is ms. */
 const duration = (minMs: number, maxMs: number) =>
   z
     .string()
-    .regex(/^\d{1,15}(ms|s|m|h|d)?$/, 'expected a duration such as 500ms, 1s, 5m, 2h or 1d')
-    .transform((text) => {
-      const unit = text.replace(/^\d+/, '')
-      return Number(text.slice(0, text.length - unit.length)) * UNITS_MS[unit === '' ? 'ms' : unit]
-    })
-    .pipe(z.number().min(minMs, `expected at least ${minMs} ms`).max(maxMs, `expected at most ${maxMs} ms`))
+    .transform(durationOf)
+    .pipe(
+      z
+        .number('expected a duration such as 500ms, 1s, 5m, 2h or 1d')
+        .min(minMs, `expected at least ${minMs} ms`)
+        .max(maxMs, `expected at most ${maxMs} ms`),
+    )
 
-/** ms since 1970 UTC, or ISO 8601 with a zone. */
-const time = z
-  .string()
-  .transform((text) => (/^-?\d{1,15}$/.test(text) ? Number(text) : parseIso(text)))
-  .pipe(
-    z
-      .number('expected ms since 1970 or ISO 8601 with a zone, such as 2026-01-31T12:00:00Z')
-      .min(-TIME_MS_MAX)
-      .max(TIME_MS_MAX),
-  )
-
-function parseIso(text: string): number {
-  return /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : NaN
-}
+const time = z.string().transform((text, context) => {
+  const ms = timeOf(text)
+  if (typeof ms === 'number' && Math.abs(ms) <= TIME_MS_MAX) return ms
+  context.addIssue(typeof ms === 'number' ? 'expected a time before the year 10000, in ms' : ms)
+  return z.NEVER
+})
+const from = time.optional().describe('first event time, inclusive: ms since 1970 UTC or ISO 8601 with a zone')
+const to = time.optional().describe('last event time, exclusive')
 
 const metrics = z
   .union([z.string(), z.array(z.string())])
@@ -68,80 +64,123 @@ const metrics = z
     z.array(z.enum(METRIC_NAMES as [string, ...string[]], `expected metrics out of ${METRIC_NAMES.join(', ')}`)).min(1),
   )
 
-const common = { max_staleness: duration(0, LIMITS.maxStalenessMs).optional() }
+const cursor = z.string().transform((text, context) => {
+  const at = sensorOfCursor(text)
+  if (at !== null) return at
+  const limit = text.length > CURSOR_CHARS_MAX ? `, at most ${CURSOR_CHARS_MAX} characters` : ''
+  context.addIssue(`expected the \`next\` of the page before${limit}`)
+  return z.NEVER
+})
 
-/** Two identifiers, and the bytes of each as %XX; those from before the rules may be three times as long. */
-const CURSOR_CHARS_MAX = 2 * 3 * 3 * ID_BYTES_MAX + 1
+const common = {
+  max_staleness: duration(0, LIMITS.maxStalenessMs)
+    .optional()
+    .describe('the staleness that you accept, such as 30s, instead of the bound of the service'),
+}
+const tenant = identifier.optional().describe('only of this tenant')
+const site = identifier.optional().describe('only of this site')
 
-/** Where a page of sensors ended: tenant and sensor, each encoded as in a URL. */
-const cursor = z
-  .string()
-  .max(CURSOR_CHARS_MAX)
-  .transform((text, context) => {
-    const parts = text.split('/')
-    try {
-      if (parts.length === 2) return { tenant: decodeURIComponent(parts[0]), sensor: decodeURIComponent(parts[1]) }
-    } catch {
-      // Not an encoding: refused below like any other text.
-    }
-    context.addIssue('expected the `next` of the page before')
-    return z.NEVER
-  })
+const recent = {
+  tenant: identifier.optional().describe('its tenant, needed where several have a sensor of this id'),
+  limit: count(100, LIMITS.recentRows),
+  ...common,
+}
+const aggregate = {
+  tenant: identifier.optional().describe('its tenant, needed where several have a site of this name'),
+  window: duration(LIMITS.windowMsMin, LIMITS.windowMsMax)
+    .default(60_000)
+    .describe(`length of the windows, from 1s to 1d, 1m if not given; at most ${LIMITS.windows} of them`),
+  from,
+  to: to.describe('last event time, exclusive; without both, the last hour'),
+  metric: metrics.optional().describe('one or several, separated by commas'),
+  ...common,
+}
 
 const SCHEMAS = {
+  none: z.strictObject({}),
   sensors: z.strictObject({
-    ...common,
-    site: identifier.optional(),
-    tenant: identifier.optional(),
+    id: identifier.optional().describe('only sensors of exactly this id'),
+    site,
+    tenant,
     limit: count(100, LIMITS.pageRows),
-    after: cursor.optional(),
-  }),
-  recent: z.strictObject({
+    after: cursor.optional().describe('the `next` of the page before'),
     ...common,
-    id: identifier,
-    tenant: identifier.optional(),
-    limit: count(100, LIMITS.recentRows),
   }),
-  aggregate: z.strictObject({
-    ...common,
-    site: identifier,
-    tenant: identifier.optional(),
-    window: duration(LIMITS.windowMsMin, LIMITS.windowMsMax).default(60_000),
-    from: time.optional(),
-    to: time.optional(),
-    metric: metrics.optional(),
-  }),
+  recent: z.strictObject(recent),
+  recentById: z.strictObject({ id: identifier.describe('the sensor'), ...recent }),
+  aggregate: z.strictObject(aggregate),
+  aggregateBySite: z.strictObject({ site: identifier.describe('the site'), ...aggregate }),
   anomalies: z.strictObject({
-    ...common,
-    tenant: identifier.optional(),
-    sensor: identifier.optional(),
-    site: identifier.optional(),
-    from: time.optional(),
-    to: time.optional(),
+    tenant,
+    sensor: identifier.optional().describe('only of this sensor'),
+    site,
+    from,
+    to,
     limit: count(100, LIMITS.anomalyRows),
+    ...common,
   }),
   status: z.strictObject({ ...common }),
   cluster: z.strictObject({ ...common }),
-  views: z.strictObject({ ...common, limit: count(10, LIMITS.views) }),
+  views: z.strictObject({ limit: count(10, LIMITS.views), ...common }),
+  wait: z.strictObject({
+    wait: duration(0, 60_000)
+      .optional()
+      .describe('how long to wait until all members have applied it, such as 30s, at most 1m'),
+  }),
 } as const
 
-export type Params<K extends keyof typeof SCHEMAS> = z.output<(typeof SCHEMAS)[K]>
+export type ParamsKind = keyof typeof SCHEMAS
+export type Params<K extends ParamsKind> = z.output<(typeof SCHEMAS)[K]>
+
+/** A parameter as a page or a description of the API lists it. */
+export interface ParamDescription {
+  readonly name: string
+  readonly description: string
+  readonly required: boolean
+}
+
+export function describeParams(kind: ParamsKind): ParamDescription[] {
+  return Object.entries(SCHEMAS[kind].shape as Readonly<Record<string, z.ZodType>>).map(([name, schema]) => ({
+    name,
+    description: schema.description ?? '',
+    required: !schema.safeParse(undefined).success,
+  }))
+}
 
 /** @throws InputError PARAMETER naming the parameter and what is expected of it */
-export function parseParams<K extends keyof typeof SCHEMAS>(
-  kind: K,
-  given: Readonly<Record<string, unknown>>,
-): Params<K> {
+export function parseParams<K extends ParamsKind>(kind: K, given: Readonly<Record<string, unknown>>): Params<K> {
   const parsed = SCHEMAS[kind].safeParse(given)
   if (parsed.success) return parsed.data as Params<K>
   const [issue] = parsed.error.issues
   if (issue.code === 'unrecognized_keys') {
     const known = Object.keys(SCHEMAS[kind].shape).join(', ')
-    throw new InputError('PARAMETER', issue.keys[0], `${issue.keys[0]} is not a parameter here; there are ${known}`)
+    const there = known === '' ? 'there are none' : `there are ${known}`
+    const shown = issue.keys[0].slice(0, 80)
+    throw new InputError('PARAMETER', shown, `${shown} is not a parameter here; ${there}`)
   }
   const field = String(issue.path[0])
+  if (given[field] === undefined) throw new InputError('PARAMETER', field, `${field} is missing`)
   const problem = Array.isArray(given[field]) && field !== 'metric' ? 'it is given more than once' : issue.message
-  throw new InputError('PARAMETER', field, `${field}: ${problem}`)
+  throw refusal(field, problem)
+}
+
+/** An identifier that is part of the path. */
+export function identifierOf(name: string, given: unknown): string {
+  const parsed = identifier.safeParse(given)
+  if (parsed.success) return parsed.data
+  throw refusal(name, parsed.error.issues[0].message)
+}
+
+/** @param problem what is expected, or a sentence about the parameter that begins with "it" */
+function refusal(field: string, problem: string): InputError {
+  const message = problem.startsWith('it ') ? `${field}${problem.slice(2)}` : `${field}: ${problem}`
+  return new InputError('PARAMETER', field, message)
+}
+
+/** @throws InputError where the range ends before it begins */
+export function checkRange({ from, to }: { readonly from?: number; readonly to?: number }): void {
+  if (from !== undefined && to !== undefined && from >= to)
+    throw new InputError('PARAMETER', 'from', `from: expected a time before \`to\`; from is ${from}, to is ${to}`)
 }
 
 /** The range of an aggregate: by default the hour up to now, or up to `to`, or from `from`. */
@@ -151,17 +190,13 @@ export function aggregateRange(
 ): { from: number; to: number } {
   const end = to ?? (from === undefined ? nowMs : Math.max(nowMs, from + 1))
   const start = from ?? end - HOUR_MS
-  if (start >= end) throw new InputError('PARAMETER', 'from', 'from: expected a time before `to`')
+  checkRange({ from: start, to: end })
   const windows = Math.ceil(end / window) - Math.floor(start / window)
   if (windows > LIMITS.windows)
     throw new InputError(
       'PARAMETER',
       'window',
-      `window: ${windows} windows between from and to, the limit is ${LIMITS.windows}: ask for longer windows or a shorter range`,
+      `window: ${windows} windows between from and to; the limit is ${LIMITS.windows}: ask for longer windows or a shorter range`,
     )
   return { from: start, to: end }
 }
-
-/** The cursor behind a sensor, for `after`. */
-export const cursorOf = ({ tenant, sensor }: { tenant: string; sensor: string }): string =>
-  `${encodeURIComponent(tenant)}/${encodeURIComponent(sensor)}`

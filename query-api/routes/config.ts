@@ -1,7 +1,7 @@
 // GET and PUT /config: the runtime configuration as a whole (MI-5). Its ETag is its version; a change names the version
-// that it was made from, so that nobody's change is lost unseen: 428 without If-Match, 412 when there is a newer one.
-// Both answers say who has applied the version; with ?wait= the answer to a change waits for all that are there.
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express'
+// that it was made from, so that nobody's change is lost unnoticed: 428 without If-Match, 412 when there is a newer one.
+// Both answers say who has applied the version; with ?wait= the answer to a change waits for all members.
+import express, { type Request, type RequestHandler, type Response } from 'express'
 import type { Clock } from '../../platform/clock.ts'
 import { KafkaError, PlumblineError } from '../../platform/errors.ts'
 import { sendProblem } from '../../platform/http.ts'
@@ -11,49 +11,71 @@ import { CONFIG_LIMITS, type RuntimeConfig } from '../../platform/runtime-config
 import type { ConfigFollower, ConfigState } from '../../platform/runtime-config/follower.ts'
 import { type ConfigWriter, LostUpdate } from '../../platform/runtime-config/writer.ts'
 import { RegistryError } from '../../platform/codec/register.ts'
-import { lostUpdateDetail, scopesOf, tagOf, versionOf, waitMsOf } from '../core/config-request.ts'
+import { lostUpdateDetail, scopesOf, tagOf, versionOf } from '../core/config-request.ts'
+import { parseJsonOnce } from '../core/json-document.ts'
+import { parseParams } from '../core/params.ts'
 import type { QueryMetrics } from '../query-metrics.ts'
+import { sendUnavailable } from './answer.ts'
+import { type Route, route } from './route.ts'
 
 /** The document, written with as much white space again. */
 const BODY_BYTES = 2 * CONFIG_LIMITS.bytes
 const RETRY_AFTER_S = '1'
-/** What was written is read back within milliseconds; then the next GET shows it. */
+/** What was written is read back within milliseconds, so that the next GET shows it. */
 const READ_BACK_MS = 5_000
 const POLL_MS = 10
 
-export interface ConfigSurroundings {
-  readonly follower: ConfigFollower
+type Follower = Pick<ConfigFollower, 'state' | 'current'>
+
+export interface ConfigRouteOptions {
+  readonly follower: Follower
   /** Whether what Kafka says has been read. */
   readonly isRead: () => boolean
-  readonly writer: ConfigWriter
-  /** Who applies configuration and is there. */
+  readonly writer: Pick<ConfigWriter, 'write'>
+  /** Who applies configuration and was heard of in time. */
   readonly members: () => readonly ApplyingMember[]
   readonly metrics: QueryMetrics
   readonly clock: Clock
-  /** Fires when the process is to end: whoever waits is then answered with what is so by now. */
+  /** Fires when the process is to end: who waits is then answered with the current state. */
   readonly signal: AbortSignal
 }
 
-export function addConfigRoutes(app: Express, surroundings: ConfigSurroundings): void {
-  app.get('/config', measured(surroundings, show(surroundings)))
+export function configRoutes(options: ConfigRouteOptions): Route[] {
   // Whatever it calls itself: curl names a form where it is told nothing.
-  const body = express.json({ limit: BODY_BYTES, type: () => true })
-  app.put('/config', body, tooLarge, measured(surroundings, change(surroundings)))
+  const body = express.raw({ limit: BODY_BYTES, type: () => true })
+  return [
+    route(
+      'GET',
+      '/config',
+      'the runtime configuration, its version as ETag, and who has applied it',
+      'none',
+      measured(options, show(options)),
+    ),
+    route(
+      'PUT',
+      '/config',
+      'replaces the runtime configuration: {"scopes": …} with If-Match: the ETag that the change was made from',
+      'wait',
+      body,
+      measured(options, change(options)),
+    ),
+  ]
 }
 
 const show =
-  ({ follower, isRead, members }: ConfigSurroundings): RequestHandler =>
-  (_request, response) => {
+  ({ follower, isRead, members }: ConfigRouteOptions): RequestHandler =>
+  ({ query }, response) => {
+    parseParams('none', query)
     if (!isRead()) return sendUnread(response)
     const { config, refused } = follower.state
     send(response, config, { refused, ...appliedBy(members(), config.version) })
   }
 
 const change =
-  (surroundings: ConfigSurroundings): RequestHandler =>
+  (options: ConfigRouteOptions): RequestHandler =>
   async (request, response) => {
-    const { follower, isRead, writer, members, clock, signal } = surroundings
-    const waitMs = waitMsOf(request.query)
+    const { follower, isRead, writer, members, clock, signal } = options
+    const { wait: waitMs = 0 } = parseParams('wait', request.query)
     const from = versionOf(request.get('if-match'))
     if (from === undefined) return sendUnconditional(response)
     if (!isRead()) return sendUnread(response)
@@ -61,7 +83,7 @@ const change =
     response.once('close', () => gone.abort())
     let config: RuntimeConfig
     try {
-      config = await writer.write(scopesOf(request.body), from)
+      config = await writer.write(scopesOf(parseJsonOnce(bodyOf(request))), from)
     } catch (error) {
       return sendRefusal(response, error, follower.state)
     }
@@ -71,7 +93,7 @@ const change =
   }
 
 const measured =
-  ({ metrics }: ConfigSurroundings, handler: RequestHandler): RequestHandler =>
+  ({ metrics }: ConfigRouteOptions, handler: RequestHandler): RequestHandler =>
   (request, response, next) => {
     const done = metrics.begin('/config')
     response.once('finish', () => done(response.statusCode))
@@ -79,7 +101,7 @@ const measured =
     return handler(request, response, next)
   }
 
-async function readBack(follower: ConfigFollower, version: number, clock: Clock, end: AbortSignal): Promise<void> {
+async function readBack(follower: Follower, version: number, clock: Clock, end: AbortSignal): Promise<void> {
   const deadline = clock.mono() + READ_BACK_MS
   while (follower.current.version < version && clock.mono() < deadline && !end.aborted)
     await clock.sleep(POLL_MS, end).catch(() => undefined)
@@ -103,10 +125,7 @@ function sendRefusal(response: Response, error: unknown, state: ConfigState): vo
   }
   const isAway = error instanceof KafkaError || error instanceof RegistryError
   if (!isAway && !(error instanceof PlumblineError && error.retriable)) throw error
-  response.set('Retry-After', RETRY_AFTER_S)
-  sendProblem(response, {
-    status: 503,
-    title: 'Service Unavailable',
+  sendUnavailable(response, RETRY_AFTER_S, {
     detail: `the change was not confirmed (${error.message}): read /config before making it again`,
     code: error.code,
   })
@@ -122,21 +141,11 @@ function sendUnconditional(response: Response): void {
 }
 
 function sendUnread(response: Response): void {
-  response.set('Retry-After', RETRY_AFTER_S)
-  sendProblem(response, {
-    status: 503,
-    title: 'Service Unavailable',
+  sendUnavailable(response, RETRY_AFTER_S, {
     detail: 'the configuration has not been read from Kafka yet: try again',
     code: 'STALE',
   })
 }
 
-const tooLarge: ErrorRequestHandler = (error: { type?: unknown }, _request, response, next) => {
-  if (error.type !== 'entity.too.large') return next(error)
-  sendProblem(response, {
-    status: 413,
-    title: 'Payload Too Large',
-    detail: `the body has more than ${BODY_BYTES} bytes, which is the limit`,
-    field: 'body',
-  })
-}
+/** Empty where there is no body. */
+const bodyOf = ({ body }: Request): Uint8Array => (body instanceof Uint8Array ? body : new Uint8Array(0))
