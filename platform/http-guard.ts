@@ -1,4 +1,4 @@
-// Who may ask: in front of every route of every process. With a token, whoever knows it, and nobody else gets more than
+// Who may ask: in front of every route of every process. With a token, those who know it, and nobody else gets more than
 // /healthz. Without one we are on loopback, where every process of this machine may ask, but a web page in a browser of
 // this machine may not: neither by a form or script that sends a request across origins, nor by a name of its own that
 // it lets point to 127.0.0.1 (DNS rebinding).
@@ -15,17 +15,17 @@ export function guard(token: string | undefined): RequestHandler {
   return (request, response, next) => {
     response.set('X-Content-Type-Options', 'nosniff')
     if (!READING.has(request.method) && isFromElsewhere(request))
-      return forbid(response, 'requests that a web page of another origin sends are refused')
+      return forbid(response, 'requests sent by web pages of another origin are refused')
     if (isKnown === null) {
       const host = request.get('host')
       if (host === undefined || LOOPBACK.test(host)) return next()
       return forbid(
         response,
-        `without API_TOKEN only localhost and 127.0.0.1 are answered for, not the host that was asked`,
+        'without API_TOKEN only requests to localhost or 127.0.0.1 are answered',
       )
     }
     if (isKnown(request.get('authorization') ?? '')) return next()
-    // Basic lets a browser ask its user; anybody's name will do, the password is the token.
+    // Basic lets a browser ask its user; any name will do, the password is the token.
     response.set('WWW-Authenticate', 'Bearer, Basic realm="Plumbline", charset="UTF-8"')
     sendProblem(response, {
       status: 401,
@@ -39,19 +39,20 @@ function forbid(response: Response, detail: string): void {
   sendProblem(response, { status: 403, title: 'Forbidden', detail })
 }
 
-/** Browsers say where a request comes from; other clients say nothing. */
+/** Browsers send the origin of a request; other clients send none. */
 function isFromElsewhere(request: Request): boolean {
   const origin = request.get('origin')
   if (origin === undefined) return false
   return !URL.canParse(origin) || new URL(origin).host !== request.get('host')
 }
 
-/** Compares digests: as long as each other, so that not even the token's length shows in the time it takes. */
+/** Compares digests in constant time: they have one length, so that not even the token's length shows. */
 function knows(token: string): (authorization: string) => boolean {
   const expected = digest(token)
   return (authorization) => {
-    const [, scheme, credentials] = /^(Bearer|Basic) (.*)$/.exec(authorization) ?? []
-    const given = scheme === 'Basic' ? passwordOf(credentials) : credentials
+    // The scheme's case does not matter (RFC 9110, 11.1).
+    const [, scheme, credentials] = /^(bearer|basic) +(.*)$/i.exec(authorization) ?? []
+    const given = scheme?.toLowerCase() === 'basic' ? passwordOf(credentials) : credentials
     return given !== undefined && timingSafeEqual(digest(given), expected)
   }
 }

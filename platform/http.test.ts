@@ -66,7 +66,6 @@ describe('every process', () => {
         'Bearer',
         'Bearer secre',
         'Bearer secret2',
-        'bearer secret',
         'Basic secret',
         `Basic ${btoa('secret')}`,
         `Basic ${btoa('secret:')}`,
@@ -79,7 +78,7 @@ describe('every process', () => {
       }
     }
     expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ live: true })
-    for (const authorization of ['Bearer secret', `Basic ${btoa('anybody:secret')}`])
+    for (const authorization of ['Bearer secret', 'bearer secret', 'BEARER  secret', `basic ${btoa('anybody:secret')}`])
       expect((await fetch(`${url}/readyz`, { headers: { authorization } })).status, authorization).toBe(200)
   })
 
@@ -168,6 +167,28 @@ describe('an error', () => {
     })
   })
 
+  test('security low: of a method that the path does not take is 405 with Allow', async () => {
+    const { url } = await serve({
+      routes: (app) => {
+        routes(app)
+        app.get('/both/:name', (_request, response) => void response.end())
+        app.put('/both/:name', (_request, response) => void response.end())
+      },
+    })
+    for (const [method, path, allow] of [
+      ['DELETE', '/both/x', 'GET, HEAD, PUT'],
+      ['POST', '/both/x', 'GET, HEAD, PUT'],
+      ['GET', '/echo', 'POST'],
+      ['PUT', '/healthz', 'GET, HEAD'],
+      ['POST', '/readyz', 'GET, HEAD'],
+    ]) {
+      const response = await fetch(url + path, { method })
+      expect([response.status, response.headers.get('allow')], `${method} ${path}`).toEqual([405, allow])
+      expect((await problem(response)).detail).toBe(`${path} does not take ${method}; it takes ${allow}`)
+    }
+    expect((await fetch(`${url}/both`, { method: 'PUT' })).status).toBe(404)
+  })
+
   test('of the input is 400 and names code, field and limit, also when it is thrown later', async () => {
     const { url } = await serve({ routes })
     expect(await problem(await fetch(`${url}/limit`))).toEqual({
@@ -188,6 +209,7 @@ describe('an error', () => {
     expect(await problem(await post(url, JSON.stringify('x'.repeat(200))))).toMatchObject({
       status: 413,
       title: 'Payload Too Large',
+      detail: 'the body has 202 bytes; the limit is 100 bytes',
     })
     expect(await problem(await post(url, '{}', 'application/json; charset=klingon'))).toMatchObject({
       status: 415,

@@ -1,5 +1,5 @@
 // The HTTP surface that every process has: health, readiness, metrics, errors as problem+json (RFC 9457), and the guard
-// in front of all but /healthz. Rooms add their own routes between `createApp` and `listen`.
+// in front of all but /healthz. A process adds its own routes between `createApp` and `listen`.
 import { createServer, type Server, STATUS_CODES } from 'node:http'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import { InputError, messageOf, PlumblineError } from './errors.ts'
@@ -22,7 +22,7 @@ export interface AppOptions {
 export function createApp({ health, metrics, token }: AppOptions): Express {
   const app = express()
   app.disable('x-powered-by')
-  // Whoever watches over processes need not know the token: it learns nothing but that this one lives.
+  // A supervisor need not know the token: it learns nothing but that this process is alive.
   app.get('/healthz', (_request, response) => void response.json({ live: true }))
   app.use(guard(token))
   app.get('/readyz', (_request, response) => {
@@ -35,7 +35,7 @@ export function createApp({ health, metrics, token }: AppOptions): Express {
   return app
 }
 
-/** What one client may cost: a connection that sends slowly or not at all is closed, and there is an end to how many. */
+/** What one client may cost: a connection that sends slowly or not at all is closed, and connections are capped. */
 const LIMITS = {
   headersTimeoutMs: 5_000,
   /** The largest body of POST /readings at 1.1 Mbit/s. */
@@ -44,7 +44,7 @@ const LIMITS = {
   connectionsMax: 1_000,
 }
 
-/** Time that open answers have to end when the server is closed, ms. */
+/** Time that open answers are given when the server is closed, ms. */
 const CLOSE_GRACE_MS = 2_000
 
 /** Adds the last handlers (unknown path, errors) and listens. Port 0 takes a free one. */
@@ -55,7 +55,17 @@ export async function listen(
   log: Logger,
 ): Promise<{ server: Server; port: number; close(): Promise<void> }> {
   app.use((request, response) => {
-    sendProblem(response, { status: 404, title: 'Not Found', detail: `there is no ${request.method} ${request.path}` })
+    const { method, path } = request
+    const allowed = methodsAt(app, path)
+    if (allowed.length === 0)
+      return sendProblem(response, { status: 404, title: 'Not Found', detail: `there is no ${method} ${path}` })
+    const allow = allowed.join(', ')
+    response.set('Allow', allow)
+    sendProblem(response, {
+      status: 405,
+      title: 'Method Not Allowed',
+      detail: `${path} does not take ${method}; it takes ${allow}`,
+    })
   })
   app.use(errorHandler(log))
   const server = createServer(
@@ -92,6 +102,32 @@ export async function listen(
   return { server, port: typeof address === 'object' && address !== null ? address.port : port, close }
 }
 
+/** What the router keeps of each route, as far as it is looked at here. */
+interface RouterLayer {
+  readonly route?: { readonly methods: Readonly<Record<string, boolean>> }
+  match(path: string): boolean
+}
+
+/** Methods that some route takes at this path. */
+function methodsAt(app: Express, path: string): string[] {
+  const methods = new Set<string>()
+  for (const layer of app.router.stack as unknown as readonly RouterLayer[]) {
+    if (layer.route === undefined || !isAt(layer, path)) continue
+    for (const method of Object.keys(layer.route.methods)) methods.add(method.toUpperCase())
+  }
+  if (methods.has('GET')) methods.add('HEAD')
+  return [...methods].sort()
+}
+
+/** A path that cannot be decoded is at no route. */
+function isAt(layer: RouterLayer, path: string): boolean {
+  try {
+    return layer.match(path)
+  } catch {
+    return false
+  }
+}
+
 const errorHandler =
   (log: Logger): ErrorRequestHandler =>
   (error: unknown, _request, response, next) => {
@@ -110,9 +146,17 @@ const errorHandler =
     sendProblem(response, {
       status,
       title: STATUS_CODES[status] ?? 'Error',
-      detail: status < 500 ? messageOf(error) : 'the request failed; the log says why',
+      detail: status < 500 ? detailOf(error) : 'the request failed; the log says why',
     })
   }
+
+/** Body parsers say "too large" without the limit. */
+function detailOf(error: unknown): string {
+  const { type, limit, length } = error as { type?: unknown; limit?: unknown; length?: unknown }
+  if (type !== 'entity.too.large') return messageOf(error)
+  const has = typeof length === 'number' ? `has ${length} bytes` : 'is longer'
+  return `the body ${has}; the limit is ${String(limit)} bytes`
+}
 
 /** Body parsers and the router mark the client's mistakes with a 4xx status. */
 function statusOf(error: unknown): number {
