@@ -1,7 +1,6 @@
 // The query API's part in the runtime configuration: it knows the version in force, and writes new ones.
 import { type Clock, systemClock } from '../platform/clock.ts'
 import type { Config } from '../platform/config.ts'
-import { PlumblineError } from '../platform/errors.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Registry } from '../platform/metrics.ts'
@@ -9,7 +8,7 @@ import { ConfigFollower } from '../platform/runtime-config/follower.ts'
 import { configMetrics } from '../platform/runtime-config/metrics.ts'
 import { baseValues } from '../platform/runtime-config/settings.ts'
 import { ConfigWriter } from '../platform/runtime-config/writer.ts'
-import { cachedSchemas, registerSchemas } from '../platform/codec/register.ts'
+import { cachedSchemas, RegistryError, registerSchemas } from '../platform/codec/register.ts'
 import { CONFIG } from '../schemas/topics.ts'
 
 export function configurationOf(
@@ -43,6 +42,6 @@ export function configurationOf(
 async function configSchemaId({ REGISTRY_URL, API_TOKEN }: Config): Promise<number> {
   const id = (await registerSchemas(REGISTRY_URL, API_TOKEN)).get(CONFIG)
   if (id === undefined)
-    throw new PlumblineError('SCHEMA_UNKNOWN', `the registry gave no id for the schema of ${CONFIG}`)
+    throw new RegistryError('REGISTRY_REFUSED', `the registry gave no id for the schema of ${CONFIG}`)
   return id
 }

@@ -1,23 +1,23 @@
-// A process says that it is there: one heartbeat on `nodes` every HEARTBEAT_MS under its member id, and a final one after
-// a clean stop, so that the leader need not wait for its time-out. Best effort and in the background: neither the broker
-// nor the registry can hold up what the process is for, and a heartbeat that was not sent is replaced by the next.
+// A process announces that it is alive: one heartbeat on `nodes` every HEARTBEAT_MS under its member id, and a final one
+// after a clean stop, so that the leader need not wait for its time-out. Best effort and in the background: neither the
+// broker nor the registry can delay the process's own work, and a heartbeat that was not sent is replaced by the next.
 //
-// A room's main.ts starts one when its work has begun and stops it when its work is put away:
+// A process starts one when its work has begun and stops it when its work has ended:
 //   const announcer = announce({ config, kind: 'replica', kafka, clock: systemClock, log })
 //   …
 //   await announcer.stop()
-// The simulated nodes of the producers send theirs by their own way to the broker (producers/service.ts).
+// The simulated nodes of the producers send theirs through their own connection (producers/service.ts).
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config.ts'
-import { messageOf, PlumblineError } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import type { Kafka, Producer } from '../kafka/port.ts'
 import type { Logger } from '../log.ts'
-import { registerSchemas } from '../codec/register.ts'
+import { RegistryError, registerSchemas } from '../codec/register.ts'
 import { NODES } from '../../schemas/topics.ts'
 import { type Heartbeat, heartbeatBatches, type MemberKind, plainHeartbeat } from './heartbeat.ts'
 import { memberIdOf } from './member-id.ts'
 
-/** What a stop waits at most: for a heartbeat that is on its way, and for the final one. */
+/** Longest wait of a stop: for a heartbeat that is on its way, and for the final one. */
 const FINAL_MS = 2_000
 
 export interface AnnouncerOptions {
@@ -29,7 +29,7 @@ export interface AnnouncerOptions {
   readonly kind: MemberKind
   /** The applied version of the runtime configuration, where the process applies it. */
   readonly configVersion?: () => number
-  /** Of the heartbeat's schema; asked until it is known. */
+  /** The id of the heartbeat's schema; asked until it is known. */
   readonly schemaId: () => Promise<number>
 }
 
@@ -42,7 +42,7 @@ export class Announcer {
   #schemaId: number | null = null
   #failures = 0
 
-  /** Begins at once. */
+  /** Starts at once. */
   constructor(options: AnnouncerOptions) {
     this.#options = options
     this.#startedMono = options.clock.mono()
@@ -64,7 +64,7 @@ export class Announcer {
   }
 
   async #leave(): Promise<void> {
-    // One that is on its way must not arrive behind the final one: the member would look alive again.
+    // One that is on its way must not arrive after the final one: the member would look alive again.
     await this.#running
     if (this.#failures === 0) await this.#beat(true)
     await this.#drop()
@@ -76,13 +76,17 @@ export class Announcer {
       this.#schemaId ??= await this.#options.schemaId()
       this.#producer ??= await kafka.producer()
       for (const batch of heartbeatBatches([this.#heartbeat(final)], this.#schemaId)) await this.#producer.send([batch])
-      if (this.#failures > 0) log.info({ member: memberId, failures: this.#failures }, 'heartbeats are sent again')
+      if (this.#failures > 0)
+        log.info({ member: memberId, failures: this.#failures }, 'heartbeats are being sent again')
       this.#failures = 0
     } catch (error) {
       this.#failures += 1
       if (this.#failures === 1)
-        log.warn({ member: memberId, reason: messageOf(error) }, 'no heartbeat can be sent; this process looks absent')
-      // Whatever state the client is in, the next heartbeat gets a new one.
+        log.warn(
+          { member: memberId, reason: messageOf(error) },
+          'failed to send a heartbeat; peers will consider this process down',
+        )
+      // The client may be in any state: the next heartbeat gets a new one.
       await this.#drop()
     }
   }
@@ -118,6 +122,7 @@ export function announce({ config, kind, ...rest }: AnnounceOptions): Announcer 
 /** Registering what is registered changes nothing. */
 async function heartbeatSchemaId({ REGISTRY_URL, API_TOKEN }: AnnounceOptions['config']): Promise<number> {
   const id = (await registerSchemas(REGISTRY_URL, API_TOKEN)).get(NODES)
-  if (id === undefined) throw new PlumblineError('SCHEMA_UNKNOWN', `the registry gave no id for the schema of ${NODES}`)
+  if (id === undefined)
+    throw new RegistryError('REGISTRY_REFUSED', `the registry gave no id for the schema of ${NODES}`)
   return id
 }

@@ -1,6 +1,6 @@
-// What is known of the cluster, as a value that rows of three topics change: views by the leader, heartbeats by the
-// members, acknowledgements of the configuration by those that apply it. Pure: the time is an argument, and it is the
-// broker's. Everything has a bound; what exceeds one is forgotten, oldest first.
+// What is known of the cluster, as a value that the records of three topics change: views by the leader, heartbeats by
+// the members, acknowledgements of the configuration by those that apply it. Pure: the time is an argument, and it is
+// the broker's. Everything has a bound; what exceeds it is forgotten, oldest first.
 import type { ConfigAck } from '../runtime-config/codec.ts'
 import type { Heartbeat } from './heartbeat.ts'
 
@@ -24,7 +24,7 @@ interface Heard {
   readonly atMs: number
 }
 
-/** The last that was heard of a member; ages by the broker's clock. */
+/** The latest heartbeat of a member; its age is by the broker's clock. */
 export interface HeardMember extends Pick<Heartbeat, 'final' | 'degraded' | 'sensors' | 'accepted' | 'acknowledged'> {
   readonly at: number
   readonly age_ms: number
@@ -36,9 +36,9 @@ export interface MemberState {
   readonly node_id: string
   readonly kind: string
   readonly since: number
-  /** Null: none is kept. */
+  /** Null: none is known. */
   readonly heartbeat: HeardMember | null
-  /** By acknowledgement or heartbeat, whichever is later; null: neither is there. */
+  /** By acknowledgement or heartbeat, whichever is later; null: neither is known. */
   readonly config_version: number | null
   /** Why a newer version was refused; null: it was not. */
   readonly config_refused: string | null
@@ -48,7 +48,7 @@ export interface CurrentView extends Omit<View, 'members'> {
   readonly members: readonly MemberState[]
 }
 
-/** A member that applies configuration, and is there. */
+/** A member that applies configuration and was heard of in time. */
 export interface ApplyingMember {
   readonly node_id: string
   readonly kind: string
@@ -60,18 +60,18 @@ export interface ApplyingMember {
 /** Kinds of members that apply configuration. */
 const APPLYING: ReadonlySet<string> = new Set(['producer', 'stream-jobs'])
 
-/** Nodes and the door of their process have a log and readings; to others the numbers mean nothing. */
+/** Nodes and the HTTP door of their process have a log and readings; for others the numbers mean nothing. */
 const SAMPLING: ReadonlySet<string> = new Set(['producer', 'ingest'])
 
 export class ClusterState {
-  /** By id; in the order in which they were published, a repeated one at its last place. */
+  /** By id, in the order of publication; one that is published again moves to the end. */
   readonly #views = new Map<number, View>()
   #viewMembers = 0
   /** By member, longest silent first. */
   readonly #heard = new Map<string, Heard>()
   readonly #acks = new Map<string, ConfigAck>()
 
-  /** @param key of the record, the view's id as text; null takes the view away */
+  /** @param key of the record, the view's id as text; a null view removes it */
   setView(key: string, view: View | null): void {
     this.#dropView(view?.view_id ?? Number(key))
     if (view === null) return
@@ -104,7 +104,7 @@ export class ClusterState {
     this.#acks.clear()
   }
 
-  /** The view that was published last, with what is known of its members; null: there is none. */
+  /** The latest view, with what is known of its members; null: there is none. */
   current(nowMs: number): CurrentView | null {
     const view = [...this.#views.values()].at(-1)
     if (view === undefined) return null
@@ -117,7 +117,7 @@ export class ClusterState {
     return views.slice(Math.max(0, views.length - 1 - limit), -1).reverse()
   }
 
-  /** Who applies configuration and was heard of in time, by name; a view would know only when its leader does. */
+  /** Who applies configuration and was heard of in time, by name; a view would show a change only when the leader has published it. */
   applying(nowMs: number, timeoutMs: number): ApplyingMember[] {
     return [...this.#heard.values()]
       .filter(({ heartbeat: { kind, final }, atMs }) => APPLYING.has(kind) && !final && nowMs - atMs <= timeoutMs)
@@ -149,7 +149,7 @@ export class ClusterState {
     }
   }
 
-  /** Of acknowledgement and heartbeat the later one, by the member's own clock: a restarted node begins anew. */
+  /** The later of acknowledgement and heartbeat, by the member's own clock: a restarted node starts over. */
   #configOf(id: string): Pick<ApplyingMember, 'version' | 'refused'> | null {
     const heartbeat = this.#heard.get(id)?.heartbeat
     const ack = this.#acks.get(id)
@@ -182,7 +182,7 @@ function shown({ heartbeat, atMs }: Heard, nowMs: number): HeardMember {
   }
 }
 
-/** Puts a value at the end of the map, null removes it; beyond the bound the first entry goes. */
+/** Puts a value at the end of the map, or removes it when it is null; beyond the bound the first entry is dropped. */
 function replace<T>(map: Map<string, T>, key: string, value: T | null): void {
   map.delete(key)
   if (value === null) return

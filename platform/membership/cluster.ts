@@ -1,8 +1,8 @@
-// The state of the cluster for whoever shows it: follows views, heartbeats and acknowledgements in the background and
-// answers from memory, saying how old its knowledge is. A broker that is away makes the answer old, nothing else.
+// The state of the cluster for those who show it: follows views, heartbeats and acknowledgements in the background and
+// answers from memory, saying how old its knowledge is. While the broker is down the answer gets older, nothing else.
 //
-// Process ids make names of members, so `nodes` would grow for ever: whoever has been silent for an hour is taken out of
-// the topic by a tombstone. Should the member come back at that very moment, its next heartbeat mends it.
+// Members are named by process ids, so `nodes` would grow for ever: a member that has been silent for an hour is removed
+// from the topic by a tombstone. Should it come back at that very moment, its next heartbeat brings it back.
 import type { Clock } from '../clock.ts'
 import { messageOf } from '../errors.ts'
 import type { Kafka, OutgoingBatch } from '../kafka/port.ts'
@@ -20,7 +20,7 @@ const SILENT_MS = 3_600_000
 const SWEEP_MS = 60_000
 /** Tombstones of one sweep: some 100 kB. */
 const SWEPT_MAX = 1_000
-/** Heartbeats that were read so shortly after the last look came live, and tell what the broker's clock says now. */
+/** Heartbeats read within this time of the latest look are live, and show what the broker's clock says now, ms. */
 const LIVE_MS = 1_000
 
 export interface ClusterOptions {
@@ -34,9 +34,9 @@ export interface ClusterOptions {
 export class Cluster {
   readonly #options: ClusterOptions
   readonly #state = new ClusterState()
-  /** When all of a topic had been read, by topic; monotonic ms. */
+  /** When a topic had last been read to its end, by topic; monotonic ms. */
   readonly #readAt = new Map<string, number>()
-  /** The broker's clock minus ours, ms; taken for equal until a heartbeat comes live. */
+  /** The broker's clock minus ours, ms; assumed to be 0 until a live heartbeat was read. */
   #skewMs = 0
 
   /** Follows until the signal fires. */
@@ -46,27 +46,27 @@ export class Cluster {
     const state = this.#state
     this.#follow<View>(VIEWS, new FramedDecoder('view', fetchSchema), signal, {
       onRow: ({ key, value }) => state.setView(key, value),
-      onAnew: () => state.clearViews(),
+      onRestart: () => state.clearViews(),
     })
     this.#follow<Heartbeat>(NODES, new FramedDecoder('heartbeat', fetchSchema), signal, {
       onRow: (row) => this.#onHeartbeat(row),
-      onAnew: () => state.clearHeartbeats(),
+      onRestart: () => state.clearHeartbeats(),
     })
     this.#follow(CONFIG_ACKS, ackDecoder(fetchSchema), signal, {
       onRow: ({ key, value }) => state.setAck(key, value),
-      onAnew: () => state.clearAcks(),
+      onRestart: () => state.clearAcks(),
     })
     void this.#sweepRepeatedly(signal)
   }
 
-  /** Time since everything that is there was last known, ms; null: it has not been read yet. */
+  /** Time since all topics had last been read to their ends, ms; null: they have not been yet. */
   get stalenessMs(): number | null {
     const topics = [VIEWS, NODES, CONFIG_ACKS].map((topic) => this.#readAt.get(topic))
     if (topics.some((at) => at === undefined)) return null
     return this.#options.clock.mono() - Math.min(...(topics as number[]))
   }
 
-  /** The view that was published last; null: none was. */
+  /** The latest view; null: none was published. */
   current(): CurrentView | null {
     return this.#state.current(this.#brokerNowMs())
   }
@@ -77,8 +77,8 @@ export class Cluster {
   }
 
   /**
-   * Who applies configuration and was heard of within this time, as of when everything was last known: a broker that is
-   * away makes nobody absent.
+   * Who applies configuration and was heard of within this time, counted from when the topics had last been read: while
+   * the broker is down nobody is considered down for it.
    */
   applying(timeoutMs: number): ApplyingMember[] {
     return this.#state.applying(this.#brokerNowMs() - (this.stalenessMs ?? 0), timeoutMs)
@@ -88,7 +88,7 @@ export class Cluster {
     topic: string,
     decoder: FramedDecoder<T>,
     signal: AbortSignal,
-    handlers: { onRow: (row: Row<T>) => void; onAnew: () => void },
+    handlers: { onRow: (row: Row<T>) => void; onRestart: () => void },
   ): void {
     const { kafka, clock, random, log } = this.#options
     const onCurrent = (): void => void this.#readAt.set(topic, clock.mono())
@@ -115,12 +115,12 @@ export class Cluster {
       const silent = this.#state.silentSince(this.#brokerNowMs() - SILENT_MS, SWEPT_MAX)
       if (silent.length === 0) continue
       await this.#bury(silent).catch((error: unknown) =>
-        log.debug({ reason: messageOf(error) }, 'members that are long gone stay for now'),
+        log.debug({ reason: messageOf(error) }, 'failed to remove members that left long ago; will retry'),
       )
     }
   }
 
-  /** Takes members out of `nodes`, and what they acknowledged with them. Reading the topics then takes them out here. */
+  /** Removes members from `nodes` and `config.acks`; reading the tombstones then removes them here. */
   async #bury(members: readonly string[]): Promise<void> {
     const acknowledged = members.filter((id) => this.#state.hasAck(id))
     const producer = await this.#options.kafka.producer()
@@ -132,7 +132,7 @@ export class Cluster {
     } finally {
       await producer.close()
     }
-    this.#options.log.info({ members: members.length }, 'members that are long gone were taken out of the topic')
+    this.#options.log.info({ members: members.length }, 'removed members that left long ago from the topic')
   }
 }
 

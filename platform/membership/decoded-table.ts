@@ -1,6 +1,6 @@
-// A table of framed Avro values (platform/kafka/topic-table.ts), decoded. A value that cannot be read is passed over with
-// a warning: one bad record must not hide all that come behind it. While the registry cannot be reached nothing is passed
-// over: the table waits.
+// A table of framed Avro values (platform/kafka/topic-table.ts), decoded. A value that cannot be decoded is skipped with a
+// warning: one bad record must not hide all that follow it. While the registry cannot be reached nothing is skipped: the
+// table waits.
 import { backoffMs } from '../backoff.ts'
 import { messageOf } from '../errors.ts'
 import { type FollowedTable, followTable, type TableOptions } from '../kafka/topic-table.ts'
@@ -10,7 +10,7 @@ const RETRY = { baseMs: 200, capMs: 5_000 }
 
 export interface Row<T> {
   readonly key: string
-  /** Null: the key is gone. */
+  /** Null: the key was deleted. */
   readonly value: T | null
   readonly timestampMs: number
 }
@@ -18,12 +18,12 @@ export interface Row<T> {
 export interface DecodedTableOptions<T> extends Omit<TableOptions, 'onRecord'> {
   readonly decoder: FramedDecoder<T>
   readonly onRow: (row: Row<T>) => void
-  /** The log was made anew or is read from its beginning again: what was handed over before does not count. */
-  readonly onAnew: () => void
+  /** The topic was recreated or is read from its beginning again: what was handed over before no longer counts. */
+  readonly onRestart: () => void
 }
 
 export function followDecoded<T>(options: DecodedTableOptions<T>, signal: AbortSignal): FollowedTable {
-  const { onRow, onAnew, ...table } = options
+  const { onRow, onRestart, ...table } = options
   let last = -1
   return followTable(
     {
@@ -31,7 +31,7 @@ export function followDecoded<T>(options: DecodedTableOptions<T>, signal: AbortS
       onRecord: async ({ key, value, timestampMs, offset }) => {
         const decoded = value === null ? null : await decode(options, value, signal)
         if (decoded === undefined) return
-        if (offset <= last) onAnew()
+        if (offset <= last) onRestart()
         last = offset
         onRow({ key, value: decoded, timestampMs })
       },
@@ -51,10 +51,11 @@ async function decode<T>(
       return await decoder.decode(value)
     } catch (error) {
       if (error instanceof DecodeError) {
-        log.warn({ topic, reason: messageOf(error) }, 'a record cannot be read; it is passed over')
+        log.warn({ topic, reason: messageOf(error) }, 'skipped a record that cannot be decoded')
         return undefined
       }
-      if (attempt === 0) log.warn({ topic, reason: messageOf(error) }, 'following a topic waits for the registry')
+      if (attempt === 0)
+        log.warn({ topic, reason: messageOf(error) }, 'waiting for the schema registry to follow a topic')
       await clock.sleep(backoffMs(RETRY, attempt, random), signal).catch(() => undefined)
     }
   }

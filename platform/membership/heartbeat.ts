@@ -1,6 +1,6 @@
-// The heartbeat: what a member of the cluster says of itself on the topic `nodes`, under its id. Simulated nodes fill all
-// of it; members that sample nothing send zeros where a node has its numbers. The time that counts is the broker's, at
-// which the record was appended: the clocks of members need not agree.
+// The heartbeat: what a member of the cluster reports about itself on the topic `nodes`, under its id. Simulated nodes
+// fill in every field; members that sample nothing send zeros. The time that counts is the broker's append time, since the
+// clocks of members need not agree.
 import avsc from 'avsc'
 import { encodeFramed } from '../codec/reading.ts'
 import type { OutgoingBatch } from '../kafka/port.ts'
@@ -8,7 +8,7 @@ import { RecordBatchBuilder } from '../kafka/record-batch/builder.ts'
 import { loadSchema } from '../../schemas/load.ts'
 import { NODES } from '../../schemas/topics.ts'
 
-/** `producer` is a node, `ingest` the door of a producers' process (POST /readings); the others are rooms. */
+/** `producer` is a node, `ingest` the HTTP door of a producers' process (POST /readings); the others are services. */
 export type MemberKind = 'producer' | 'ingest' | 'stream-jobs' | 'sinks' | 'query-api' | 'replica'
 
 export interface Diagnostics {
@@ -36,7 +36,7 @@ export interface Heartbeat {
 
 export const heartbeatType = avsc.Type.forSchema(loadSchema('heartbeat') as unknown as avsc.Schema)
 
-/** Of a member without samples. */
+/** The fields of a member without samples. */
 const SAMPLES_NOTHING = {
   degraded: false,
   sensors: 0,
@@ -55,7 +55,7 @@ export const plainHeartbeat = (said: Pick<Heartbeat, 'node_id' | 'kind' | 'at' |
 /** Some 100 kB: a record batch of the topic may have 1 MB. */
 const HEARTBEATS_PER_BATCH = 1_000
 
-/** Heartbeats as batches for the topic's one partition, each to be sent by a call of its own. */
+/** Heartbeats as batches for the topic's one partition, each to be sent in a call of its own. */
 export function heartbeatBatches(heartbeats: readonly Heartbeat[], schemaId: number): OutgoingBatch[] {
   const batches: OutgoingBatch[] = []
   for (let from = 0; from < heartbeats.length; from += HEARTBEATS_PER_BATCH) {

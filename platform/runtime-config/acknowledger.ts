@@ -1,5 +1,6 @@
-// Tells `config.acks` which node has applied which version. Only a node's latest word counts, so what cannot be sent
-// yet is kept by node and overwritten by what follows: bounded by the nodes, and never in the way of the work itself.
+// Reports to `config.acks` which node has applied which version. Only a node's latest report counts, so what cannot be
+// sent yet is kept by node and overwritten by what follows: bounded by the number of nodes, and never in the way of the
+// work itself.
 import type { Clock } from '../clock.ts'
 import { messageOf } from '../errors.ts'
 import type { OutgoingBatch } from '../kafka/port.ts'
@@ -8,7 +9,7 @@ import { ackBatch, type ConfigAck } from './codec.ts'
 
 /** Acknowledgements of one request; each has less than 1 kB, and the topic takes 1 MB. */
 const BATCH_MAX = 500
-/** How often it is looked whether there is something to say, and tried again. */
+/** Interval between attempts to send what is pending, ms. */
 const EVERY_MS = 100
 
 export interface AcknowledgerOptions {
@@ -17,7 +18,7 @@ export interface AcknowledgerOptions {
   /** The nodes' kind: producer or stream-jobs. */
   readonly kind: string
   readonly schemaId: number
-  /** Appends to the topic; what it rejects is tried again. */
+  /** Appends to the topic; a failed call is retried. */
   readonly send: (batches: readonly OutgoingBatch[]) => Promise<unknown>
 }
 
@@ -30,7 +31,7 @@ export class Acknowledger {
     this.#options = options
   }
 
-  /** The node has applied `version`; with a reason: it has refused what came after. */
+  /** The node has applied `version`; with a reason: it has refused a newer one. */
   say(nodeId: string, version: number, refused: string | null = null): void {
     const { clock, kind } = this.#options
     this.#pending.set(nodeId, { node_id: nodeId, kind, version, at: clock.now(), refused })
@@ -44,7 +45,7 @@ export class Acknowledger {
     }
   }
 
-  /** Sends what is pending. Whether it all went. */
+  /** Sends what is pending. @returns whether all of it was sent */
   async flush(): Promise<boolean> {
     const { send, schemaId, log } = this.#options
     while (this.#pending.size > 0) {
@@ -52,12 +53,13 @@ export class Acknowledger {
       try {
         await send([ackBatch(batch.values(), schemaId)])
       } catch (error) {
-        if (!this.#failed) log.debug({ reason: messageOf(error) }, 'acknowledgements of the configuration wait')
+        if (!this.#failed)
+          log.debug({ reason: messageOf(error) }, 'failed to send acknowledgements of the configuration; will retry')
         this.#failed = true
         return false
       }
       this.#failed = false
-      // Unless there is a newer word by now.
+      // Unless there is a newer report by now.
       for (const [id, ack] of batch) if (this.#pending.get(id) === ack) this.#pending.delete(id)
     }
     return true

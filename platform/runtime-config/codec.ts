@@ -1,5 +1,5 @@
 // The records of `config` and `config.acks`, written and read. Reading ends in one of three ways: a version that is
-// acceptable as a whole, the reason why what lies there is not, or an error while the registry is away.
+// acceptable as a whole, the reason why the record is not, or an error while the registry cannot be reached.
 import avsc from 'avsc'
 import { encodeFramed } from '../codec/reading.ts'
 import { InputError, messageOf } from '../errors.ts'
@@ -56,8 +56,10 @@ export class ConfigReader {
   /** @throws RegistryError while the registry cannot be reached */
   async read(key: string, value: Buffer | null): Promise<ReadConfig> {
     if (key !== CONFIG_KEY)
-      return { refused: `a record of the key ${JSON.stringify(key.slice(0, 80))} is none of ours` }
-    if (value === null) return { refused: 'a configuration cannot be deleted; set an empty one' }
+      return {
+        refused: `the record has the key ${JSON.stringify(key.slice(0, 80))}; the only key is ${JSON.stringify(CONFIG_KEY)}`,
+      }
+    if (value === null) return { refused: 'a configuration cannot be deleted: set an empty one' }
     try {
       return { config: checkConfig(await this.#decoder.decode(value), this.#base) }
     } catch (error) {

@@ -31,7 +31,7 @@ export const CONFIG_LIMITS = {
 const METRIC_NAMES = new Set(METRICS.map(({ name }) => name))
 const utf8 = new TextEncoder()
 
-/** What a scope is about. */
+/** What a scope applies to. */
 export interface ScopeRef {
   readonly kind: ScopeKind
   /** Empty for the fleet. */
@@ -69,23 +69,23 @@ export function checkScopes(given: unknown, base?: BaseValues): Scopes {
   if (!isRecord(given)) throw refusal('scopes', 'expected an object of scopes')
   const entries = Object.entries(given)
   if (entries.length > CONFIG_LIMITS.scopes)
-    throw refusal('scopes', `${entries.length} scopes are more than the limit of ${CONFIG_LIMITS.scopes}`)
+    throw refusal('scopes', `there are ${entries.length} scopes; the limit is ${CONFIG_LIMITS.scopes}`)
   const scopes: Record<string, ScopeValues> = {}
   for (const [scope, values] of entries.sort(([a], [b]) => (a < b ? -1 : 1))) {
     const { kind } = parseScope(scope)
     const checked = checkValues(scope, kind, values)
-    // A scope without values says nothing, so it is not kept.
+    // A scope without values has no effect, so it is not kept.
     if (Object.keys(checked).length > 0) scopes[scope] = checked
   }
   const bytes = utf8.encode(JSON.stringify(scopes)).length
   if (bytes > CONFIG_LIMITS.bytes)
-    throw refusal('scopes', `the configuration has ${bytes} bytes, the limit is ${CONFIG_LIMITS.bytes}`)
+    throw refusal('scopes', `the configuration has ${bytes} bytes; the limit is ${CONFIG_LIMITS.bytes}`)
   checkTogether(scopes, base)
   return Object.freeze(scopes)
 }
 
 /**
- * Checks a version as it lies in the topic.
+ * Checks a version as it is in the topic.
  * @throws InputError CONFIG_INVALID
  */
 export function checkConfig(given: RuntimeConfig, base?: BaseValues): RuntimeConfig {
@@ -95,14 +95,14 @@ export function checkConfig(given: RuntimeConfig, base?: BaseValues): RuntimeCon
   return Object.freeze({ version, at, scopes: checkScopes(given.scopes, base) })
 }
 
-/** Where a value is looked up; what is not known is left out. */
+/** For whom a value is looked up; what is not known is left out. */
 export interface Place {
   readonly node?: string
   readonly site?: string
   readonly metric?: string
 }
 
-/** The value in force at a place: node before site before detector before fleet; undefined where none of them says. */
+/** The value in force: node before site before detector before fleet; undefined where none of them sets it. */
 export function resolve(
   { scopes }: RuntimeConfig,
   name: RuntimeName,
@@ -113,7 +113,7 @@ export function resolve(
   return at('node', node) ?? at('site', site) ?? at('detector', metric) ?? scopes.fleet?.[name]
 }
 
-/** Whether two documents say the same. Checked scopes are in order, so their texts tell. */
+/** Whether two documents are equal. Checked scopes are sorted, so their texts can be compared. */
 export const sameScopes = (a: Scopes, b: Scopes): boolean => JSON.stringify(a) === JSON.stringify(b)
 
 function checkValues(scope: string, kind: ScopeKind, given: unknown): ScopeValues {
@@ -128,12 +128,12 @@ function checkValues(scope: string, kind: ScopeKind, given: unknown): ScopeValue
 
 function checkValue(scope: string, kind: ScopeKind, name: RuntimeName, value: unknown): number {
   const { min, max, whole, scopes } = runtimeSetting(name)
-  if (!scopes.includes(kind)) throw refusal(`${scope}/${name}`, `it may stand in ${scopes.join(', ')} only`)
+  if (!scopes.includes(kind)) throw refusal(`${scope}/${name}`, `it may be set in ${scopes.join(', ')} only`)
   if (typeof value === 'number' && value >= min && value <= max && (!whole || Number.isInteger(value))) return value
   throw refusal(`${scope}/${name}`, `${quoted(value)} is not a ${whole ? 'whole ' : ''}number from ${min} to ${max}`)
 }
 
-/** A detector that wants more samples than it keeps would never speak, which nobody means by it. */
+/** A detector that needs more samples than it keeps would never fire: surely a mistake. */
 function checkTogether({ fleet = {} }: Scopes, base: BaseValues | undefined): void {
   const window = fleet['detector.window'] ?? base?.['detector.window'] ?? Infinity
   const minSamples = fleet['detector.min_samples'] ?? base?.['detector.min_samples'] ?? 0
@@ -144,7 +144,7 @@ function checkTogether({ fleet = {} }: Scopes, base: BaseValues | undefined): vo
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** A name as it is shown in a message: short, and with what might be no character escaped. */
+/** A name as it is shown in a message: short, and with unprintable characters escaped. */
 const SHOWN_MAX = 80
 const quoted = (value: unknown): string => (JSON.stringify(value) ?? String(value)).slice(0, SHOWN_MAX)
 

@@ -1,6 +1,6 @@
-// The configuration in force, in one process: everything that the topic says is checked here again, and either taken as
-// a whole or refused as a whole with the reason. Versions only grow, so what is read twice, or was meant for the past,
-// changes nothing. Whoever applies it learns of a version in one call and so applies it in one piece.
+// The configuration in force, in one process: every record of the topic is checked again here, and either taken as a
+// whole or refused as a whole with the reason. Versions only grow, so a record that is read twice, or is older than the
+// version in force, changes nothing. Subscribers learn of a version in one call and so apply it in one piece.
 import type { Clock } from '../clock.ts'
 import { messageOf } from '../errors.ts'
 import { followTable } from '../kafka/topic-table.ts'
@@ -13,7 +13,7 @@ import { NOTHING_SET, type RuntimeConfig, sameScopes } from './document.ts'
 import type { ConfigMetrics } from './metrics.ts'
 import type { BaseValues } from './settings.ts'
 
-/** Wait between questions to a registry that cannot be reached, ms. */
+/** Wait between requests to a registry that cannot be reached, ms. */
 const REGISTRY_RETRY_MS = 500
 /** A reason goes into every node's acknowledgement. */
 const REASON_CHARS_MAX = 200
@@ -21,7 +21,7 @@ const REASON_CHARS_MAX = 200
 export interface ConfigState {
   /** The newest acceptable version that has been read. */
   readonly config: RuntimeConfig
-  /** Why what came after it is not acceptable; null: nothing came. */
+  /** Why the record after it is not acceptable; null: there is none. */
   readonly refused: string | null
 }
 
@@ -37,7 +37,7 @@ export interface FollowerOptions {
 }
 
 export class ConfigFollower {
-  /** What was there at the start has been read. Never rejects; pending while the broker is away. */
+  /** Resolves when the topic has been read up to its end at the start. Never rejects; pending while the broker is down. */
   readonly caughtUp: Promise<void>
   readonly #options: FollowerOptions
   readonly #reader: ConfigReader
@@ -76,24 +76,25 @@ export class ConfigFollower {
   }
 
   async #onRecord(key: string, value: Buffer | null): Promise<void> {
-    const read = await this.#readPatiently(key, value)
+    const read = await this.#readWithRetries(key, value)
     if (read === null) return
     if ('refused' in read) return this.#refuse(read.refused)
     const { config } = read
     const { current } = this
-    // The log was read again from its beginning, or somebody writes beside the one writer.
+    // The topic is read again from its beginning, or somebody writes to it beside the one writer.
     if (config.version < current.version) return
     if (config.version === current.version) {
-      if (!sameScopes(config.scopes, current.scopes)) this.#refuse(`version ${config.version} was given out before`)
+      if (!sameScopes(config.scopes, current.scopes))
+        this.#refuse(`version ${config.version} was already used with other values`)
       return
     }
-    this.#options.log.info({ version: config.version }, 'a configuration is in force')
+    this.#options.log.info({ version: config.version }, 'new configuration in force')
     this.#tell({ config, refused: null })
   }
 
   #refuse(reason: string): void {
     const shown = reason.slice(0, REASON_CHARS_MAX)
-    this.#options.log.warn({ reason: shown, version: this.current.version }, 'a configuration is refused')
+    this.#options.log.warn({ reason: shown, version: this.current.version }, 'configuration refused')
     this.#options.metrics.refused()
     this.#tell({ config: this.current, refused: shown })
   }
@@ -103,14 +104,15 @@ export class ConfigFollower {
     for (const listener of this.#listeners) listener(state)
   }
 
-  /** Without the registry nobody can tell a configuration from garbage; null once the process ends. */
-  async #readPatiently(key: string, value: Buffer | null): Promise<ReadConfig | null> {
+  /** Without the registry a configuration cannot be told from garbage; null once the process stops. */
+  async #readWithRetries(key: string, value: Buffer | null): Promise<ReadConfig | null> {
     const { clock, log } = this.#options
     for (let tries = 1; !this.#signal.aborted; tries += 1) {
       try {
         return await this.#reader.read(key, value)
       } catch (error) {
-        if (tries === 1) log.warn({ reason: messageOf(error) }, 'a configuration waits for the schema registry')
+        if (tries === 1)
+          log.warn({ reason: messageOf(error) }, 'waiting for the schema registry to read a configuration')
         await clock.sleep(REGISTRY_RETRY_MS, this.#signal).catch(() => undefined)
       }
     }
@@ -118,7 +120,7 @@ export class ConfigFollower {
   }
 }
 
-/** Waits for what is there already, but not for long: work goes on without the broker. */
+/** Waits for the configuration that exists already, but not for long: work must start without the broker. */
 export async function firstConfig(follower: ConfigFollower, clock: Clock, timeoutMs: number): Promise<void> {
   const timeout = new AbortController()
   await Promise.race([follower.caughtUp, clock.sleep(timeoutMs, timeout.signal).catch(() => undefined)])

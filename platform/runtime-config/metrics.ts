@@ -1,4 +1,4 @@
-// What a process shows of its runtime configuration: the version that it has applied, and what it has refused.
+// Metrics of the runtime configuration in a process: the version that it has applied, and what it has refused.
 import { Counter, Gauge, type Registry } from '../metrics.ts'
 
 export interface ConfigMetrics {
@@ -17,7 +17,7 @@ export function configMetrics(registry: Registry, applied: () => number): Config
   })
   const refused = new Counter({
     name: 'plumbline_config_refused_total',
-    help: 'Configurations in the topic that were not acceptable and were not applied.',
+    help: 'Configurations in the topic that were refused.',
     registers: [registry],
   })
   return { refused: () => refused.inc() }

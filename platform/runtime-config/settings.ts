@@ -1,9 +1,9 @@
-// The settings that can be changed while everything runs (MI-5): each with its bounds, the kinds of scope in which it
-// may stand, and what it means, in one table. What checks, resolves, lists or documents them reads it; a setting that is
-// not in here cannot be set. Bounds and base values are those of the environment's variable beside it.
+// The settings that can be changed at run time (MI-5): each with its bounds, the kinds of scope in which it may be set,
+// and what it means, in one table, from which they are checked, resolved, listed and documented. A setting that is not in
+// the table cannot be set. Bounds and base values are those of the environment variable named beside it.
 import type { Config, SettingName } from '../config.ts'
 
-/** Where a value may stand: for all, for a site, for a node, for one metric's detector. */
+/** What a value may be set for: everything, a site, a node, one metric's detector. */
 export type ScopeKind = 'fleet' | 'site' | 'node' | 'detector'
 
 export interface RuntimeSetting {
@@ -12,7 +12,7 @@ export interface RuntimeSetting {
   /** Whether it must be a whole number. */
   readonly whole: boolean
   readonly scopes: readonly ScopeKind[]
-  /** The variable whose value holds where the configuration says nothing. */
+  /** The variable whose value applies where the configuration sets none. */
   readonly base: SettingName
   readonly doc: string
 }
@@ -40,7 +40,7 @@ export const RUNTIME_SETTINGS = {
     whole: true,
     scopes: ['fleet'],
     base: 'DETECTOR_WINDOW',
-    doc: 'Samples per metric that the z-score looks back on.',
+    doc: 'Samples per metric that the z-score is computed from.',
   },
   'detector.min_samples': {
     min: 2,
@@ -64,7 +64,7 @@ export const RUNTIME_SETTINGS = {
     whole: true,
     scopes: ['fleet'],
     base: 'REFINE_HOLD_BACK_MS',
-    doc: 'How long a reading without seq is held back to be put in order, ms of arrival time.',
+    doc: 'How long a reading without seq is held back to be sorted, ms of arrival time.',
   },
 } as const satisfies Record<string, RuntimeSetting>
 
@@ -72,10 +72,10 @@ export type RuntimeName = keyof typeof RUNTIME_SETTINGS
 
 export const RUNTIME_NAMES = Object.keys(RUNTIME_SETTINGS) as RuntimeName[]
 
-/** The setting's entry, seen alike for all of them. */
+/** The setting's entry, with the common type. */
 export const runtimeSetting = (name: RuntimeName): RuntimeSetting => RUNTIME_SETTINGS[name]
 
-/** What holds where the configuration says nothing. */
+/** What applies where the configuration sets nothing. */
 export type BaseValues = Readonly<Record<RuntimeName, number>>
 
 export const baseValues = (config: Config): BaseValues =>

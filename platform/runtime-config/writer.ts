@@ -1,10 +1,10 @@
-// Writes versions of the configuration, one at a time in the whole cluster: the transactional id `config-writer` stands
-// for the right to write. Each write
-//   1. fences: a former writer's transaction has ended, one way or the other, and it can write no more
+// Writes versions of the configuration, one at a time in the whole cluster: the transactional id `config-writer` is the
+// right to write. Each write
+//   1. fences: a previous writer's transaction has ended, committed or aborted, and it can write no more
 //   2. reads the newest version, and compares it with the one that the change was made from
 //   3. appends the next version and commits
-// So versions have no gap, none is given out twice, and a change made from an old version is refused. Where a commit's
-// answer is lost, or somebody else has fenced us, the log says what became of it.
+// So versions have no gap, none is used twice, and a change made from an old version is refused. Where the answer to a
+// commit is lost, or another writer has fenced us, the log shows the outcome.
 import { KafkaError, PlumblineError } from '../errors.ts'
 import type { Admin, Kafka, RangeReader } from '../kafka/port.ts'
 import type { FetchSchema } from '../codec/register.ts'
@@ -15,13 +15,24 @@ import type { BaseValues } from './settings.ts'
 
 const TRANSACTIONAL_ID = 'config-writer'
 const TRANSACTION_TIMEOUT_MS = 10_000
-/** A version takes two places in the log: its record and the transaction's marker. */
+/** A version takes two offsets in the log: its record and the transaction's marker. */
 const FIRST_LOOK = 32
-/** Writes that wait for the one under way; people and a demonstration make no more. */
+/** Writes that may wait for the current one: more than people make at a time. */
 const WAITING_MAX = 16
 
+export type ConfigWriteErrorCode = 'LOST_UPDATE' | 'BUSY'
+
+/** A change was not made. */
+export class ConfigWriteError extends PlumblineError {
+  declare readonly code: ConfigWriteErrorCode
+
+  constructor(code: ConfigWriteErrorCode, message: string, retriable = false) {
+    super(code, message, { retriable })
+  }
+}
+
 /** The change was made from a version that is no longer the newest. */
-export class LostUpdate extends PlumblineError {
+export class LostUpdate extends ConfigWriteError {
   readonly current: number
 
   constructor(current: number, why: string) {
@@ -34,14 +45,14 @@ export interface WriterOptions {
   readonly kafka: Kafka
   readonly now: () => number
   readonly fetchSchema: FetchSchema
-  /** Of the topic's values; asked again while the registry is away. */
+  /** The id of the schema of the topic's values; asked again while the registry cannot be reached. */
   readonly schemaId: () => Promise<number>
   readonly base: BaseValues
-  /** The newest version that this process has seen; where somebody has made the topic anew, numbers go on from it. */
+  /** The newest version that this process has seen; where the topic was recreated, numbers continue from it. */
   readonly seen: () => RuntimeConfig
 }
 
-/** What the log is read by. */
+/** The clients that read the log. */
 interface ConfigLog {
   readonly admin: Admin
   readonly reader: RangeReader
@@ -55,19 +66,19 @@ export class ConfigWriter {
 
   constructor(options: WriterOptions) {
     this.#options = options
-    // Not by this process's base values: a number was given out whether or not it would be acceptable here.
+    // Without this process's base values: a number is used whether or not the version is acceptable here.
     this.#reader = new ConfigReader(options.fetchSchema)
   }
 
   /**
    * Makes `given` the whole configuration.
    * @param from the version that the change was made from; null: whichever is the newest
-   * @throws InputError CONFIG_INVALID, LostUpdate, PlumblineError BUSY, KafkaError when nothing was written, as far as known
+   * @throws InputError CONFIG_INVALID, LostUpdate, ConfigWriteError BUSY; KafkaError when nothing was written, as far as is known
    */
   async write(given: unknown, from: number | null): Promise<RuntimeConfig> {
     const scopes = checkScopes(given, this.#options.base)
     if (this.#waiting >= WAITING_MAX)
-      throw new PlumblineError('BUSY', `${WAITING_MAX} changes wait already, which is the limit`, { retriable: true })
+      throw new ConfigWriteError('BUSY', `${WAITING_MAX} changes are waiting already, which is the limit`, true)
     this.#waiting += 1
     const turn = this.#last.then(() => this.#writeInTurn(scopes, from)).finally(() => (this.#waiting -= 1))
     this.#last = turn.catch(() => undefined)
@@ -113,17 +124,17 @@ export class ConfigWriter {
       return next
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error
-      return await this.#whatBecameOf(log, next, error)
+      return await this.#outcomeOf(log, next, error)
     } finally {
       await producer.close().catch(() => undefined)
     }
   }
 
   /**
-   * After an error: it was written, or another writer came in between, or nobody knows yet. Who fenced us has waited
+   * After an error: it was written, or another writer intervened, or it is not known yet. Whoever fenced us has waited
    * for the end of our transaction, so the log is complete; otherwise we fence ourselves, which waits for it as well.
    */
-  async #whatBecameOf(log: ConfigLog, next: RuntimeConfig | null, error: KafkaError): Promise<RuntimeConfig> {
+  async #outcomeOf(log: ConfigLog, next: RuntimeConfig | null, error: KafkaError): Promise<RuntimeConfig> {
     const isFenced = FENCED.has(error.code)
     if (next !== null) {
       if (!isFenced) await this.#fence()
@@ -145,7 +156,7 @@ export class ConfigWriter {
     await producer.fence().finally(() => producer.close().catch(() => undefined))
   }
 
-  /** The newest acceptable version in the log, looked for from its end; at most `upTo` where that is given. */
+  /** The newest acceptable version in the log, searched from its end; at most `upTo` where that is given. */
   async #newest({ admin, reader }: ConfigLog, upTo = Infinity): Promise<RuntimeConfig> {
     const [{ start, end }] = await admin.offsetRanges(CONFIG)
     let newest = upTo === Infinity ? this.#options.seen() : NOTHING_SET
@@ -171,7 +182,7 @@ export class ConfigWriter {
   }
 }
 
-/** What the broker says to a producer whose place another one has taken. */
+/** What the broker answers a producer that another one has fenced. */
 const FENCED: ReadonlySet<string> = new Set(['PRODUCER_FENCED', 'INVALID_PRODUCER_EPOCH'])
-/** And to one whose place is just being taken. */
+/** And one that is being fenced at the moment. */
 const BEING_FENCED = 'CONCURRENT_TRANSACTIONS'

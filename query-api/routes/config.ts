@@ -68,7 +68,7 @@ const show =
     parseParams('none', query)
     if (!isRead()) return sendUnread(response)
     const { config, refused } = follower.state
-    send(response, config, { refused, ...appliedBy(members(), config.version) })
+    send(response, config, { refused, ...appliedBy(members(), config.version, config.version) })
   }
 
 const change =
@@ -89,7 +89,8 @@ const change =
     }
     const end = AbortSignal.any([gone.signal, signal])
     await readBack(follower, config.version, clock, end)
-    send(response, config, await untilApplied(members, config.version, waitMs, clock, end))
+    const current = () => ({ members: members(), newest: follower.current.version })
+    send(response, config, await untilApplied(current, config.version, waitMs, clock, end))
   }
 
 const measured =

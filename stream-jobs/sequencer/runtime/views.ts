@@ -52,7 +52,7 @@ export class Views {
         onRow: ({ key, value, timestampMs }) => this.#hear(key, value, timestampMs),
         onCurrent: () => this.#look(),
         // Who is in the new log is heard there; the others fall silent.
-        onAnew: () => undefined,
+        onRestart: () => undefined,
       },
       this.#ended.signal,
     )
