@@ -3,7 +3,7 @@
 // event time are counted once for the store.
 import type { ScanPlan } from '../platform/codec/reading-scanner.ts'
 import type { RangeReader } from '../platform/kafka/port.ts'
-import type { RecordBatchView } from '../platform/kafka/record-batch/view.ts'
+import type { RecordBatch } from '../platform/kafka/record-batch/record-batch.ts'
 import { LATE_REASON_HEADER, REPLAY_OF_HEADER } from '../schemas/refine.ts'
 import type { FetchSchema } from '../platform/codec/register.ts'
 import { CLEAN, DLQ, LATE, RAW } from '../schemas/topics.ts'
@@ -52,24 +52,24 @@ export class PartitionScanner {
     const limit = range.start === 0 ? (refine[partition].ledger?.late ?? 0) : Infinity
     const stored = store?.offsets.get(topicPartition(LATE, partition)) ?? 0
     const records = this.#records
-    await this.#each(LATE, partition, range.start, range.end, (kind, view, i) => {
+    await this.#each(LATE, partition, range.start, range.end, (kind, batch, i) => {
       if (counts.late >= limit) {
         counts.beyond += 1
         return
       }
       counts.late += 1
-      const reason = headerOf(view, i, LATE_REASON_HEADER)
+      const reason = headerOf(batch, i, LATE_REASON_HEADER)
       if (reason === 'correction') counts.corrections += 1
       if (reason === 'regressed') counts.regressed += 1
-      if (view.offset(i) >= stored) counts.towardsStore += 1
+      if (batch.offset(i) >= stored) counts.towardsStore += 1
       if (kind !== 'reading') {
-        this.#findings.problem('UNREADABLE', `${LATE}/${partition} offset ${view.offset(i)} is no reading`)
+        this.#findings.problem('UNREADABLE', `${LATE}/${partition} offset ${batch.offset(i)} is no reading`)
         return
       }
       const sensor = book.sensor(records.key)
       book.enter('late', sensor.lane(records.epoch), records.seq, records.ts)
-      if (view.offset(i) >= stored || sensor.lateTs.has(records.ts)) return
-      if (book.refusedBySink.has(`${LATE}@${view.offset(i)}`)) {
+      if (batch.offset(i) >= stored || sensor.lateTs.has(records.ts)) return
+      if (book.refusedBySink.has(`${LATE}@${batch.offset(i)}`)) {
         sensor.refuse(records.ts)
         return
       }
@@ -83,9 +83,9 @@ export class PartitionScanner {
     const range = ranges.dlq[partition]
     const limit = range.start === 0 ? (refine[partition].ledger?.deadLettered ?? 0) : Infinity
     const records = this.#records
-    await this.#each(DLQ, partition, range.start, range.end, (kind, view, i) => {
-      const headers = new Map(view.headers(i).map(({ key, value }) => [key, value?.toString() ?? '']))
-      counts[LETTER_COUNTS[book.marks.stateOf({ partition, offset: view.offset(i) })]] += 1
+    await this.#each(DLQ, partition, range.start, range.end, (kind, batch, i) => {
+      const headers = new Map(batch.headers(i).map(({ key, value }) => [key, value?.toString() ?? '']))
+      counts[LETTER_COUNTS[book.marks.stateOf({ partition, offset: batch.offset(i) })]] += 1
       if (headers.get('__connect.errors.stage') !== REFINE_STAGE) {
         book.refusedBySink.add(`${headers.get('__connect.errors.topic')}@${headers.get('__connect.errors.offset')}`)
         return
@@ -106,13 +106,13 @@ export class PartitionScanner {
     const limit = range.start === 0 ? (refine[partition].ledger?.emitted ?? 0) : Infinity
     const stored = store?.offsets.get(topicPartition(CLEAN, partition)) ?? 0
     const records = this.#records
-    await this.#each(CLEAN, partition, range.start, range.end, (kind, view, i) => {
+    await this.#each(CLEAN, partition, range.start, range.end, (kind, batch, i) => {
       if (counts.clean >= limit) {
         counts.beyond += 1
         return
       }
       counts.clean += 1
-      const offset = view.offset(i)
+      const offset = batch.offset(i)
       if (offset >= stored) counts.towardsStore += 1
       if (kind !== 'reading') {
         this.#findings.problem('UNREADABLE', `${CLEAN}/${partition} offset ${offset} is no reading`)
@@ -142,16 +142,16 @@ export class PartitionScanner {
     const range = ranges.raw[partition]
     const committed = refine[partition].committed ?? range.start
     const records = this.#records
-    await this.#each(RAW, partition, range.start, range.end, (kind, view, i) => {
-      const isBelow = view.offset(i) < committed
+    await this.#each(RAW, partition, range.start, range.end, (kind, batch, i) => {
+      const isBelow = batch.offset(i) < committed
       if (isBelow) counts.rawBelow += 1
       else counts.rawAhead += 1
       if (kind === 'control' && isBelow) counts.controls += 1
       if (kind !== 'reading') return
       const lane = book.sensor(records.key).lane(records.epoch)
-      const replayOf = view.hasHeaders(i) ? headerOf(view, i, REPLAY_OF_HEADER) : undefined
+      const replayOf = batch.hasHeaders(i) ? headerOf(batch, i, REPLAY_OF_HEADER) : undefined
       if (replayOf === undefined) lane.records += 1
-      else this.#replay(book, replayOf, view.offset(i))
+      else this.#replay(book, replayOf, batch.offset(i))
       book.enter(isBelow ? 'raw' : 'ahead', lane, records.seq, records.ts)
     })
   }
@@ -168,21 +168,21 @@ export class PartitionScanner {
     partition: number,
     from: number,
     to: number,
-    visit: (kind: RecordKind, view: RecordBatchView, i: number) => void,
+    visit: (kind: RecordKind, batch: RecordBatch, i: number) => void,
   ): Promise<void> {
     if (from >= to) return
     const records = this.#records
-    await this.#reader.read({ topic, partition }, from, to, async ({ views }) => {
-      for (const view of views) {
-        for (let i = 0; i < view.count && view.offset(i) < to; i += 1) {
-          let kind = records.kindOf(view, i)
+    await this.#reader.read({ topic, partition }, from, to, async ({ batches }) => {
+      for (const batch of batches) {
+        for (let i = 0; i < batch.count && batch.offset(i) < to; i += 1) {
+          let kind = records.kindOf(batch, i)
           if (kind === 'unknown-schema') {
             await this.#learn(records.schemaId)
-            kind = records.kindOf(view, i)
+            kind = records.kindOf(batch, i)
           }
-          visit(kind, view, i)
+          visit(kind, batch, i)
         }
-        this.#onRecords(view.count)
+        this.#onRecords(batch.count)
       }
     })
   }
@@ -193,8 +193,8 @@ export class PartitionScanner {
   }
 }
 
-function headerOf(view: RecordBatchView, i: number, name: string): string | undefined {
-  return view
+function headerOf(batch: RecordBatch, i: number, name: string): string | undefined {
+  return batch
     .headers(i)
     .find(({ key }) => key === name)
     ?.value?.toString()

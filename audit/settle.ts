@@ -63,8 +63,8 @@ async function hasRecords(
   if (to - from > LOOK_INTO_OFFSETS) return true
   let found = false
   if (from < to) {
-    await reader.read({ topic, partition }, from, to, ({ views }) => {
-      for (const view of views) found ||= view.count > 0 && view.offset(0) < to
+    await reader.read({ topic, partition }, from, to, ({ batches }) => {
+      for (const batch of batches) found ||= batch.count > 0 && batch.offset(0) < to
     })
   }
   return found

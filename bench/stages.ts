@@ -4,7 +4,7 @@
 import { readingType, FRAME_BYTES } from '../platform/codec/reading.ts'
 import { planScan, ReadingScanner } from '../platform/codec/reading-scanner.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
-import { RecordBatchView } from '../platform/kafka/record-batch/view.ts'
+import { RecordBatch } from '../platform/kafka/record-batch/record-batch.ts'
 import { loadSchema } from '../schemas/load.ts'
 import { REFINE_TOPICS } from '../schemas/topics.ts'
 import { Refine } from '../stream-jobs/refine/core/refine.ts'
@@ -37,11 +37,11 @@ export interface StagesReport {
 
 /** @param records per stage */
 export async function benchStages(records: number, progress: (text: string) => void): Promise<StagesReport> {
-  const batches = makeBatches(records, 1_000)
-  const views = batches.map((bytes) => new RecordBatchView(bytes))
-  const values = views.flatMap((view) => Array.from({ length: view.count }, (_, i) => Buffer.from(view.value(i)!)))
+  const encoded = makeBatches(records, 1_000)
+  const batches = encoded.map((bytes) => new RecordBatch(bytes))
+  const values = batches.flatMap((batch) => Array.from({ length: batch.count }, (_, i) => Buffer.from(batch.value(i)!)))
   const readings = values.map((value) => readingType.fromBuffer(value.subarray(FRAME_BYTES)) as unknown)
-  const keys = views.flatMap((view) => Array.from({ length: view.count }, (_, i) => Buffer.from(view.key(i)!)))
+  const keys = batches.flatMap((batch) => Array.from({ length: batch.count }, (_, i) => Buffer.from(batch.key(i)!)))
   const stages: StageCost[] = []
   const stage = (name: string, unit: string, units: number, work: () => void): void => {
     progress(`measuring: ${name}`)
@@ -58,21 +58,21 @@ export async function benchStages(records: number, progress: (text: string) => v
       builder.append(keys[i], 0, keys[i].length, values[i], 0, values[i].length)
     }
   })
-  stage('view a record batch', 'record', count, () => {
-    for (const bytes of batches) new RecordBatchView(bytes)
+  stage('parse a record batch', 'record', count, () => {
+    for (const bytes of encoded) new RecordBatch(bytes)
   })
   const scanner = new ReadingScanner()
   const plan = planScan(loadSchema('reading'))
   stage('scan a reading', 'record', count, () => {
-    for (const view of views) {
-      for (let i = 0; i < view.count; i += 1)
-        scanner.scan(plan, view.bytes, view.valueAt(i) + FRAME_BYTES, view.valueAt(i) + view.valueLength(i))
+    for (const batch of batches) {
+      for (let i = 0; i < batch.count; i += 1)
+        scanner.scan(plan, batch.bytes, batch.valueAt(i) + FRAME_BYTES, batch.valueAt(i) + batch.valueLength(i))
     }
   })
   let core = newCore()
   stage('refine’s core, scan and outputs included', 'record', count, () => {
     core = newCore()
-    runCore(core, views)
+    runCore(core, batches)
   })
   stage('snapshot', 'sensor', core.refine.sensors.size, () => {
     for (const chunk of takeSnapshot(core.refine, 'bench', 0)) snapshotType.toBuffer(chunk)
@@ -97,10 +97,10 @@ function coreCost(
   progress: (text: string) => void,
 ): StagesReport['by_sensors'][number] {
   progress(`measuring: the core with ${sensors.toLocaleString('en')} sensors`)
-  const views = makeBatches(records, sensors).map((bytes) => new RecordBatchView(bytes))
-  const count = views.reduce((sum, view) => sum + view.count, 0)
+  const batches = makeBatches(records, sensors).map((bytes) => new RecordBatch(bytes))
+  const count = batches.reduce((sum, batch) => sum + batch.count, 0)
   const core = newCore()
-  const { cpu_us } = costOnce(count, () => runCore(core, views))
+  const { cpu_us } = costOnce(count, () => runCore(core, batches))
   const bytes = takeSnapshot(core.refine, 'bench', 0).reduce(
     (sum, chunk) => sum + snapshotType.toBuffer(chunk).length,
     0,
@@ -142,10 +142,10 @@ function newCore(): { refine: Refine; outputs: BatchOutputs } {
 
 function runCore(
   { refine, outputs }: { refine: Refine; outputs: BatchOutputs },
-  views: readonly RecordBatchView[],
+  batches: readonly RecordBatch[],
 ): void {
-  for (const view of views) {
-    refine.run(view, 0, view.count)
+  for (const batch of batches) {
+    refine.run(batch, 0, batch.count)
     outputs.clear()
   }
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { FRAME_BYTES, type Reading, readingType } from '../platform/codec/reading.ts'
-import { RecordBatchView } from '../platform/kafka/record-batch/view.ts'
+import { RecordBatch } from '../platform/kafka/record-batch/record-batch.ts'
 import { checkAsync } from '../test/fixtures/property.ts'
 import { Batcher } from './batcher.ts'
 import { Disorder } from './core/disorder.ts'
@@ -13,11 +13,11 @@ function sendAll(outbox: Outbox, fate: 'delivered' | 'lost' | 'in doubt', nowMs:
   const batcher = new Batcher('telemetry.raw', 3)
   outbox.fill(batcher, nowMs, flush)
   const readings = batcher.batches().flatMap(({ records }) => {
-    const view = new RecordBatchView(Buffer.from(records.finish(0, -1n, -1, -1, false)))
-    return Array.from({ length: view.count }, (_, i) => {
-      const at = view.valueAt(i)
+    const batch = new RecordBatch(Buffer.from(records.finish(0, -1n, -1, -1, false)))
+    return Array.from({ length: batch.count }, (_, i) => {
+      const at = batch.valueAt(i)
       return readingType.fromBuffer(
-        Buffer.from(view.bytes.subarray(at + FRAME_BYTES, at + view.valueLength(i))),
+        Buffer.from(batch.bytes.subarray(at + FRAME_BYTES, at + batch.valueLength(i))),
       ) as Reading
     })
   })

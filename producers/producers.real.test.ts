@@ -85,10 +85,10 @@ async function readValues(topic: string): Promise<{ key: string; partition: numb
   const found: { key: string; partition: number; value: Buffer }[] = []
   for (const [partition, { start: from, end }] of ranges.entries()) {
     if (end === from) continue
-    await reader.read({ topic, partition }, from, end, ({ views }) => {
-      for (const view of views)
-        for (let i = 0; i < view.count; i += 1)
-          found.push({ key: String(view.key(i)), partition, value: Buffer.from(view.value(i) ?? []) })
+    await reader.read({ topic, partition }, from, end, ({ batches }) => {
+      for (const batch of batches)
+        for (let i = 0; i < batch.count; i += 1)
+          found.push({ key: String(batch.key(i)), partition, value: Buffer.from(batch.value(i) ?? []) })
     })
   }
   await reader.close()

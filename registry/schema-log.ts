@@ -5,7 +5,7 @@ import type { Logger } from '../platform/log.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Admin, FetchedBatch, Kafka, Producer, RangeReader } from '../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
-import type { RecordBatchView } from '../platform/kafka/record-batch/view.ts'
+import type { RecordBatch } from '../platform/kafka/record-batch/record-batch.ts'
 import { decodeRecord, encodeRecord } from './core/records.ts'
 import type { Decision } from './core/decide.ts'
 import { RegistryState } from './core/state.ts'
@@ -75,19 +75,19 @@ export class SchemaLog {
 
   async #readTo(end: number): Promise<void> {
     if (this.#position >= end) return
-    await this.#reader.read(AT, this.#position, end, (batch: FetchedBatch) => {
-      for (const view of batch.views) for (let i = 0; i < view.count; i += 1) this.#apply(view, i)
-      this.#position = batch.nextOffset
+    await this.#reader.read(AT, this.#position, end, (fetched: FetchedBatch) => {
+      for (const batch of fetched.batches) for (let i = 0; i < batch.count; i += 1) this.#apply(batch, i)
+      this.#position = fetched.nextOffset
     })
     // Compaction may have emptied the tail that was asked for.
     this.#position = Math.max(this.#position, end)
   }
 
-  #apply(view: RecordBatchView, i: number): void {
-    const offset = view.offset(i)
+  #apply(batch: RecordBatch, i: number): void {
+    const offset = batch.offset(i)
     try {
-      const key = view.key(i)?.toString('utf8') ?? ''
-      const value = view.value(i)?.toString('utf8') ?? null
+      const key = batch.key(i)?.toString('utf8') ?? ''
+      const value = batch.value(i)?.toString('utf8') ?? null
       if (this.state.apply(decodeRecord({ key, value }))) return
       this.#log.warn({ ...AT, offset, key }, 'another schema has this id already: the record is ignored')
     } catch (error) {

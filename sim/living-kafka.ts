@@ -70,12 +70,12 @@ const livingTransaction = (inner: Transaction, id: string, call: Call): Transact
 /** A batch in work of a dead process stays in work for ever: the broker's side learns nothing of it. */
 function handOver(
   life: Life,
-  batch: FetchedBatch,
-  handle: (batch: FetchedBatch) => void | Promise<void>,
+  fetched: FetchedBatch,
+  handle: (fetched: FetchedBatch) => void | Promise<void>,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     life.deliver(() => {
-      Promise.try(() => handle(batch)).then(resolve, reject)
+      Promise.try(() => handle(fetched)).then(resolve, reject)
     })
   })
 }
@@ -89,8 +89,8 @@ const livingConsumer = (inner: GroupConsumer, group: string, life: Life, call: C
       call(`joins ${group}`, () =>
         inner.run({
           onAssigned: (partitions, generation) => life.deliver(() => handlers.onAssigned(partitions, generation)),
-          onBatch: (batch, context) =>
-            handOver(life, batch, (given) =>
+          onBatch: (fetched, context) =>
+            handOver(life, fetched, (given) =>
               handlers.onBatch(given, {
                 isStale: () => context.isStale(),
                 heartbeat: () => call(`heartbeat ${group}`, () => context.heartbeat()),
@@ -112,11 +112,11 @@ const livingConsumer = (inner: GroupConsumer, group: string, life: Life, call: C
 const livingReader = (inner: RangeReader, life: Life, call: Call): RangeReader => ({
   read: (at, from, to, onBatch) =>
     call(`reads ${at.topic}/${at.partition} [${from}, ${to})`, () =>
-      inner.read(at, from, to, (batch) => handOver(life, batch, onBatch)),
+      inner.read(at, from, to, (fetched) => handOver(life, fetched, onBatch)),
     ),
   follow: (at, from, signal, onBatch) =>
     call(`follows ${at.topic}/${at.partition} from ${from}`, () =>
-      inner.follow(at, from, signal, (batch) => handOver(life, batch, onBatch)),
+      inner.follow(at, from, signal, (fetched) => handOver(life, fetched, onBatch)),
     ),
   close: () => call('close range reader', () => inner.close()),
 })

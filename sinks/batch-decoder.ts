@@ -10,7 +10,7 @@ import { anomalyCodec, collectSchemaIds, decodeBatch, type Decoded, readingCodec
 import type { SinkPartition } from './core/sink-partition.ts'
 import type { DecodedBatch } from './core/write-batch.ts'
 import { type DeadLetters, UNREADABLE } from './dead-letters.ts'
-import { type Patience, patiently } from './patience.ts'
+import { type RetryWhile, retryWhile } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 
 export class BatchDecoder {
@@ -28,46 +28,55 @@ export class BatchDecoder {
 
   /** Decodes the records at or after `position`. Null when the batch is no longer wanted. */
   async decode(
-    batch: FetchedBatch,
+    fetched: FetchedBatch,
     partition: SinkPartition,
     position: number,
-    patience: Patience,
+    retry: RetryWhile,
   ): Promise<DecodedBatch | null> {
-    const { nextOffset } = batch
-    if (batch.topic === ANOMALIES) {
-      const decoded = await this.#decode(batch, position, this.#anomalies, patience)
+    const { nextOffset } = fetched
+    if (fetched.topic === ANOMALIES) {
+      const decoded = await this.#decode(fetched, position, this.#anomalies, retry)
       if (decoded === null) return null
       const { values, offsets } = decoded
-      return { partition, batch, nextOffset, offsets, readings: [], anomalies: values, versions: NONE, arrivals: NONE }
+      return {
+        partition,
+        batch: fetched,
+        nextOffset,
+        offsets,
+        readings: [],
+        anomalies: values,
+        versions: NONE,
+        arrivals: NONE,
+      }
     }
-    const decoded = await this.#decode(batch, position, this.#readings, patience)
+    const decoded = await this.#decode(fetched, position, this.#readings, retry)
     if (decoded === null) return null
     const { values, versions, arrivals, offsets } = decoded
-    return { partition, batch, nextOffset, offsets, readings: values, anomalies: [], versions, arrivals }
+    return { partition, batch: fetched, nextOffset, offsets, readings: values, anomalies: [], versions, arrivals }
   }
 
   async #decode<T>(
-    batch: FetchedBatch,
+    fetched: FetchedBatch,
     position: number,
     codecs: Codecs<T>,
-    patience: Patience,
+    retry: RetryWhile,
   ): Promise<Decoded<T> | null> {
-    const ids = collectSchemaIds(batch, position)
-    const known = await patiently('asking the schema registry', patience, () => codecs.learn(ids))
+    const ids = collectSchemaIds(fetched, position)
+    const known = await retryWhile('asking the schema registry', retry, () => codecs.learn(ids))
     if (known === null) return null
-    const decoded = decodeBatch(batch, position, known)
+    const decoded = decodeBatch(fetched, position, known)
     if (decoded.rejects.length === 0) return decoded
-    const { topic, partition } = batch
+    const { topic, partition } = fetched
     const { length: records, 0: first } = decoded.rejects
-    patience.log.warn(
+    retry.log.warn(
       { topic, partition, records, reason: first.reason },
       'unreadable records; sending them to the dead-letter topic',
     )
     const send = async (): Promise<true> => {
-      await this.#deadLetters.send(batch, decoded.rejects, UNREADABLE)
+      await this.#deadLetters.send(fetched, decoded.rejects, UNREADABLE)
       return true
     }
-    if ((await patiently('sending dead letters', patience, send)) === null) return null
+    if ((await retryWhile('sending dead letters', retry, send)) === null) return null
     this.#metrics.deadLetters.inc({ topic, reason: 'unreadable' }, records)
     return decoded
   }

@@ -37,18 +37,18 @@ export class DeadLetters {
   ): Promise<void> {
     const producer = await this.#connected()
     let records = new RecordBatchBuilder()
-    for (const [i, { view, index, reason }] of rejects.entries()) {
-      records.add(view.key(index), view.value(index), [
+    for (const [i, { batch, index, reason }] of rejects.entries()) {
+      records.add(batch.key(index), batch.value(index), [
         { key: '__connect.errors.topic', value: topic },
         { key: '__connect.errors.partition', value: String(partition) },
-        { key: '__connect.errors.offset', value: String(view.offset(index)) },
+        { key: '__connect.errors.offset', value: String(batch.offset(index)) },
         { key: '__connect.errors.stage', value: stage },
         { key: '__connect.errors.exception.class.name', value: errorClass },
         { key: '__connect.errors.exception.message', value: reason.slice(0, REASON_CHARS_MAX) },
       ])
       if (records.byteLength < SEND_BYTES && i < rejects.length - 1) continue
-      const batch: OutgoingBatch = { topic: DLQ, partition: partition % this.#partitions, records }
-      await producer.send([batch])
+      const outgoing: OutgoingBatch = { topic: DLQ, partition: partition % this.#partitions, records }
+      await producer.send([outgoing])
       records = new RecordBatchBuilder()
     }
   }

@@ -7,7 +7,7 @@ import type { Logger } from '../platform/log.ts'
 
 const RETRY = { baseMs: 100, capMs: 2_000 }
 
-export interface Patience {
+export interface RetryWhile {
   readonly clock: Clock
   readonly random: () => number
   readonly log: Logger
@@ -18,9 +18,9 @@ export interface Patience {
 }
 
 /** @returns null once the result is no longer wanted; rejects with an error that is not retriable */
-export async function patiently<T>(
+export async function retryWhile<T>(
   what: string,
-  { clock, random, log, isWanted, heartbeat }: Patience,
+  { clock, random, log, isWanted, heartbeat }: RetryWhile,
   work: () => Promise<T>,
 ): Promise<T | null> {
   for (let attempt = 0; isWanted(); attempt += 1) {

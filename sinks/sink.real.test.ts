@@ -243,11 +243,11 @@ describe('sink', () => {
     const dead: { value: Buffer; headers: Record<string, string> }[] = []
     const reader = await stack.kafka.rangeReader()
     for (const [partition, { end }] of (await stack.admin.offsetRanges(DLQ)).entries()) {
-      await reader.read({ topic: DLQ, partition }, dlqBefore[partition].end, end, ({ views }) => {
-        for (const view of views) {
-          for (let i = 0; i < view.count; i += 1) {
-            const headers = Object.fromEntries(view.headers(i).map(({ key, value }) => [key, String(value)]))
-            dead.push({ value: Buffer.from(view.value(i)!), headers })
+      await reader.read({ topic: DLQ, partition }, dlqBefore[partition].end, end, ({ batches }) => {
+        for (const batch of batches) {
+          for (let i = 0; i < batch.count; i += 1) {
+            const headers = Object.fromEntries(batch.headers(i).map(({ key, value }) => [key, String(value)]))
+            dead.push({ value: Buffer.from(batch.value(i)!), headers })
           }
         }
       })

@@ -21,7 +21,7 @@ import { ANOMALIES, CLEAN, LATE } from '../schemas/topics.ts'
 import { BatchDecoder } from './batch-decoder.ts'
 import { SinkPartition } from './core/sink-partition.ts'
 import { DeadLetters, POISON } from './dead-letters.ts'
-import { patiently, settlesWithin } from './patience.ts'
+import { retryWhile, settlesWithin } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 import { Tracker } from './tracker.ts'
 import { StoreWriter } from './writer.ts'
@@ -92,7 +92,7 @@ export class Sink {
       timeoutMs: writeTimeoutMs,
       log,
       metrics,
-      deadLetter: (batch, rejects) => this.#deadLetters.send(batch, rejects, POISON),
+      deadLetter: (fetched, rejects) => this.#deadLetters.send(fetched, rejects, POISON),
       onMoved: (partition) => this.#reload(partition),
       onOpen: (isOpen) => (isOpen ? this.#pauseAll() : this.#resumeAll()),
       onFailed: (error) => this.#fail(error),
@@ -134,7 +134,7 @@ export class Sink {
     this.#consumer = consumer
     await consumer.run({
       onAssigned: (partitions) => this.#assign(partitions),
-      onBatch: (batch, context) => this.#work(batch, context),
+      onBatch: (fetched, context) => this.#work(fetched, context),
       onCrash: (error) => void this.#recover(consumer, error).catch(this.#fail),
     })
   }
@@ -183,8 +183,8 @@ export class Sink {
   #begin(partitions: readonly SinkPartition[]): void {
     const isWanted = (): boolean => !this.#stopping && partitions.some(({ isRevoked }) => !isRevoked)
     const { clock, random, log } = this.#options
-    const patience = { clock, random, log, isWanted }
-    patiently("reading the store's progress", patience, () => this.#seek(partitions)).catch(this.#fail)
+    const retry = { clock, random, log, isWanted }
+    retryWhile("reading the store's progress", retry, () => this.#seek(partitions)).catch(this.#fail)
   }
 
   /** May be repeated: partitions that were found already are left alone. */
@@ -212,14 +212,14 @@ export class Sink {
     }
   }
 
-  async #work(batch: FetchedBatch, context: BatchContext): Promise<void> {
-    const partition = this.#partitions.get(keyOf(batch))
+  async #work(fetched: FetchedBatch, context: BatchContext): Promise<void> {
+    const partition = this.#partitions.get(keyOf(fetched))
     const before = partition?.advance ?? null
-    if (partition === undefined || before === null || context.isStale() || batch.nextOffset <= before.position) return
+    if (partition === undefined || before === null || context.isStale() || fetched.nextOffset <= before.position) return
     const isWanted = (): boolean => !partition.isRevoked && !context.isStale() && !this.#stopping
     const { clock, random, log } = this.#options
-    const patience = { clock, random, log, isWanted, heartbeat: context.heartbeat }
-    const decoded = await this.#decoder.decode(batch, partition, before.position, patience)
+    const retry = { clock, random, log, isWanted, heartbeat: context.heartbeat }
+    const decoded = await this.#decoder.decode(fetched, partition, before.position, retry)
     // Meanwhile the tail that this batch ends in may have been passed, see tracker.ts.
     if (decoded === null || !isWanted() || decoded.nextOffset <= (partition.advance?.position ?? Infinity)) return
     const outcome = this.writer.submit(decoded)

@@ -6,7 +6,7 @@ import pino from 'pino'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { KafkaError } from '../platform/errors.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
-import { RecordBatchView } from '../platform/kafka/record-batch/view.ts'
+import { RecordBatch } from '../platform/kafka/record-batch/record-batch.ts'
 import { createMetrics, type Registry } from '../platform/metrics.ts'
 import { reading } from '../platform/store/contract-rows.ts'
 import { NO_ROWS, type WriteBatch } from '../platform/store/port.ts'
@@ -56,8 +56,8 @@ beforeEach(async () => {
     deadLetter: async (_batch, rejects) => {
       const failure = deadLetterFailures.shift()
       if (failure !== undefined) throw failure
-      for (const { view, index, reason } of rejects)
-        dead.push({ offset: view.offset(index), value: String(view.value(index)), reason })
+      for (const { batch, index, reason } of rejects)
+        dead.push({ offset: batch.offset(index), value: String(batch.value(index)), reason })
     },
     onMoved: (partition) => moved.push(partition),
     onOpen: (isOpen) => opened.push(isOpen),
@@ -89,7 +89,7 @@ const batchOf = (partition: SinkPartition, times: readonly number[]): DecodedBat
   const { topic, partition: number } = partition
   return {
     partition,
-    batch: { topic, partition: number, views: [new RecordBatchView(bytes)], nextOffset, endOffset: nextOffset },
+    batch: { topic, partition: number, batches: [new RecordBatch(bytes)], nextOffset, endOffset: nextOffset },
     readings: times.map((ts) => reading({ sensor_id: `s${number}`, ts, seq: ts })),
     anomalies: [],
     versions: new Float64Array(times.length),

@@ -28,7 +28,7 @@ import {
 import { type Reject, rejectsAt } from './core/decode.ts'
 import { PoisonSearch } from './core/poison.ts'
 import type { SinkPartition } from './core/sink-partition.ts'
-import { patiently, settlesWithin } from './patience.ts'
+import { retryWhile, settlesWithin } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 import { StoreGate } from './store-gate.ts'
 import { writeWithin } from './timed-write.ts'
@@ -50,7 +50,7 @@ export interface WriterOptions {
   readonly log: Logger
   readonly metrics: SinkMetrics
   /** Sends rows that the store will never take to the dead-letter topic; what it rejects with may be retriable. */
-  readonly deadLetter: (batch: FetchedBatch, rejects: readonly Reject[]) => Promise<void>
+  readonly deadLetter: (fetched: FetchedBatch, rejects: readonly Reject[]) => Promise<void>
   /** The store's progress is not what the partition has: it must be read again. */
   readonly onMoved: (partition: SinkPartition) => void
   /** The store is away (true) or back: whether new batches are wanted. */
@@ -227,7 +227,7 @@ export class StoreWriter {
   }
 
   /** @returns false when the batch is no longer wanted */
-  async #deadLetter({ partition, batch }: DecodedBatch, rejects: readonly Reject[]): Promise<boolean> {
+  async #deadLetter({ partition, batch: fetched }: DecodedBatch, rejects: readonly Reject[]): Promise<boolean> {
     const { clock, random, log, deadLetter, metrics } = this.#options
     const { topic, partition: number } = partition
     const { length: records, 0: first } = rejects
@@ -237,10 +237,10 @@ export class StoreWriter {
     )
     const isWanted = (): boolean => !partition.isRevoked && !this.#stopped
     const send = async (): Promise<true> => {
-      await deadLetter(batch, rejects)
+      await deadLetter(fetched, rejects)
       return true
     }
-    if ((await patiently('sending dead letters', { clock, random, log, isWanted }, send)) === null) return false
+    if ((await retryWhile('sending dead letters', { clock, random, log, isWanted }, send)) === null) return false
     metrics.deadLetters.inc({ topic, reason: 'poison' }, records)
     return true
   }

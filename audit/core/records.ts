@@ -10,7 +10,7 @@ import {
   type WriterSchema,
 } from '../../platform/codec/reading-scanner.ts'
 import { readingProblem } from '../../platform/codec/reading-verdict.ts'
-import type { RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
+import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { CONTROL_HEADER } from '../../schemas/refine.ts'
 
 export type RecordKind = 'control' | 'reading' | 'placeless' | 'unknown-schema'
@@ -35,19 +35,19 @@ export class AuditRecords {
     this.#planOf = planOf
   }
 
-  kindOf(view: RecordBatchView, i: number): RecordKind {
-    if (view.hasHeaders(i) && view.headers(i).some(({ key }) => key === CONTROL_HEADER)) return 'control'
-    const { bytes } = view
-    const at = view.valueAt(i)
-    const length = view.valueLength(i)
-    if (view.keyLength(i) <= 0 || length < FRAME_BYTES || bytes[at] !== 0) return 'placeless'
+  kindOf(batch: RecordBatch, i: number): RecordKind {
+    if (batch.hasHeaders(i) && batch.headers(i).some(({ key }) => key === CONTROL_HEADER)) return 'control'
+    const { bytes } = batch
+    const at = batch.valueAt(i)
+    const length = batch.valueLength(i)
+    if (batch.keyLength(i) <= 0 || length < FRAME_BYTES || bytes[at] !== 0) return 'placeless'
     this.schemaId = bytes.readUInt32BE(at + 1)
     const plan = this.#planOf(this.schemaId)
     if (plan === undefined) return 'unknown-schema'
     const scanner = this.#scanner
     if (plan === null || !scanner.scan(plan, bytes, at + FRAME_BYTES, at + length)) return 'placeless'
-    if (readingProblem(scanner, bytes, view.keyAt(i), view.keyLength(i)) !== null) return 'placeless'
-    this.key = bytes.toString('latin1', view.keyAt(i), view.keyAt(i) + view.keyLength(i))
+    if (readingProblem(scanner, bytes, batch.keyAt(i), batch.keyLength(i)) !== null) return 'placeless'
+    this.key = bytes.toString('latin1', batch.keyAt(i), batch.keyAt(i) + batch.keyLength(i))
     this.epoch = scanner.epoch
     this.seq = scanner.seq
     this.ts = scanner.ts

@@ -87,7 +87,7 @@ export async function showLetter({ config, kafka, admin }: Connected, place: Pla
       chosen,
       () => found !== undefined,
       async ([letter]) => {
-        const batch = { topic: DLQ, partition: place.partition, views: [letter.view], nextOffset: 0, endOffset: 0 }
+        const batch = { topic: DLQ, partition: place.partition, batches: [letter.batch], nextOffset: 0, endOffset: 0 }
         const shown = await decoder.records(batch, chosen.end)
         found = { letter, shown: shown.find(({ offset }) => offset === letter.offset)! }
       },

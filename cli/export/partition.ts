@@ -3,7 +3,7 @@
 // around it is, and then its field decides. Memory: one fetch (4 MiB on the wire).
 import type { Reading } from '../../platform/codec/reading.ts'
 import type { RangeReader } from '../../platform/kafka/port.ts'
-import type { RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
+import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { DecodeError, type FramedDecoder, idOf } from '../../platform/codec/framed-decoder.ts'
 
 export interface PartitionPlace {
@@ -17,7 +17,7 @@ export interface PartitionPlace {
 
 /** A record in which the node's id was found, at the head of what is left of a partition. */
 interface Candidate {
-  readonly view: RecordBatchView
+  readonly batch: RecordBatch
   readonly index: number
 }
 
@@ -52,7 +52,7 @@ export class ExportPartition {
   get place(): PartitionPlace {
     const { topic, partition, end } = this
     const head = this.#candidates.at(this.#taken)
-    return { topic, partition, next: head === undefined ? this.#fetchedTo : head.view.offset(head.index), end }
+    return { topic, partition, next: head === undefined ? this.#fetchedTo : head.batch.offset(head.index), end }
   }
 
   get needsFetch(): boolean {
@@ -62,7 +62,7 @@ export class ExportPartition {
   /** Arrival time of the head, ms; Infinity where nothing is left. */
   get arrivalMs(): number {
     const head = this.#candidates.at(this.#taken)
-    return head === undefined ? Infinity : head.view.timestamp(head.index)
+    return head === undefined ? Infinity : head.batch.timestamp(head.index)
   }
 
   /** Fetches until there is a head or the end is reached. */
@@ -73,8 +73,8 @@ export class ExportPartition {
     while (this.needsFetch) {
       const from = this.#fetchedTo
       // Asked for one record, a reader brings one fetch.
-      await reader.read({ topic, partition }, from, from + 1, ({ views, nextOffset }) => {
-        for (const view of views) this.#search(view, from)
+      await reader.read({ topic, partition }, from, from + 1, ({ batches, nextOffset }) => {
+        for (const batch of batches) this.#search(batch, from)
         this.#fetchedTo = Math.min(this.end, nextOffset)
       })
       // Nothing was handed over: what is left are transaction markers and aborted records.
@@ -89,31 +89,31 @@ export class ExportPartition {
    * @throws DecodeError; the head is taken off all the same
    */
   take(): Reading | null {
-    const { view, index } = this.#candidates[this.#taken]
+    const { batch, index } = this.#candidates[this.#taken]
     this.#taken += 1
-    const reading = this.#decoder.decodeKnown(view.value(index)!)
+    const reading = this.#decoder.decodeKnown(batch.value(index)!)
     return this.#needle.equals(Buffer.from(reading.node_id)) ? reading : null
   }
 
-  #search(view: RecordBatchView, from: number): void {
-    let hit = view.bytes.indexOf(this.#needle)
+  #search(batch: RecordBatch, from: number): void {
+    let hit = batch.bytes.indexOf(this.#needle)
     let records = 0
-    for (let i = 0; i < view.count; i += 1) {
-      const offset = view.offset(i)
+    for (let i = 0; i < batch.count; i += 1) {
+      const offset = batch.offset(i)
       if (offset < from || offset >= this.end) continue
       records += 1
-      const at = view.valueAt(i)
-      if (hit >= 0 && hit < at) hit = view.bytes.indexOf(this.#needle, at)
-      if (hit >= at && hit < at + view.valueLength(i)) this.#candidates.push({ view, index: i })
+      const at = batch.valueAt(i)
+      if (hit >= 0 && hit < at) hit = batch.bytes.indexOf(this.#needle, at)
+      if (hit >= at && hit < at + batch.valueLength(i)) this.#candidates.push({ batch, index: i })
     }
     this.#onRead(records)
   }
 
   async #learnSchemas(): Promise<void> {
     const ids = new Set<number>()
-    for (const { view, index } of this.#candidates) {
+    for (const { batch, index } of this.#candidates) {
       try {
-        ids.add(idOf(view.value(index)!))
+        ids.add(idOf(batch.value(index)!))
       } catch (error) {
         if (!(error instanceof DecodeError)) throw error // taking it says so
       }

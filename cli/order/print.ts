@@ -26,7 +26,7 @@ export async function printOrder(reader: OrderReader, options: PrintOptions): Pr
   const print = async (chunk: OrderChunk): Promise<void> => {
     const lines: string[] = []
     for (let i = chunk.from; i < chunk.to && printed < limit; i += 1) {
-      const reading = await decoder.decode(chunk.view.value(i) ?? NOTHING)
+      const reading = await decoder.decode(chunk.batch.value(i) ?? NOTHING)
       lines.push(line(shown(chunk, i, reading)))
       printed += 1
     }
@@ -42,13 +42,13 @@ export async function printOrder(reader: OrderReader, options: PrintOptions): Pr
 const NOTHING = Buffer.alloc(0)
 
 const shown = (
-  { sequence, partition, view, from, orderedMs }: OrderChunk,
+  { sequence, partition, batch, from, orderedMs }: OrderChunk,
   i: number,
   reading: Reading,
 ): ShownReading => ({
   sequence: sequence + i - from,
   partition,
-  offset: view.offset(i),
+  offset: batch.offset(i),
   orderedMs,
   reading,
 })

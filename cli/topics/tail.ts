@@ -65,8 +65,8 @@ async function lastRecords(
   ) {
     const from = Math.max(start, to - width)
     const found: ShownRecord[] = []
-    await reader.read({ topic, partition }, from, to, async (batch) => {
-      found.push(...(await decoder.records(batch, to)))
+    await reader.read({ topic, partition }, from, to, async (fetched) => {
+      found.push(...(await decoder.records(fetched, to)))
       if (found.length > wanted) found.splice(0, found.length - wanted)
     })
     kept = [...found, ...kept].slice(-wanted)
@@ -91,8 +91,8 @@ async function followTopic(
       // What retention has removed meanwhile cannot be shown any more.
       const from = Math.max(position, ranges[partition].start)
       if (to <= from) continue
-      await reader.read({ topic, partition }, from, to, async (batch) => {
-        for (const record of await decoder.records(batch, to)) print(record)
+      await reader.read({ topic, partition }, from, to, async (fetched) => {
+        for (const record of await decoder.records(fetched, to)) print(record)
       })
       positions.set(partition, to)
     }
@@ -110,21 +110,21 @@ export class Decoder {
   }
 
   /** The records of a batch below `to`. */
-  async records({ topic, partition, views }: FetchedBatch, to: number): Promise<ShownRecord[]> {
+  async records({ topic, partition, batches }: FetchedBatch, to: number): Promise<ShownRecord[]> {
     const shown: ShownRecord[] = []
-    for (const view of views) {
-      for (let i = 0; i < view.count && view.offset(i) < to; i += 1) {
-        const bytes = view.value(i)
-        const key = view.key(i)
+    for (const batch of batches) {
+      for (let i = 0; i < batch.count && batch.offset(i) < to; i += 1) {
+        const bytes = batch.value(i)
+        const key = batch.key(i)
         const decoded = decodeValue(bytes, await this.#typeOf(bytes))
         shown.push({
           topic,
           partition,
-          offset: view.offset(i),
-          time: new Date(view.timestamp(i)).toISOString(),
+          offset: batch.offset(i),
+          time: new Date(batch.timestamp(i)).toISOString(),
           key: key === null ? null : String(printable(key)),
           headers: Object.fromEntries(
-            view.headers(i).map(({ key: name, value }) => [name, value === null ? '' : printable(value)]),
+            batch.headers(i).map(({ key: name, value }) => [name, value === null ? '' : printable(value)]),
           ),
           ...decoded,
         })

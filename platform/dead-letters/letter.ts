@@ -1,7 +1,7 @@
 // A dead letter as the command line sees it: where it stands, where its record came from, and why it was refused. The
 // headers are Kafka Connect's names, written by refine and by the sinks; a foreign letter may lack any of them.
 import { InputError } from '../errors.ts'
-import type { Header, RecordBatchView } from '../kafka/record-batch/view.ts'
+import type { Header, RecordBatch } from '../kafka/record-batch/record-batch.ts'
 
 /** Where a dead letter stands in telemetry.dlq. */
 export interface Place {
@@ -23,28 +23,28 @@ export interface DeadLetter extends Place {
   readonly reason: string
   readonly message: string
   /** The letter's bytes, for whoever reads them in place. */
-  readonly view: RecordBatchView
+  readonly batch: RecordBatch
   readonly index: number
 }
 
 const PREFIX = '__connect.errors.'
 
-export function readDeadLetter(view: RecordBatchView, index: number, partition: number): DeadLetter {
-  const headers = view.headers(index)
+export function readDeadLetter(batch: RecordBatch, index: number, partition: number): DeadLetter {
+  const headers = batch.headers(index)
   const texts = new Map(headers.map(({ key, value }) => [key, value?.toString() ?? '']))
   const text = (name: string): string => texts.get(PREFIX + name) ?? ''
   return {
     partition,
-    offset: view.offset(index),
-    timeMs: view.timestamp(index),
-    key: view.key(index),
-    value: view.value(index),
+    offset: batch.offset(index),
+    timeMs: batch.timestamp(index),
+    key: batch.key(index),
+    value: batch.value(index),
     headers,
     from: { topic: text('topic'), partition: wholeOr(text('partition')), offset: wholeOr(text('offset')) },
     stage: text('stage'),
     reason: text('exception.class.name'),
     message: text('exception.message'),
-    view,
+    batch,
     index,
   }
 }

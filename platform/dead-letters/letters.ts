@@ -25,10 +25,10 @@ export async function readMarksOf(
   marks: Marks,
 ): Promise<void> {
   if (start >= end) return
-  await reader.read({ topic: DLQ_MARKS, partition }, start, end, ({ views }) => {
-    for (const view of views) {
-      for (let i = 0; i < view.count; i += 1) {
-        const mark = readMark(view.key(i), view.value(i))
+  await reader.read({ topic: DLQ_MARKS, partition }, start, end, ({ batches }) => {
+    for (const batch of batches) {
+      for (let i = 0; i < batch.count; i += 1) {
+        const mark = readMark(batch.key(i), batch.value(i))
         if (mark !== null) marks.add(mark.place, mark.outcome)
       }
     }
@@ -45,11 +45,11 @@ export async function eachLetters(
 ): Promise<void> {
   for (let from = start; from < end && !isEnough(); from += WINDOW_OFFSETS) {
     const to = Math.min(end, from + WINDOW_OFFSETS)
-    await reader.read({ topic: DLQ, partition }, from, to, async ({ views }) => {
+    await reader.read({ topic: DLQ, partition }, from, to, async ({ batches }) => {
       const letters: DeadLetter[] = []
-      for (const view of views)
-        for (let i = 0; i < view.count; i += 1)
-          if (view.offset(i) < to) letters.push(readDeadLetter(view, i, partition))
+      for (const batch of batches)
+        for (let i = 0; i < batch.count; i += 1)
+          if (batch.offset(i) < to) letters.push(readDeadLetter(batch, i, partition))
       if (letters.length > 0 && !isEnough()) await visit(letters)
     })
   }

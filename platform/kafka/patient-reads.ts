@@ -29,7 +29,7 @@ export interface Fetching {
   sleep(ms: number): Promise<void>
 }
 
-type OnBatch = (batch: FetchedBatch) => void | Promise<void>
+type OnBatch = (fetched: FetchedBatch) => void | Promise<void>
 
 /** See RangeReader.read. */
 export async function readRange(
@@ -42,11 +42,11 @@ export async function readRange(
   let position = from
   let empty = 0
   while (position < to) {
-    const { batch, stable } = await fetchPatiently(fetching, at, position)
-    if (batch !== null) {
+    const { batch: fetched, stable } = await fetchWithRetry(fetching, at, position)
+    if (fetched !== null) {
       empty = 0
-      await onBatch(batch)
-      position = batch.nextOffset
+      await onBatch(fetched)
+      position = fetched.nextOffset
       continue
     }
     empty += 1
@@ -73,18 +73,18 @@ export async function followLog(
   let position = from
   let empty = 0
   while (!signal.aborted) {
-    const { batch, stable } = await fetchPatiently(fetching, at, position, signal)
+    const { batch: fetched, stable } = await fetchWithRetry(fetching, at, position, signal)
     if (signal.aborted) return
-    position = batch?.nextOffset ?? position
-    empty = batch === null ? empty + 1 : 0
-    if (batch !== null && batch.views.length > 0) await onBatch(batch)
+    position = fetched?.nextOffset ?? position
+    empty = fetched === null ? empty + 1 : 0
+    if (fetched !== null && fetched.batches.length > 0) await onBatch(fetched)
     // Nothing but markers or aborted records says nothing of what is behind them, nor does one empty answer below the end.
     else if (position >= stable || empty >= EMPTY_ANSWERS)
-      await onBatch({ ...at, views: [], nextOffset: position, endOffset: stable })
+      await onBatch({ ...at, batches: [], nextOffset: position, endOffset: stable })
   }
 }
 
-async function fetchPatiently(
+async function fetchWithRetry(
   fetching: Fetching,
   at: TopicPartition,
   position: number,

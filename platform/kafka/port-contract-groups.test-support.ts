@@ -25,7 +25,7 @@ class Member {
   onAssigned: (partitions: readonly TopicPartition[]) => void = (partitions) => {
     for (const at of partitions) this.begin(at, 0)
   }
-  onBatch: (batch: FetchedBatch, context: BatchContext) => void | Promise<void> = () => undefined
+  onBatch: (fetched: FetchedBatch, context: BatchContext) => void | Promise<void> = () => undefined
 
   constructor(consumer: GroupConsumer) {
     this.consumer = consumer
@@ -42,9 +42,9 @@ class Member {
         this.assignments.push({ partitions, generation })
         this.onAssigned(partitions)
       },
-      onBatch: async (batch, context) => {
-        this.batches.push(batch)
-        await this.onBatch(batch, context)
+      onBatch: async (fetched, context) => {
+        this.batches.push(fetched)
+        await this.onBatch(fetched, context)
       },
       onHeartbeat: () => void (this.heartbeats += 1),
       onCrash: (error) => void this.crashes.push(error),
@@ -152,7 +152,7 @@ export function describeGroups(name: string, makeEnvironment: () => Promise<Port
       await bench.send(batchOf(topic, 0, 'c'))
       await bench.until(() => member.values.includes('c'))
       expect(member.values).toEqual(['a', 'b', 'c'])
-      expect(member.batches.every(({ views }) => views.length > 0)).toBe(true)
+      expect(member.batches.every(({ batches }) => batches.length > 0)).toBe(true)
       expect(member.batches.at(-1)!.nextOffset).toBe(9)
     })
 

@@ -55,10 +55,10 @@ export function describeLogs(name: string, makeEnvironment: () => Promise<PortEn
         const read: unknown[] = []
         await (
           await bench.reader()
-        ).read({ topic, partition: 0 }, 0, 3, ({ views }) => {
-          for (const view of views)
-            for (let i = 0; i < view.count; i += 1)
-              read.push([view.key(i), view.value(i), view.headers(i).map(({ key, value }) => [key, value])])
+        ).read({ topic, partition: 0 }, 0, 3, ({ batches }) => {
+          for (const batch of batches)
+            for (let i = 0; i < batch.count; i += 1)
+              read.push([batch.key(i), batch.value(i), batch.headers(i).map(({ key, value }) => [key, value])])
         })
         const seen = [
           ['a', Buffer.from([0, 255])],
@@ -80,8 +80,8 @@ export function describeLogs(name: string, makeEnvironment: () => Promise<PortEn
         const times: number[] = []
         await (
           await bench.reader()
-        ).read({ topic, partition: 0 }, 0, 3, ({ views }) => {
-          for (const view of views) for (let i = 0; i < view.count; i += 1) times.push(view.timestamp(i))
+        ).read({ topic, partition: 0 }, 0, 3, ({ batches }) => {
+          for (const batch of batches) for (let i = 0; i < batch.count; i += 1) times.push(batch.timestamp(i))
         })
         expect(times[0]).toBeGreaterThanOrEqual(before - 1)
         expect(times[1]).toBe(times[0])
@@ -326,7 +326,7 @@ export function describeLogs(name: string, makeEnvironment: () => Promise<PortEn
         await bench.transact(producer, 'abort', batchOf(topic, 0, 'b', 'c'))
         await bench.untilStable(topic, 5)
         const batches: FetchedBatch[] = []
-        await (await bench.reader()).read({ topic, partition: 0 }, 1, 5, (batch) => void batches.push(batch))
+        await (await bench.reader()).read({ topic, partition: 0 }, 1, 5, (fetched) => void batches.push(fetched))
         expect(valuesOf(batches)).toEqual([])
         expect(batches.at(-1)).toMatchObject({ nextOffset: 5, endOffset: 5 })
       })
@@ -345,7 +345,7 @@ export function describeLogs(name: string, makeEnvironment: () => Promise<PortEn
         await bench.send(batchOf(topic, 0, 'a'))
         const reader = await bench.reader()
         const batches: FetchedBatch[] = []
-        const reading = reader.read({ topic, partition: 0 }, 0, 9, (batch) => void batches.push(batch))
+        const reading = reader.read({ topic, partition: 0 }, 0, 9, (fetched) => void batches.push(fetched))
         expect(await codeOfRejection(reading)).toBe('END_BEFORE_RANGE')
         expect(valuesOf(batches)).toEqual(['a'])
       })
@@ -385,8 +385,8 @@ export function describeLogs(name: string, makeEnvironment: () => Promise<PortEn
         const stop = new AbortController()
         const reader = bench.keep(await env.kafka.rangeReader())
         const seen: string[] = []
-        const following = reader.follow({ topic, partition: 0 }, 1, stop.signal, (batch) => {
-          const values = recordsOf(batch).map(({ value }) => value)
+        const following = reader.follow({ topic, partition: 0 }, 1, stop.signal, (fetched) => {
+          const values = recordsOf(fetched).map(({ value }) => value)
           if (values.length > 0 || seen.at(-1) !== 'rest') seen.push(values.join() || 'rest')
         })
         await bench.until(() => seen.at(-1) === 'rest')

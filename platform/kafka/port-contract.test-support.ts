@@ -39,9 +39,9 @@ export const batchOf = (topic: string, partition: number, ...values: string[]): 
   records: builderOf(values),
 })
 
-export const recordsOf = ({ views }: FetchedBatch): ReadRecord[] =>
-  views.flatMap((view) =>
-    Array.from({ length: view.count }, (_, i) => ({ offset: view.offset(i), value: String(view.value(i)) })),
+export const recordsOf = ({ batches }: FetchedBatch): ReadRecord[] =>
+  batches.flatMap((batch) =>
+    Array.from({ length: batch.count }, (_, i) => ({ offset: batch.offset(i), value: String(batch.value(i)) })),
   )
 
 export const valuesOf = (batches: readonly FetchedBatch[]): string[] =>
@@ -115,7 +115,7 @@ export class Workbench {
     const records: ReadRecord[] = []
     const until = to ?? (await this.endOf(topic, partition))
     const reader = await this.reader()
-    await reader.read({ topic, partition }, from, until, (batch) => void records.push(...recordsOf(batch)))
+    await reader.read({ topic, partition }, from, until, (fetched) => void records.push(...recordsOf(fetched)))
     return records
   }
 

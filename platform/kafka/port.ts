@@ -4,7 +4,7 @@
 //
 // Offsets are JavaScript numbers: exact up to 2^53, which is more than one partition can hold.
 import type { RecordBatchBuilder } from './record-batch/builder.ts'
-import type { RecordBatchView } from './record-batch/view.ts'
+import type { RecordBatch } from './record-batch/record-batch.ts'
 
 export interface TopicPartition {
   readonly topic: string
@@ -18,7 +18,7 @@ export interface OutgoingBatch extends TopicPartition {
 
 /** What one fetch brought of one partition; aborted transactions and control markers are already left out. */
 export interface FetchedBatch extends TopicPartition {
-  readonly views: readonly RecordBatchView[]
+  readonly batches: readonly RecordBatch[]
   /** Offset to read next: behind everything in this batch, left-out records included. */
   readonly nextOffset: number
   /** End of what may be read: the last stable offset, in front of every open transaction. */
@@ -105,7 +105,7 @@ export interface ConsumerHandlers {
    */
   onAssigned(partitions: readonly TopicPartition[], generation: number): void
   /** Work through one batch. Called concurrently for different partitions, never for the same one. */
-  onBatch(batch: FetchedBatch, context: BatchContext): Promise<void>
+  onBatch(fetched: FetchedBatch, context: BatchContext): Promise<void>
   /** The broker has confirmed membership. */
   onHeartbeat?(): void
   /** The consumer has ended for good and must be rebuilt. */
@@ -133,10 +133,10 @@ export interface RangeReader {
     at: TopicPartition,
     from: number,
     to: number,
-    onBatch: (batch: FetchedBatch) => void | Promise<void>,
+    onBatch: (fetched: FetchedBatch) => void | Promise<void>,
   ): Promise<void>
   /**
-   * Reads committed records from `from` on, as they come, until the signal fires; a batch without views says that there
+   * Reads committed records from `from` on, as they come, until the signal fires; an empty one says that there
    * is nothing more for now. It keeps its connection busy: other reads want a reader of their own.
    * Rejects with KafkaError OFFSET_OUT_OF_RANGE when `from` is not kept, and when the broker stays away.
    */
@@ -144,7 +144,7 @@ export interface RangeReader {
     at: TopicPartition,
     from: number,
     signal: AbortSignal,
-    onBatch: (batch: FetchedBatch) => void | Promise<void>,
+    onBatch: (fetched: FetchedBatch) => void | Promise<void>,
   ): Promise<void>
   close(): Promise<void>
 }

@@ -32,8 +32,8 @@ export class Tails {
     }
     if (seen.hasRecords || to <= seen.emptyTo || to - seen.emptyTo > TAIL_OFFSETS_MAX) return Math.min(to, seen.emptyTo)
     let records = 0
-    await this.#reader.read(at, seen.emptyTo, to, ({ views }) => {
-      for (const view of views) for (let i = 0; i < view.count; i += 1) if (view.offset(i) < to) records += 1
+    await this.#reader.read(at, seen.emptyTo, to, ({ batches }) => {
+      for (const batch of batches) for (let i = 0; i < batch.count; i += 1) if (batch.offset(i) < to) records += 1
     })
     if (records > 0) seen.hasRecords = true
     else seen.emptyTo = to

@@ -53,9 +53,9 @@ function breaking(broken: { times: number }, times: number): Kafka {
         read: (...args) => reader.read(...args),
         close: () => reader.close(),
         follow: (at, from, signal, onBatch) =>
-          reader.follow(at, from, signal, async (batch) => {
-            await onBatch(batch)
-            if (batch.views.length === 0 || broken.times >= times) return
+          reader.follow(at, from, signal, async (fetched) => {
+            await onBatch(fetched)
+            if (fetched.batches.length === 0 || broken.times >= times) return
             broken.times += 1
             throw new KafkaError('BROKEN', 'the connection breaks')
           }),

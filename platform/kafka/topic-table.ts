@@ -92,11 +92,11 @@ class Follower {
     const close = (): Promise<void> => reader.close().catch(() => undefined)
     this.#signal.addEventListener('abort', close)
     try {
-      await reader.follow({ topic, partition: 0 }, this.#position, this.#signal, async (batch) => {
-        await this.#handOver(batch)
-        // A batch without views: there is nothing more, so a tail of markers below the end holds no record.
-        const isCurrent = batch.views.length === 0 || batch.nextOffset >= batch.endOffset
-        if (isCurrent || batch.nextOffset >= range.end) this.#onCaughtUp()
+      await reader.follow({ topic, partition: 0 }, this.#position, this.#signal, async (fetched) => {
+        await this.#handOver(fetched)
+        // An empty one: there is nothing more, so a tail of markers below the end holds no record.
+        const isCurrent = fetched.batches.length === 0 || fetched.nextOffset >= fetched.endOffset
+        if (isCurrent || fetched.nextOffset >= range.end) this.#onCaughtUp()
         if (isCurrent) onCurrent?.()
       })
     } finally {
@@ -105,15 +105,15 @@ class Follower {
     }
   }
 
-  async #handOver({ views, nextOffset }: FetchedBatch): Promise<void> {
+  async #handOver({ batches, nextOffset }: FetchedBatch): Promise<void> {
     const position = this.#position!
-    for (const view of views) {
-      for (let i = 0; i < view.count; i += 1) {
-        const offset = view.offset(i)
+    for (const batch of batches) {
+      for (let i = 0; i < batch.count; i += 1) {
+        const offset = batch.offset(i)
         if (offset < position) continue
         try {
-          const key = view.key(i)?.toString('utf8') ?? ''
-          await this.#options.onRecord({ key, value: view.value(i), timestampMs: view.timestamp(i), offset })
+          const key = batch.key(i)?.toString('utf8') ?? ''
+          await this.#options.onRecord({ key, value: batch.value(i), timestampMs: batch.timestamp(i), offset })
         } catch (error) {
           throw new HandlerFailure(error)
         }

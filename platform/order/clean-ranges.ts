@@ -4,18 +4,18 @@
 // extent, is found as well.
 import { KafkaError } from '../errors.ts'
 import type { Admin, RangeReader } from '../kafka/port.ts'
-import type { RecordBatchView } from '../kafka/record-batch/view.ts'
+import type { RecordBatch } from '../kafka/record-batch/record-batch.ts'
 import { type NamedRange, nameOf, OrderError } from './errors.ts'
 import type { OrderRecord } from './order-log.ts'
 
-/** Records [from, to) of the view, which follow each other in the order. */
-export type OnPiece = (view: RecordBatchView, from: number, to: number) => void | Promise<void>
+/** Records [from, to) of the batch, which follow each other in the order. */
+export type OnPiece = (batch: RecordBatch, from: number, to: number) => void | Promise<void>
 
 interface Lane {
   /** Behind the last reading that was handed over. */
   position: number
   /** Fetched, and not all handed over. */
-  views: readonly RecordBatchView[]
+  batches: readonly RecordBatch[]
   /** Behind everything that was fetched. */
   fetchedTo: number
 }
@@ -41,7 +41,7 @@ export class CleanRanges {
     const { partition } = record
     const first = record.firstOffset + skip
     const end = record.firstOffset + record.count
-    const lane = this.#lanes.get(partition) ?? { position: first, views: [], fetchedTo: first }
+    const lane = this.#lanes.get(partition) ?? { position: first, batches: [], fetchedTo: first }
     this.#lanes.set(partition, lane)
     if (first < lane.position)
       throw new OrderError(
@@ -49,20 +49,20 @@ export class CleanRanges {
         `${this.#topic}/${partition}: an extent begins at offset ${first}, which has its place up to ${lane.position - 1}`,
         { range: rangeOf(record, skip) },
       )
-    await this.#handOver(lane, lane.views, record, first, onPiece)
+    await this.#handOver(lane, lane.batches, record, first, onPiece)
     if (lane.position < end) await this.#fetch(lane, record, first, onPiece)
     if (lane.position < end) throw this.#mismatch(record, lane.position, 'clean ends there')
-    lane.views = lane.views.filter((view) => view.lastOffset >= end)
+    lane.batches = lane.batches.filter((batch) => batch.lastOffset >= end)
   }
 
   async #fetch(lane: Lane, record: OrderRecord, first: number, onPiece: OnPiece): Promise<void> {
     const at = { topic: this.#topic, partition: record.partition }
     const end = record.firstOffset + record.count
     const readFrom = (from: number): Promise<void> =>
-      this.#reader.read(at, from, end, async (batch) => {
-        lane.views = batch.views
-        lane.fetchedTo = batch.nextOffset
-        await this.#handOver(lane, batch.views, record, first, onPiece)
+      this.#reader.read(at, from, end, async (fetched) => {
+        lane.batches = fetched.batches
+        lane.fetchedTo = fetched.nextOffset
+        await this.#handOver(lane, fetched.batches, record, first, onPiece)
       })
     try {
       await readFrom(Math.max(lane.position, lane.fetchedTo))
@@ -77,26 +77,26 @@ export class CleanRanges {
     }
   }
 
-  /** Hands over what the views have of the extent, from the lane's position on. */
+  /** Hands over what the batches have of the extent, from the lane's position on. */
   async #handOver(
     lane: Lane,
-    views: readonly RecordBatchView[],
+    batches: readonly RecordBatch[],
     record: OrderRecord,
     first: number,
     onPiece: OnPiece,
   ): Promise<void> {
     const end = record.firstOffset + record.count
-    for (const view of views) {
-      const from = view.firstAtOrAfter(lane.position)
-      if (from === view.count) continue
-      const at = view.offset(from)
+    for (const batch of batches) {
+      const from = batch.firstAtOrAfter(lane.position)
+      if (from === batch.count) continue
+      const at = batch.offset(from)
       if (at >= end) return
       if (at < first) throw this.#mismatch(record, at, 'clean has a reading there that is in no extent')
       if (at !== Math.max(lane.position, first)) throw this.#mismatch(record, lane.position, 'clean has none there')
-      const to = view.firstAtOrAfter(end)
-      const behind = view.offset(to - 1) + 1
+      const to = batch.firstAtOrAfter(end)
+      const behind = batch.offset(to - 1) + 1
       if (behind - at !== to - from) throw this.#mismatch(record, at, `clean has ${to - from} up to ${behind - 1}`)
-      await onPiece(view, from, to)
+      await onPiece(batch, from, to)
       lane.position = behind
     }
   }

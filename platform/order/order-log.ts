@@ -3,7 +3,7 @@
 import { FramedDecoder } from '../codec/framed-decoder.ts'
 import type { FetchSchema } from '../codec/register.ts'
 import type { Admin, FetchedBatch, OffsetRange, RangeReader } from '../kafka/port.ts'
-import type { RecordBatchView } from '../kafka/record-batch/view.ts'
+import type { RecordBatch } from '../kafka/record-batch/record-batch.ts'
 
 /** An extent of clean with its place in the total order. */
 export interface OrderRecord {
@@ -53,8 +53,8 @@ export class OrderLog {
   }
 
   /** @throws DecodeError; RegistryError while the registry cannot be reached */
-  async decode(view: RecordBatchView, i: number): Promise<OrderRecord> {
-    const value = await this.#decoder.decode(view.value(i) ?? Buffer.alloc(0))
+  async decode(batch: RecordBatch, i: number): Promise<OrderRecord> {
+    const value = await this.#decoder.decode(batch.value(i) ?? Buffer.alloc(0))
     return {
       partition: value.partition,
       firstOffset: value.first_offset,
@@ -62,13 +62,13 @@ export class OrderLog {
       baseSequence: value.base_sequence,
       tsMin: value.ts_min,
       tsMax: value.ts_max,
-      offset: view.offset(i),
-      orderedMs: view.timestamp(i),
+      offset: batch.offset(i),
+      orderedMs: batch.timestamp(i),
     }
   }
 
   /** The records at and behind `from`, as they come. */
-  follow(from: number, signal: AbortSignal, onBatch: (batch: FetchedBatch) => Promise<void>): Promise<void> {
+  follow(from: number, signal: AbortSignal, onBatch: (fetched: FetchedBatch) => Promise<void>): Promise<void> {
     return this.#reader.follow({ topic: this.#topic, partition: 0 }, from, signal, onBatch)
   }
 
@@ -79,11 +79,11 @@ export class OrderLog {
   async scan(from: number, to: number, onRecord: (record: OrderRecord) => boolean | Promise<boolean>): Promise<number> {
     let position = from
     while (position < to) {
-      const { views, nextOffset } = await this.#fetch(position)
-      for (const view of views) {
-        for (let i = 0; i < view.count; i += 1) {
-          if (view.offset(i) < position || view.offset(i) >= to) continue
-          if (!(await onRecord(await this.decode(view, i)))) return view.offset(i) + 1
+      const { batches, nextOffset } = await this.#fetch(position)
+      for (const batch of batches) {
+        for (let i = 0; i < batch.count; i += 1) {
+          if (batch.offset(i) < position || batch.offset(i) >= to) continue
+          if (!(await onRecord(await this.decode(batch, i)))) return batch.offset(i) + 1
         }
       }
       position = nextOffset
@@ -168,8 +168,8 @@ export class OrderLog {
   /** What the first fetch with a record in [from, to) brought; null where there is none. */
   async #firstRecords(from: number, to: number): Promise<Records | null> {
     for (let position = from; position < to;) {
-      const { views, nextOffset } = await this.#fetch(position)
-      const records = new Records(views, position, to, (view, i) => this.decode(view, i))
+      const { batches, nextOffset } = await this.#fetch(position)
+      const records = new Records(batches, position, to, (batch, i) => this.decode(batch, i))
       if (records.count > 0) return records
       position = nextOffset
     }
@@ -177,40 +177,41 @@ export class OrderLog {
   }
 
   /** One fetch; there must be something to read at `from`, if only a marker. */
-  async #fetch(from: number): Promise<{ views: readonly RecordBatchView[]; nextOffset: number }> {
-    let views: readonly RecordBatchView[] = []
+  async #fetch(from: number): Promise<{ batches: readonly RecordBatch[]; nextOffset: number }> {
+    let batches: readonly RecordBatch[] = []
     let nextOffset = from + 1
-    await this.#reader.read({ topic: this.#topic, partition: 0 }, from, from + 1, (batch) => {
-      views = batch.views
-      nextOffset = Math.max(nextOffset, batch.nextOffset)
+    await this.#reader.read({ topic: this.#topic, partition: 0 }, from, from + 1, (fetched) => {
+      batches = fetched.batches
+      nextOffset = Math.max(nextOffset, fetched.nextOffset)
     })
-    return { views, nextOffset }
+    return { batches, nextOffset }
   }
 }
 
 /** Records of one fetch by number, decoded when they are asked for. */
 class Records {
   readonly count: number
-  readonly #places: readonly (readonly [RecordBatchView, number])[]
-  readonly #decode: (view: RecordBatchView, i: number) => Promise<OrderRecord>
+  readonly #places: readonly (readonly [RecordBatch, number])[]
+  readonly #decode: (batch: RecordBatch, i: number) => Promise<OrderRecord>
 
   constructor(
-    views: readonly RecordBatchView[],
+    batches: readonly RecordBatch[],
     from: number,
     to: number,
-    decode: (view: RecordBatchView, i: number) => Promise<OrderRecord>,
+    decode: (batch: RecordBatch, i: number) => Promise<OrderRecord>,
   ) {
-    const places: [RecordBatchView, number][] = []
-    for (const view of views)
-      for (let i = 0; i < view.count; i += 1) if (view.offset(i) >= from && view.offset(i) < to) places.push([view, i])
+    const places: [RecordBatch, number][] = []
+    for (const batch of batches)
+      for (let i = 0; i < batch.count; i += 1)
+        if (batch.offset(i) >= from && batch.offset(i) < to) places.push([batch, i])
     this.#places = places
     this.count = places.length
     this.#decode = decode
   }
 
   at(number: number): Promise<OrderRecord> {
-    const [view, i] = this.#places[number]
-    return this.#decode(view, i)
+    const [batch, i] = this.#places[number]
+    return this.#decode(batch, i)
   }
 }
 

@@ -29,10 +29,10 @@ const readings = (partition: number, count: number): Reading[] =>
 const shown = (sequence: number, partition: number, offset: number, { sensor_id, seq, ts }: Reading): string =>
   `#${sequence} ${partition}@${offset} ${sensor_id} ${seq} ${ts}`
 
-const decode = ({ sequence, partition, view, from, to }: OrderChunk): string[] =>
+const decode = ({ sequence, partition, batch, from, to }: OrderChunk): string[] =>
   Array.from({ length: to - from }, (_, k) => {
-    const reading = readingType.fromBuffer(view.value(from + k)!.subarray(FRAME_BYTES)) as Reading
-    return shown(sequence + k, partition, view.offset(from + k), reading)
+    const reading = readingType.fromBuffer(batch.value(from + k)!.subarray(FRAME_BYTES)) as Reading
+    return shown(sequence + k, partition, batch.offset(from + k), reading)
   })
 
 const placed = (from = 0, to?: number): string[] =>

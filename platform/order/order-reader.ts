@@ -7,17 +7,17 @@ import type { FetchSchema } from '../codec/register.ts'
 import { CLEAN, ORDER } from '../../schemas/topics.ts'
 import { KafkaError } from '../errors.ts'
 import type { Admin, Kafka, RangeReader } from '../kafka/port.ts'
-import type { RecordBatchView } from '../kafka/record-batch/view.ts'
+import type { RecordBatch } from '../kafka/record-batch/record-batch.ts'
 import { CleanRanges } from './clean-ranges.ts'
 import { OrderError } from './errors.ts'
 import { OrderLog, type OrderRecord } from './order-log.ts'
 
-/** Readings that follow each other in the order: record `from + k` of the view has the sequence `sequence + k`. */
+/** Readings that follow each other in the order: record `from + k` of the batch has the sequence `sequence + k`. */
 export interface OrderChunk {
   readonly sequence: number
   /** Of clean. */
   readonly partition: number
-  readonly view: RecordBatchView
+  readonly batch: RecordBatch
   readonly from: number
   readonly to: number
   /** Broker's time at which they got their places, ms. */
@@ -141,14 +141,14 @@ export class OrderReader {
     const start = from === null ? (await this.log.range()).start : await this.#startOf(from)
     const walk = new Walk(new CleanRanges(this.#cleans, this.#admin, CLEAN), from, Infinity, onChunk)
     await this.log
-      .follow(start, signal, async ({ views, nextOffset, endOffset }) => {
-        for (const view of views) {
-          for (let i = 0; i < view.count; i += 1) {
+      .follow(start, signal, async ({ batches, nextOffset, endOffset }) => {
+        for (const batch of batches) {
+          for (let i = 0; i < batch.count; i += 1) {
             if (signal.aborted) return
-            if (view.offset(i) >= start) await walk.take(await this.log.decode(view, i))
+            if (batch.offset(i) >= start) await walk.take(await this.log.decode(batch, i))
           }
         }
-        await onProgress?.({ nextOffset, endOffset, idle: views.length === 0 })
+        await onProgress?.({ nextOffset, endOffset, idle: batches.length === 0 })
       })
       .catch((error: unknown) => {
         throw error instanceof KafkaError && error.code === 'OFFSET_OUT_OF_RANGE' ? removedFromOrder(walk.next) : error
@@ -205,9 +205,9 @@ class Walk {
     const skip = Math.max(0, from - baseSequence)
     if (skip < count) {
       let sequence = baseSequence + skip
-      await this.#ranges.read(record, skip, async (view, first, behind) => {
+      await this.#ranges.read(record, skip, async (batch, first, behind) => {
         const to = Math.min(behind, first + this.#to - sequence)
-        if (to > first) await this.#onChunk({ sequence, partition, view, from: first, to, orderedMs })
+        if (to > first) await this.#onChunk({ sequence, partition, batch, from: first, to, orderedMs })
         sequence += behind - first
       })
     }

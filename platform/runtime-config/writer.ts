@@ -164,11 +164,11 @@ export class ConfigWriter {
       const from = Math.max(start, to - width)
       const below = to
       let found = false
-      await reader.read({ topic: CONFIG, partition: 0 }, from, to, async ({ views }) => {
-        for (const view of views) {
-          for (let i = 0; i < view.count && view.offset(i) < below; i += 1) {
-            if (view.offset(i) < from) continue
-            const read = await this.#reader.read(view.key(i)?.toString('utf8') ?? '', view.value(i))
+      await reader.read({ topic: CONFIG, partition: 0 }, from, to, async ({ batches }) => {
+        for (const batch of batches) {
+          for (let i = 0; i < batch.count && batch.offset(i) < below; i += 1) {
+            if (batch.offset(i) < from) continue
+            const read = await this.#reader.read(batch.key(i)?.toString('utf8') ?? '', batch.value(i))
             if ('refused' in read) continue
             found = true
             if (read.config.version > newest.version && read.config.version <= upTo) newest = read.config

@@ -15,7 +15,7 @@ const FENCED = 'INVALID_PRODUCER_EPOCH'
 
 async function read(reader: RangeReader, from: number, to: number): Promise<ReadRecord[]> {
   const records: ReadRecord[] = []
-  await reader.read(AT, from, to, (batch) => void records.push(...recordsOf(batch)))
+  await reader.read(AT, from, to, (fetched) => void records.push(...recordsOf(fetched)))
   return records
 }
 

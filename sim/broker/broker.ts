@@ -5,7 +5,7 @@
 import type { Clock } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'
-import { type Header, RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
+import { type Header, RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { SimAdmin } from './admin.ts'
 import { compactLog } from './compaction.ts'
 import { SimGroupConsumer } from './consumer.ts'
@@ -114,16 +114,16 @@ async function connected(link: Link): Promise<Link> {
 function dumpLog(log: PartitionLog): DumpedRecord[] {
   return log.batches
     .filter(({ control }) => !control)
-    .flatMap((batch) => {
-      const fate = log.fateOf(batch)
-      const view = new RecordBatchView(batch.bytes, log.start)
-      return Array.from({ length: view.count }, (_, i) => ({
+    .flatMap((stored) => {
+      const fate = log.fateOf(stored)
+      const batch = new RecordBatch(stored.bytes, log.start)
+      return Array.from({ length: batch.count }, (_, i) => ({
         partition: log.partition,
-        offset: view.offset(i),
-        key: view.key(i),
-        value: view.value(i),
-        timestampMs: view.timestamp(i),
-        headers: view.headers(i),
+        offset: batch.offset(i),
+        key: batch.key(i),
+        value: batch.value(i),
+        timestampMs: batch.timestamp(i),
+        headers: batch.headers(i),
         fate,
       }))
     })

@@ -2,7 +2,7 @@
 // batch (in the active segment's place) and everything behind the last stable offset stay as they are; batches that have
 // lost all their records are gone, so that offsets are missing from the log.
 // Source: org.apache.kafka.storage.internals.log.Cleaner.
-import { HEADER_BYTES, RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
+import { HEADER_BYTES, RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { readVarint, varintEnd } from '../../platform/kafka/record-batch/varint.ts'
 import { withRecords } from './batch.ts'
 import type { PartitionLog, StoredBatch } from './log.ts'
@@ -19,24 +19,24 @@ export function compactLog(log: PartitionLog): void {
 /** Of every key the offset of its last committed record; the cleaner does not look at what is not closed. */
 function lastOffsets(log: PartitionLog, closed: readonly StoredBatch[]): Map<string, number> {
   const last = new Map<string, number>()
-  for (const batch of closed) {
-    if (batch.control || log.fateOf(batch) !== 'committed') continue
-    const view = new RecordBatchView(batch.bytes)
-    for (let i = 0; i < view.count; i += 1) last.set(keyOf(view, i), view.offset(i))
+  for (const stored of closed) {
+    if (stored.control || log.fateOf(stored) !== 'committed') continue
+    const batch = new RecordBatch(stored.bytes)
+    for (let i = 0; i < batch.count; i += 1) last.set(keyOf(batch, i), batch.offset(i))
   }
   return last
 }
 
-const keyOf = (view: RecordBatchView, i: number): string => view.key(i)?.toString('latin1') ?? ''
+const keyOf = (batch: RecordBatch, i: number): string => batch.key(i)?.toString('latin1') ?? ''
 
-function cleanedBatch(batch: StoredBatch, last: ReadonlyMap<string, number>): StoredBatch | null {
+function cleanedBatch(stored: StoredBatch, last: ReadonlyMap<string, number>): StoredBatch | null {
   // Markers stay: a reader needs them as long as records of their transaction may be left.
-  if (batch.control) return batch
-  const view = new RecordBatchView(batch.bytes)
-  const all = recordsOf(batch.bytes)
-  const kept = all.filter((_, i) => last.get(keyOf(view, i)) === view.offset(i))
-  if (kept.length === all.length) return batch
-  return kept.length === 0 ? null : { ...batch, bytes: withRecords(batch.bytes, HEADER_BYTES, kept) }
+  if (stored.control) return stored
+  const batch = new RecordBatch(stored.bytes)
+  const all = recordsOf(stored.bytes)
+  const kept = all.filter((_, i) => last.get(keyOf(batch, i)) === batch.offset(i))
+  if (kept.length === all.length) return stored
+  return kept.length === 0 ? null : { ...stored, bytes: withRecords(stored.bytes, HEADER_BYTES, kept) }
 }
 
 /** The records of an uncompressed batch, each with its length in front. */

@@ -13,7 +13,7 @@ import type {
   TopicPartition,
 } from '../../platform/kafka/port.ts'
 import { codeOf, refused } from './errors.ts'
-import { type FetchOf, fetchRanges, viewsOf } from './fetch.ts'
+import { type FetchOf, fetchRanges, batchesOf } from './fetch.ts'
 import type { Group, Joined } from './groups.ts'
 import type { Link } from './link.ts'
 import type { FetchedRange } from './log.ts'
@@ -207,17 +207,17 @@ export class SimGroupConsumer implements GroupConsumer {
     const last = range.batches.at(-1)
     if (last === undefined) return this.#beat()
     const nextOffset = last.lastOffset + 1
-    const views = viewsOf(range, from)
+    const batches = batchesOf(range, from)
     // Nothing but markers and aborted records: the client goes on without a word to the room.
-    if (views.length === 0) {
+    if (batches.length === 0) {
       this.#positions.set(offsetKey(at), nextOffset)
       return this.#beat()
     }
     const { topic, partition } = at
-    const batch: FetchedBatch = { topic, partition, views, nextOffset, endOffset: range.lastStableOffset }
+    const fetched: FetchedBatch = { topic, partition, batches, nextOffset, endOffset: range.lastStableOffset }
     const isStale = (): boolean => this.#seeks.has(offsetKey(at)) || !this.#running
     const context: BatchContext = { isStale, heartbeat: () => this.#beat() }
-    await this.#handlers!.onBatch(batch, context)
+    await this.#handlers!.onBatch(fetched, context)
     if (isStale()) return
     this.#positions.set(offsetKey(at), nextOffset)
     await this.#beat()

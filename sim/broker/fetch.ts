@@ -1,7 +1,7 @@
 // Fetching as the broker does it (it holds the answer back until there is enough or the time is up) and what the client
-// makes of it: batches as views, without aborted and control ones, by the very filter of the real adapter.
+// makes of it: batches without aborted and control ones, by the very filter of the real adapter.
 import { filterAborted } from '../../platform/kafka/kafkajs/wire.ts'
-import { RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
+import { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import type { FetchedRange, PartitionLog } from './log.ts'
 import type { Server } from './server.ts'
 
@@ -45,7 +45,7 @@ async function changeOrTime(server: Server, requests: readonly FetchOf[], ms: nu
 }
 
 /** What of a range a reader of committed records gets, from `from` on. */
-export function viewsOf({ batches, abortedTransactions }: FetchedRange, from: number): RecordBatchView[] {
+export function batchesOf({ batches, abortedTransactions }: FetchedRange, from: number): RecordBatch[] {
   const messages = batches.map(({ lastOffset, control, bytes }) => ({
     offset: String(lastOffset),
     isControlRecord: control,
@@ -53,5 +53,5 @@ export function viewsOf({ batches, abortedTransactions }: FetchedRange, from: nu
   }))
   return filterAborted({ messages, abortedTransactions })
     .filter(({ isControlRecord }) => !isControlRecord)
-    .map(({ bytes }) => new RecordBatchView(bytes, from))
+    .map(({ bytes }) => new RecordBatch(bytes, from))
 }

@@ -9,7 +9,7 @@ import {
 } from '../../platform/kafka/patient-reads.ts'
 import type { FetchedBatch, RangeReader, TopicPartition } from '../../platform/kafka/port.ts'
 import { refused } from './errors.ts'
-import { fetchRanges, viewsOf } from './fetch.ts'
+import { fetchRanges, batchesOf } from './fetch.ts'
 import type { Link } from './link.ts'
 
 export class SimRangeReader implements RangeReader {
@@ -29,7 +29,7 @@ export class SimRangeReader implements RangeReader {
     at: TopicPartition,
     from: number,
     to: number,
-    onBatch: (batch: FetchedBatch) => void | Promise<void>,
+    onBatch: (fetched: FetchedBatch) => void | Promise<void>,
   ): Promise<void> {
     return readRange(this.#fetching, at, from, to, onBatch)
   }
@@ -38,7 +38,7 @@ export class SimRangeReader implements RangeReader {
     at: TopicPartition,
     from: number,
     signal: AbortSignal,
-    onBatch: (batch: FetchedBatch) => void | Promise<void>,
+    onBatch: (fetched: FetchedBatch) => void | Promise<void>,
   ): Promise<void> {
     return followLog(this.#fetching, at, from, signal, onBatch)
   }
@@ -61,7 +61,7 @@ export class SimRangeReader implements RangeReader {
     const last = range.batches.at(-1)
     if (last === undefined) return { batch: null, stable }
     const { topic, partition } = at
-    const views = viewsOf(range, position)
-    return { batch: { topic, partition, views, nextOffset: last.lastOffset + 1, endOffset: stable }, stable }
+    const batches = batchesOf(range, position)
+    return { batch: { topic, partition, batches, nextOffset: last.lastOffset + 1, endOffset: stable }, stable }
   }
 }

@@ -5,7 +5,7 @@ import avsc from 'avsc'
 import { planScan, ReadingScanner, type WriterSchema } from '../../platform/codec/reading-scanner.ts'
 import { FRAME_BYTES, readingType, type Reading } from '../../platform/codec/reading.ts'
 import type { FetchedBatch } from '../../platform/kafka/port.ts'
-import type { RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
+import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import type { Anomaly } from '../../platform/store/port.ts'
 import { type AvroRecord, loadSchema } from '../../schemas/load.ts'
 import { LATE } from '../../schemas/topics.ts'
@@ -17,8 +17,8 @@ export type Decode<T> = (bytes: Buffer, at: number, end: number) => T
 export type Codec<T> = { readonly decode: Decode<T> } | { readonly refused: string }
 
 export interface Reject {
-  readonly view: RecordBatchView
-  /** Index in the view. */
+  readonly batch: RecordBatch
+  /** Index in the batch. */
   readonly index: number
   readonly reason: string
 }
@@ -77,10 +77,10 @@ function resolverFrom(reader: avsc.Type, schema: AvroRecord): avsc.Resolver | un
 }
 
 /** The schema ids of the batch's records at or behind `position`. */
-export function collectSchemaIds(batch: FetchedBatch, position: number): Set<number> {
+export function collectSchemaIds(fetched: FetchedBatch, position: number): Set<number> {
   const ids = new Set<number>()
-  for (const view of batch.views) {
-    for (let i = 0; i < view.count; i += 1) if (view.offset(i) >= position) ids.add(schemaId(view, i))
+  for (const batch of fetched.batches) {
+    for (let i = 0; i < batch.count; i += 1) if (batch.offset(i) >= position) ids.add(schemaId(batch, i))
   }
   ids.delete(UNFRAMED)
   return ids
@@ -88,9 +88,9 @@ export function collectSchemaIds(batch: FetchedBatch, position: number): Set<num
 
 const UNFRAMED = -1
 
-function schemaId(view: RecordBatchView, i: number): number {
-  const at = view.valueAt(i)
-  return view.valueLength(i) < FRAME_BYTES || view.bytes[at] !== 0 ? UNFRAMED : view.bytes.readInt32BE(at + 1)
+function schemaId(batch: RecordBatch, i: number): number {
+  const at = batch.valueAt(i)
+  return batch.valueLength(i) < FRAME_BYTES || batch.bytes[at] !== 0 ? UNFRAMED : batch.bytes.readInt32BE(at + 1)
 }
 
 /**
@@ -98,28 +98,28 @@ function schemaId(view: RecordBatchView, i: number): number {
  * @param codecs holds every id that `collectSchemaIds` found
  */
 export function decodeBatch<T>(
-  batch: FetchedBatch,
+  fetched: FetchedBatch,
   position: number,
   codecs: ReadonlyMap<number, Codec<T>>,
 ): Decoded<T> {
-  const count = batch.views.reduce((sum, view) => sum + view.count, 0)
+  const count = fetched.batches.reduce((sum, batch) => sum + batch.count, 0)
   const values: T[] = []
   const versions = new Float64Array(count)
   const arrivals = new Float64Array(count)
   const offsets = new Float64Array(count)
   const rejects: Reject[] = []
-  const isLate = batch.topic === LATE
-  for (const view of batch.views) {
-    for (let i = 0; i < view.count; i += 1) {
-      if (view.offset(i) < position) continue
+  const isLate = fetched.topic === LATE
+  for (const batch of fetched.batches) {
+    for (let i = 0; i < batch.count; i += 1) {
+      if (batch.offset(i) < position) continue
       try {
-        const value = decodeRecord(view, i, codecs)
-        versions[values.length] = isLate ? 1 + view.offset(i) : 0
-        arrivals[values.length] = view.timestamp(i)
-        offsets[values.length] = view.offset(i)
+        const value = decodeRecord(batch, i, codecs)
+        versions[values.length] = isLate ? 1 + batch.offset(i) : 0
+        arrivals[values.length] = batch.timestamp(i)
+        offsets[values.length] = batch.offset(i)
         values.push(value)
       } catch (error) {
-        rejects.push({ view, index: i, reason: (error as Error).message })
+        rejects.push({ batch, index: i, reason: (error as Error).message })
       }
     }
   }
@@ -127,23 +127,23 @@ export function decodeBatch<T>(
 }
 
 /** The batch's records at these offsets, in their order. @param reasons by offset */
-export function rejectsAt({ views }: FetchedBatch, reasons: ReadonlyMap<number, string>): Reject[] {
+export function rejectsAt({ batches }: FetchedBatch, reasons: ReadonlyMap<number, string>): Reject[] {
   const rejects: Reject[] = []
-  for (const view of views) {
-    for (let index = 0; index < view.count; index += 1) {
-      const reason = reasons.get(view.offset(index))
-      if (reason !== undefined) rejects.push({ view, index, reason })
+  for (const batch of batches) {
+    for (let index = 0; index < batch.count; index += 1) {
+      const reason = reasons.get(batch.offset(index))
+      if (reason !== undefined) rejects.push({ batch, index, reason })
     }
   }
   if (rejects.length !== reasons.size) throw new Error('the batch lacks a record that came from it')
   return rejects
 }
 
-function decodeRecord<T>(view: RecordBatchView, i: number, codecs: ReadonlyMap<number, Codec<T>>): T {
-  const id = schemaId(view, i)
+function decodeRecord<T>(batch: RecordBatch, i: number, codecs: ReadonlyMap<number, Codec<T>>): T {
+  const id = schemaId(batch, i)
   if (id === UNFRAMED) throw new Error('the value is not in Confluent’s framing')
   const codec = codecs.get(id)!
   if ('refused' in codec) throw new Error(`schema id ${id}: ${codec.refused}`)
-  const at = view.valueAt(i)
-  return codec.decode(view.bytes, at + FRAME_BYTES, at + view.valueLength(i))
+  const at = batch.valueAt(i)
+  return codec.decode(batch.bytes, at + FRAME_BYTES, at + batch.valueLength(i))
 }

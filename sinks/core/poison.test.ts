@@ -9,7 +9,7 @@ import { SinkPartition } from './sink-partition.ts'
 
 const decoded = (rows: number): DecodedBatch => ({
   partition: new SinkPartition({ topic: 't', partition: 0 }),
-  batch: { topic: 't', partition: 0, views: [], nextOffset: rows, endOffset: rows },
+  batch: { topic: 't', partition: 0, batches: [], nextOffset: rows, endOffset: rows },
   readings: Array.from({ length: rows }, (_, ts) => reading({ ts })),
   anomalies: [],
   versions: new Float64Array(rows),

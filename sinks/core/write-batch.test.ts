@@ -14,7 +14,7 @@ const partitionAt = (number: number, stored: number): SinkPartition => {
 /** Offsets 10, 12, 14, …: every other record of the fetch was not a row. */
 const waiting = (partition: number, rows: number, done = 0): WaitingBatch => ({
   partition: partitionAt(partition, 10 + 2 * done),
-  batch: { topic: 't', partition, views: [], nextOffset: 1_000, endOffset: 1_000 },
+  batch: { topic: 't', partition, batches: [], nextOffset: 1_000, endOffset: 1_000 },
   readings: Array.from({ length: rows }, (_, i) => reading({ sensor_id: `s${partition}`, ts: i + 1 })),
   anomalies: [],
   versions: Float64Array.from({ length: rows }, (_, i) => i),

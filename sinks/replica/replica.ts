@@ -79,11 +79,11 @@ export class Replica {
     const both = AbortSignal.any([signal, end.signal])
     const ended = (work: Promise<void>): Promise<void> => work.finally(() => end.abort())
     try {
-      await this.#patiently('finding its place', both, () => this.#begin())
+      await this.#retryWhileRunning('finding its place', both, () => this.#begin())
       // Both must have ended before the files are closed, also when one of them has failed.
       const outcomes = await Promise.allSettled([
-        ended(this.#patiently('following the order', both, () => this.#followOrder(both))),
-        ended(this.#patiently('following late readings', both, () => this.#followLate(both))),
+        ended(this.#retryWhileRunning('following the order', both, () => this.#followOrder(both))),
+        ended(this.#retryWhileRunning('following late readings', both, () => this.#followLate(both))),
       ])
       const failed = outcomes.find((outcome) => outcome.status === 'rejected')
       if (failed !== undefined) throw failed.reason
@@ -144,16 +144,16 @@ export class Replica {
     }
   }
 
-  async #take({ sequence, partition, view, from, to }: OrderChunk): Promise<void> {
+  async #take({ sequence, partition, batch, from, to }: OrderChunk): Promise<void> {
     const { metrics } = this.#deps
-    const codecs = await this.#ordered.learn(view, from, to)
-    for (let i = from; i < to; i += 1) this.#ordered.add(view, i, sequence + i - from, partition, codecs)
+    const codecs = await this.#ordered.learn(batch, from, to)
+    for (let i = from; i < to; i += 1) this.#ordered.add(batch, i, sequence + i - from, partition, codecs)
     const next = sequence + to - from
     this.#state = {
       ...this.#state,
       first_sequence: this.#state.first_sequence ?? sequence,
       next_sequence: next,
-      last: { partition, offset: view.offset(to - 1) },
+      last: { partition, offset: batch.offset(to - 1) },
     }
     this.#files.flushIfFull()
     metrics.rows('order', to - from)
@@ -177,7 +177,7 @@ export class Replica {
         for (const [partition, { end }] of ranges.entries()) {
           const from = this.#state.late_next[partition] ?? 0
           if (end > from && !signal.aborted)
-            await reader.read({ topic: LATE, partition }, from, end, (batch) => this.#takeLate(batch))
+            await reader.read({ topic: LATE, partition }, from, end, (fetched) => this.#takeLate(fetched))
         }
         await this.#commitIfDue()
         await clock.sleep(LATE_POLL_MS, signal).catch(() => undefined)
@@ -187,15 +187,15 @@ export class Replica {
     }
   }
 
-  async #takeLate({ partition, views, nextOffset }: FetchedBatch): Promise<void> {
+  async #takeLate({ partition, batches, nextOffset }: FetchedBatch): Promise<void> {
     const before = this.#state.late_next[partition] ?? 0
-    for (const view of views) {
-      const codecs = await this.#late.learn(view, 0, view.count)
+    for (const batch of batches) {
+      const codecs = await this.#late.learn(batch, 0, batch.count)
       // Nothing waits from here to the new position: a failure must not leave rows that are read again.
-      for (let i = 0; i < view.count; i += 1)
-        if (view.offset(i) >= before) this.#late.add(view, i, view.offset(i), partition, codecs)
-      if (view.count > 0) this.#passLate(partition, view.offset(view.count - 1) + 1)
-      this.#deps.metrics.rows('late', view.count)
+      for (let i = 0; i < batch.count; i += 1)
+        if (batch.offset(i) >= before) this.#late.add(batch, i, batch.offset(i), partition, codecs)
+      if (batch.count > 0) this.#passLate(partition, batch.offset(batch.count - 1) + 1)
+      this.#deps.metrics.rows('late', batch.count)
       this.#files.flushIfFull()
     }
     this.#passLate(partition, nextOffset)
@@ -231,7 +231,7 @@ export class Replica {
   }
 
   /** Repeats what an outage may have ended; it goes on from where the state stands. */
-  async #patiently(doing: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  async #retryWhileRunning(doing: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     const { clock, random, log } = this.#deps
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       const before = this.#state

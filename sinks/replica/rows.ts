@@ -1,7 +1,7 @@
 // From record batches to rows: decodes each reading by the schema it was written with and gives its row to its sensor's
 // file. What a sensor's file and cell are is worked out once and remembered, for a bounded number of sensors.
 import { FRAME_BYTES, type Reading } from '../../platform/codec/reading.ts'
-import type { RecordBatchView } from '../../platform/kafka/record-batch/view.ts'
+import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import type { FetchSchema } from '../../platform/codec/register.ts'
 import { Codecs } from '../codecs.ts'
 import { type Codec, readingCodec } from '../core/decode.ts'
@@ -37,9 +37,9 @@ export class Rows {
   }
 
   /** Codecs for records [from, to). Rejects while the registry cannot be reached. */
-  learn(view: RecordBatchView, from: number, to: number): Promise<ReadonlyMap<number, Codec<Reading>>> {
+  learn(batch: RecordBatch, from: number, to: number): Promise<ReadonlyMap<number, Codec<Reading>>> {
     const ids = new Set<number>()
-    for (let i = from; i < to; i += 1) ids.add(schemaIdOf(view, i))
+    for (let i = from; i < to; i += 1) ids.add(schemaIdOf(batch, i))
     ids.delete(UNFRAMED)
     return this.#codecs.learn(ids)
   }
@@ -50,13 +50,13 @@ export class Rows {
    * @throws ReplicaError UNREADABLE: refine lets nothing through that cannot be read, so this is a mistake of ours
    */
   add(
-    view: RecordBatchView,
+    batch: RecordBatch,
     i: number,
     place: number,
     partition: number,
     codecs: ReadonlyMap<number, Codec<Reading>>,
   ): void {
-    const reading = decode(view, i, codecs)
+    const reading = decode(batch, i, codecs)
     const key = `${partition}/${reading.tenant_id}/${reading.sensor_id}`
     let sensor = this.#sensors.get(key)
     if (sensor === undefined) {
@@ -71,19 +71,19 @@ export class Rows {
 
 const UNFRAMED = -1
 
-function schemaIdOf(view: RecordBatchView, i: number): number {
-  const at = view.valueAt(i)
-  return view.valueLength(i) < FRAME_BYTES || view.bytes[at] !== 0 ? UNFRAMED : view.bytes.readInt32BE(at + 1)
+function schemaIdOf(batch: RecordBatch, i: number): number {
+  const at = batch.valueAt(i)
+  return batch.valueLength(i) < FRAME_BYTES || batch.bytes[at] !== 0 ? UNFRAMED : batch.bytes.readInt32BE(at + 1)
 }
 
-function decode(view: RecordBatchView, i: number, codecs: ReadonlyMap<number, Codec<Reading>>): Reading {
-  const codec = codecs.get(schemaIdOf(view, i)) ?? { refused: 'it is not in Confluent’s framing' }
+function decode(batch: RecordBatch, i: number, codecs: ReadonlyMap<number, Codec<Reading>>): Reading {
+  const codec = codecs.get(schemaIdOf(batch, i)) ?? { refused: 'it is not in Confluent’s framing' }
   try {
     if ('refused' in codec) throw new Error(codec.refused)
-    const at = view.valueAt(i)
-    return codec.decode(view.bytes, at + FRAME_BYTES, at + view.valueLength(i))
+    const at = batch.valueAt(i)
+    return codec.decode(batch.bytes, at + FRAME_BYTES, at + batch.valueLength(i))
   } catch (error) {
-    const offset = view.offset(i)
+    const offset = batch.offset(i)
     throw new ReplicaError(
       'UNREADABLE',
       `the reading at offset ${offset} cannot be decoded: ${(error as Error).message}`,

@@ -1,4 +1,4 @@
-// The cure of danger 6 in a whole refine process: its client's consumer ends for good because the network loses
+// The workaround for danger 6 in a whole refine process: its client's consumer ends for good because the network loses
 // FindCoordinator during a rebalance; the member is built anew, and nothing is lost or twice.
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'

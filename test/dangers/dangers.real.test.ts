@@ -295,8 +295,8 @@ async function consumeUntil(topic: string, last: string): Promise<string[]> {
       consumer.seek({ topic, partition: 0 }, 0)
       consumer.resume({ topic, partition: 0 })
     },
-    onBatch: async ({ views }) => {
-      for (const view of views) for (let i = 0; i < view.count; i += 1) values.push(view.value(i)!.toString())
+    onBatch: async ({ batches }) => {
+      for (const batch of batches) for (let i = 0; i < batch.count; i += 1) values.push(batch.value(i)!.toString())
       done ||= values.includes(last)
     },
     onCrash: (error) => {

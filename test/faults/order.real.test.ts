@@ -82,8 +82,8 @@ async function orderOf(total: number): Promise<number[][]> {
     const { start, end } = await reader.log.range()
     await reader.log.scan(start, end, (record) => check.add(record) === null)
     expect([check.first, check.next]).toEqual([0, total])
-    await reader.read(0, total, ({ partition, view, from, to }) => {
-      for (let i = from; i < to; i += 1) places[partition].push(view.offset(i))
+    await reader.read(0, total, ({ partition, batch, from, to }) => {
+      for (let i = from; i < to; i += 1) places[partition].push(batch.offset(i))
     })
   } finally {
     await reader.close()

@@ -131,10 +131,10 @@ async function versionsInLog(): Promise<RuntimeConfig[]> {
   const reader = await stack.kafka.rangeReader()
   const decoder = new ConfigReader(schemasOf(stack))
   const found: RuntimeConfig[] = []
-  await reader.read({ topic: CONFIG, partition: 0 }, start, end, async ({ views }) => {
-    for (const view of views)
-      for (let i = 0; i < view.count; i += 1) {
-        const read = await decoder.read(String(view.key(i)), view.value(i))
+  await reader.read({ topic: CONFIG, partition: 0 }, start, end, async ({ batches }) => {
+    for (const batch of batches)
+      for (let i = 0; i < batch.count; i += 1) {
+        const read = await decoder.read(String(batch.key(i)), batch.value(i))
         if ('config' in read) found.push(read.config)
       }
   })
@@ -148,10 +148,10 @@ async function settingsControls(): Promise<number> {
   const reader = await stack.kafka.rangeReader()
   let count = 0
   for (const [partition, { start, end }] of ranges.entries())
-    await reader.read({ topic: RAW, partition }, start, end, ({ views }) => {
-      for (const view of views)
-        for (let i = 0; i < view.count; i += 1)
-          if (view.headers(i).some(({ key, value }) => key === CONTROL_HEADER && String(value) === 'settings'))
+    await reader.read({ topic: RAW, partition }, start, end, ({ batches }) => {
+      for (const batch of batches)
+        for (let i = 0; i < batch.count; i += 1)
+          if (batch.headers(i).some(({ key, value }) => key === CONTROL_HEADER && String(value) === 'settings'))
             count += 1
     })
   await reader.close()

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { encodeFramed, type Reading, readingType } from '../../../platform/codec/reading.ts'
 import { planScan } from '../../../platform/codec/reading-scanner.ts'
 import type { HeaderInput } from '../../../platform/kafka/record-batch/builder.ts'
-import { viewOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
+import { recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { loadSchema } from '../../../schemas/load.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { ANOMALIES, CLEAN, LATE, MAX_RECORD_BYTES, RAW } from '../../../schemas/topics.ts'
@@ -45,7 +45,7 @@ function letterOf(given: Given = {}): DeadLetter {
     ...{ topic, partition: from, offset: '100', stage },
     ...{ 'exception.class.name': reason, 'exception.message': message },
   }).map(([name, text]) => ({ key: `__connect.errors.${name}`, value: text }))
-  return readDeadLetter(viewOf([{ key, value, headers }], { baseOffset: offset, appendTime: NOW }), 0, partition)
+  return readDeadLetter(recordBatchOf([{ key, value, headers }], { baseOffset: offset, appendTime: NOW }), 0, partition)
 }
 
 const plan = planScan(loadSchema('reading'))
@@ -58,7 +58,7 @@ describe('X-3: a dead letter', () => {
       from: { topic: RAW, partition: 3, offset: 100 },
       ...{ stage: 'refine', reason: 'UNKNOWN_SCHEMA', partition: 3, offset: 14, timeMs: NOW },
     })
-    const bare = readDeadLetter(viewOf([{ key: null, value: null }], { baseOffset: 1, appendTime: NOW }), 0, 0)
+    const bare = readDeadLetter(recordBatchOf([{ key: null, value: null }], { baseOffset: 1, appendTime: NOW }), 0, 0)
     expect(bare).toMatchObject({ from: { topic: '', partition: -1, offset: -1 }, stage: '', reason: '' })
   })
 

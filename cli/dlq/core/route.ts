@@ -6,7 +6,7 @@
 //   sure to be refused again                               → stays: a copy of itself would be all that came of it
 //
 // What refine would say is foreseen by the same scanner and the same schemas; its state (a full partition) is not.
-import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
+import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { ANOMALIES, CLEAN, LATE, MAX_RECORD_BYTES, RAW } from '../../../schemas/topics.ts'
 import { AuditRecords, type PlanOf } from '../../../audit/core/records.ts'
@@ -45,12 +45,12 @@ export class Router {
     if (letter.reason === 'UNKNOWN_CONTROL') return stay('it was a control record, whose headers are not kept')
     if ((key?.length ?? 0) + (value?.length ?? 0) > ROOM_BYTES)
       return stay(`key and value have more than ${ROOM_BYTES} bytes: no room for the headers of a replay`)
-    return this.#foresee(letter.view, letter, nowMs)
+    return this.#foresee(letter.batch, letter, nowMs)
   }
 
-  #foresee(view: RecordBatchView, letter: DeadLetter, nowMs: number): Route {
+  #foresee(batch: RecordBatch, letter: DeadLetter, nowMs: number): Route {
     const records = this.#records
-    switch (records.kindOf(view, letter.index)) {
+    switch (records.kindOf(batch, letter.index)) {
       case 'unknown-schema':
         return { kind: 'unknown-schema', schemaId: records.schemaId }
       case 'control':

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseExposition } from './exposition.ts'
 import { type PanelState, PLAIN, renderLine, renderPanel } from './panel.ts'
-import { type Frame, FrameWindow, viewOf } from './pipeline.ts'
+import { type Frame, FrameWindow, recordBatchOf } from './pipeline.ts'
 
 const frame = (atMs: number, processes: Record<string, [room: string, text: string]>): Frame => ({
   atMs,
@@ -19,7 +19,7 @@ const refined = (consumed: number, emitted: number, duplicate = 0): string =>
     'plumbline_refine_lag_records{partition="1"} 5',
   ].join('\n')
 
-const stage = (view: ReturnType<typeof viewOf>, name: string) => view.stages.find((each) => each.name === name)!
+const stage = (view: ReturnType<typeof recordBatchOf>, name: string) => view.stages.find((each) => each.name === name)!
 
 describe('the view of the pipeline', () => {
   it('adds up the processes of a room, rates as well as lag', () => {
@@ -31,7 +31,7 @@ describe('the view of the pipeline', () => {
       'stream-jobs': ['stream-jobs', refined(300, 280)],
       'stream-jobs-2': ['stream-jobs', refined(150, 140)],
     })
-    const view = viewOf(before, after)
+    const view = recordBatchOf(before, after)
     expect(stage(view, 'refine')).toMatchObject({ inPerS: 150, outPerS: 145, lag: 18, total: 420 })
   })
 
@@ -41,11 +41,11 @@ describe('the view of the pipeline', () => {
       'stream-jobs': ['stream-jobs', refined(7, 7)],
       'stream-jobs-2': ['stream-jobs', refined(500, 500)],
     })
-    expect(stage(viewOf(before, after), 'refine').inPerS).toBe(7)
+    expect(stage(recordBatchOf(before, after), 'refine').inPerS).toBe(7)
   })
 
   it('stays a view when a room does not answer', () => {
-    const view = viewOf(frame(0, {}), frame(1_000, {}))
+    const view = recordBatchOf(frame(0, {}), frame(1_000, {}))
     expect(view.stages.map(({ inPerS }) => inPerS)).toEqual([0, 0, 0])
     expect(view.latencies.map(({ p50 }) => p50)).toEqual([null, null])
   })
@@ -61,7 +61,7 @@ describe('the view of the pipeline', () => {
 })
 
 const state = (over: Partial<PanelState> = {}): PanelState => ({
-  view: viewOf(
+  view: recordBatchOf(
     frame(0, { jobs: ['stream-jobs', refined(0, 0)] }),
     frame(1_000, { jobs: ['stream-jobs', refined(1_234_567, 1_234_000, 567)] }),
   ),

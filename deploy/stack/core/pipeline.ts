@@ -123,7 +123,7 @@ const LATENCIES = [
 ] as const
 
 /** @param before an older frame; null: rates and latencies are not known yet */
-export function viewOf(before: Frame | null, after: Frame): PipelineView {
+export function recordBatchOf(before: Frame | null, after: Frame): PipelineView {
   const seconds = before === null ? 0 : Math.max(0.001, (after.atMs - before.atMs) / 1_000)
   const total = ({ metric, labels }: Named, room: string): number =>
     overRoom(after, room).reduce((all, [, metrics]) => all + sum(metrics, metric, labels), 0)
@@ -215,6 +215,6 @@ export class FrameWindow {
   add(frame: Frame): PipelineView {
     this.#frames.push(frame)
     while (this.#frames.length > 2 && frame.atMs - this.#frames[1].atMs >= this.#spanMs) this.#frames.shift()
-    return viewOf(this.#frames.length > 1 ? this.#frames[0] : null, frame)
+    return recordBatchOf(this.#frames.length > 1 ? this.#frames[0] : null, frame)
   }
 }

@@ -58,7 +58,9 @@ export class KafkaJsAdmin implements Admin {
   }
 
   async offsetRanges(topic: string): Promise<OffsetRange[]> {
-    const offsets = await patiently(`reading the offsets of ${topic}`, () => this.#admin.fetchTopicOffsets(topic))
+    const offsets = await retryWhileRetriable(`reading the offsets of ${topic}`, () =>
+      this.#admin.fetchTopicOffsets(topic),
+    )
     const ranges: OffsetRange[] = []
     for (const { partition, low, high } of offsets) ranges[partition] = { start: Number(low), end: Number(high) }
     return ranges
@@ -102,7 +104,7 @@ export class KafkaJsAdmin implements Admin {
 }
 
 /** Repeats a read while its error says that it may help; kafkajs gives up on some of these at once. */
-async function patiently<T>(doing: string, request: () => Promise<T>): Promise<T> {
+async function retryWhileRetriable<T>(doing: string, request: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await attempt(doing, request)

@@ -1,4 +1,4 @@
-// The adapter from our port to kafkajs 2.2.4: connections, the cures for what the client does wrong, and the
+// The adapter from our port to kafkajs 2.2.4: connections, workarounds for what the client does wrong, and the
 // translation of its errors. Each kind of client has a file's worth of reasons in ENGINEERING_NOTES; the short ones
 // stand beside the code.
 import type { Kafka as Client, LogEntry, RetryOptions } from 'kafkajs'

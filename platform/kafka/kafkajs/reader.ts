@@ -7,7 +7,7 @@ import { attempt, codeOf, toKafkaError } from './errors.ts'
 import { type AbortedTransaction, filterAborted, type WireBatch } from './wire.ts'
 import { FETCH_BYTES, type FetchAnswer, type Fetching, followLog, MAX_WAIT_MS, readRange } from '../patient-reads.ts'
 import type { FetchedBatch, RangeReader, TopicPartition } from '../port.ts'
-import { RecordBatchView } from '../record-batch/view.ts'
+import { RecordBatch } from '../record-batch/record-batch.ts'
 
 const READ_COMMITTED = 1
 
@@ -60,7 +60,7 @@ export class KafkaJsRangeReader implements RangeReader {
     at: TopicPartition,
     from: number,
     to: number,
-    onBatch: (batch: FetchedBatch) => void | Promise<void>,
+    onBatch: (fetched: FetchedBatch) => void | Promise<void>,
   ): Promise<void> {
     return readRange(this.#fetching, at, from, to, onBatch)
   }
@@ -69,7 +69,7 @@ export class KafkaJsRangeReader implements RangeReader {
     at: TopicPartition,
     from: number,
     signal: AbortSignal,
-    onBatch: (batch: FetchedBatch) => void | Promise<void>,
+    onBatch: (fetched: FetchedBatch) => void | Promise<void>,
   ): Promise<void> {
     return followLog(this.#fetching, at, from, signal, onBatch)
   }
@@ -93,10 +93,10 @@ export class KafkaJsRangeReader implements RangeReader {
       const stable = Number(lastStableOffset)
       const last = messages.at(-1)
       if (last === undefined) return { batch: null, stable }
-      const views = filterAborted({ messages, abortedTransactions })
+      const batches = filterAborted({ messages, abortedTransactions })
         .filter((message) => !message.isControlRecord)
-        .map(({ bytes }) => new RecordBatchView(bytes, position))
-      return { batch: { topic, partition, views, nextOffset: Number(last.offset) + 1, endOffset: stable }, stable }
+        .map(({ bytes }) => new RecordBatch(bytes, position))
+      return { batch: { topic, partition, batches, nextOffset: Number(last.offset) + 1, endOffset: stable }, stable }
     } catch (error) {
       throw named(error, at, position)
     }

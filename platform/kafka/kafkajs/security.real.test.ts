@@ -49,8 +49,8 @@ async function roundTrip(env: Env, topic: string): Promise<void> {
     records.add(Buffer.from('k'), Buffer.from('v'))
     const [offset] = await producer.send([{ topic, partition: 0, records }])
     let read = 0
-    await reader.read({ topic, partition: 0 }, offset, offset + 1, (batch) => {
-      for (const view of batch.views) read += view.count
+    await reader.read({ topic, partition: 0 }, offset, offset + 1, (fetched) => {
+      for (const batch of fetched.batches) read += batch.count
     })
     expect(read).toBe(1)
   } finally {

@@ -4,7 +4,7 @@
 import { createRequire } from 'node:module'
 import type * as kafkajs from 'kafkajs'
 import type { RecordBatchBuilder } from '../record-batch/builder.ts'
-import { HEADER_BYTES } from '../record-batch/view.ts'
+import { HEADER_BYTES } from '../record-batch/record-batch.ts'
 
 const require = createRequire(import.meta.url)
 type Client = typeof kafkajs

@@ -2,7 +2,7 @@
 // copied once and nothing becomes an object. The header is filled in when the batch is sent, for only then are
 // producer id, epoch and sequence known.
 import { crc32c } from '@node-rs/crc32'
-import { HEADER_BYTES } from './view.ts'
+import { HEADER_BYTES } from './record-batch.ts'
 import { varintSize, writeVarint } from './varint.ts'
 
 const INITIAL_BYTES = 16_384

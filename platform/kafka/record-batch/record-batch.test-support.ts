@@ -6,7 +6,7 @@ import { compressFrameSync } from 'lz4-napi'
 import { compressSync } from 'snappy'
 import type { HeaderInput, RecordBatchBuilder } from './builder.ts'
 import { RecordBatchBuilder as Builder } from './builder.ts'
-import { HEADER_BYTES, RecordBatchView } from './view.ts'
+import { HEADER_BYTES, RecordBatch } from './record-batch.ts'
 
 export interface TestRecord {
   readonly key: Uint8Array | null
@@ -99,6 +99,6 @@ export function builderOf(records: readonly TestRecord[]): RecordBatchBuilder {
 }
 
 /** A batch of these records as a consumer gets it. */
-export function viewOf(records: readonly TestRecord[], options: StampOptions = {}): RecordBatchView {
-  return new RecordBatchView(stamped(builderOf(records).finish(options.appendTime ?? 0, -1n, -1, -1, false), options))
+export function recordBatchOf(records: readonly TestRecord[], options: StampOptions = {}): RecordBatch {
+  return new RecordBatch(stamped(builderOf(records).finish(options.appendTime ?? 0, -1n, -1, -1, false), options))
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { check } from '../../../test/fixtures/property.ts'
 import { encodeHeaders, RecordBatchBuilder } from './builder.ts'
-import { HEADER_BYTES, RecordBatchView } from './view.ts'
+import { HEADER_BYTES, RecordBatch } from './record-batch.ts'
 import {
   AT,
   builderOf,
@@ -11,7 +11,7 @@ import {
   sealed,
   stamped,
   type TestRecord,
-  viewOf,
+  recordBatchOf,
   withRecords,
 } from './record-batch.test-support.ts'
 import { writeVarint } from './varint.ts'
@@ -31,13 +31,13 @@ const codec = fc.constantFrom(...CODECS)
 
 const plain = (part: Uint8Array | null): number[] | null => (part === null ? null : [...part])
 
-function readBack(view: RecordBatchView): object[] {
-  return Array.from({ length: view.count }, (_, i) => ({
-    offset: view.offset(i),
-    key: plain(view.key(i)),
-    value: plain(view.value(i)),
-    hasHeaders: view.hasHeaders(i),
-    headers: view.headers(i).map(({ key, value }) => ({ key, value: plain(value) })),
+function readBack(batch: RecordBatch): object[] {
+  return Array.from({ length: batch.count }, (_, i) => ({
+    offset: batch.offset(i),
+    key: plain(batch.key(i)),
+    value: plain(batch.value(i)),
+    hasHeaders: batch.hasHeaders(i),
+    headers: batch.headers(i).map(({ key, value }) => ({ key, value: plain(value) })),
   }))
 }
 
@@ -66,13 +66,13 @@ describe('a batch', () => {
         codec,
         fc.maxSafeNat().map((offset) => Math.floor(offset / 4_096)),
         (input, how, baseOffset) => {
-          const view = new RecordBatchView(compressed(batchOf(input, baseOffset), how))
-          expect(readBack(view)).toEqual(expected(input, baseOffset))
-          expect(view.baseOffset).toBe(baseOffset)
-          expect(view.lastOffset).toBe(baseOffset + input.length - 1)
-          expect(view.producerId).toBe(5n)
-          expect([view.transactional, view.control]).toEqual([true, false])
-          expect(view.timestamp(0)).toBe(77)
+          const batch = new RecordBatch(compressed(batchOf(input, baseOffset), how))
+          expect(readBack(batch)).toEqual(expected(input, baseOffset))
+          expect(batch.baseOffset).toBe(baseOffset)
+          expect(batch.lastOffset).toBe(baseOffset + input.length - 1)
+          expect(batch.producerId).toBe(5n)
+          expect([batch.transactional, batch.control]).toEqual([true, false])
+          expect(batch.timestamp(0)).toBe(77)
         },
       ),
       300,
@@ -88,22 +88,22 @@ describe('a batch', () => {
     for (const { key, value } of input) builder.add(key, value)
     const batch = builder.finish(0, -1n, -1, -1, false)
     expect(batch.length).toBe(builder.byteLength)
-    expect(readBack(new RecordBatchView(Buffer.from(batch)))).toEqual(expected(input, 0))
+    expect(readBack(new RecordBatch(Buffer.from(batch)))).toEqual(expected(input, 0))
   })
 
   test('gives the broker’s arrival time to every record, and without it the producer’s', () => {
     const input = some(3)
-    expect(viewOf(input, { appendTime: 1_234 }).timestamp(2)).toBe(1_234)
+    expect(recordBatchOf(input, { appendTime: 1_234 }).timestamp(2)).toBe(1_234)
     const times = recordsWithTimes([5, -3, 2 ** 40])
-    const view = new RecordBatchView(withRecords(batchOf(some(3)), times))
-    expect([0, 1, 2].map((i) => view.timestamp(i))).toEqual([82, 74, 77 + 2 ** 40])
+    const batch = new RecordBatch(withRecords(batchOf(some(3)), times))
+    expect([0, 1, 2].map((i) => batch.timestamp(i))).toEqual([82, 74, 77 + 2 ** 40])
   })
 
   test('is read from an offset inside of it', () => {
     check(
       fc.property(records, codec, fc.nat(1_000), fc.integer({ min: -50, max: 50 }), (input, how, baseOffset, shift) => {
-        const view = new RecordBatchView(compressed(batchOf(input, baseOffset), how), baseOffset + shift)
-        expect(readBack(view)).toEqual(expected(input, baseOffset).slice(Math.max(0, shift)))
+        const batch = new RecordBatch(compressed(batchOf(input, baseOffset), how), baseOffset + shift)
+        expect(readBack(batch)).toEqual(expected(input, baseOffset).slice(Math.max(0, shift)))
       }),
       100,
     )
@@ -114,8 +114,8 @@ describe('a batch', () => {
     const builder = new RecordBatchBuilder()
     builder.append(source, 2, 3, source, 7, 5)
     builder.append(source, 0, -1, source, 0, 0, encodeHeaders([]))
-    const view = new RecordBatchView(Buffer.from(builder.finish(0, -1n, -1, -1, false)))
-    expect([view.key(0)!.toString(), view.value(0)!.toString(), view.key(1), view.value(1)!.length]).toEqual([
+    const batch = new RecordBatch(Buffer.from(builder.finish(0, -1n, -1, -1, false)))
+    expect([batch.key(0)!.toString(), batch.value(0)!.toString(), batch.key(1), batch.value(1)!.length]).toEqual([
       'key',
       'value',
       null,
@@ -130,7 +130,7 @@ describe('a damaged batch', () => {
       fc.property(records, fc.nat(), fc.integer({ min: 1, max: 255 }), (input, place, flip) => {
         const batch = batchOf(input)
         batch[AT.crc + (place % (batch.length - AT.crc))] ^= flip
-        expect(() => new RecordBatchView(batch)).toThrow(expect.objectContaining({ code: 'CORRUPT_BATCH' }))
+        expect(() => new RecordBatch(batch)).toThrow(expect.objectContaining({ code: 'CORRUPT_BATCH' }))
       }),
       300,
     )
@@ -139,7 +139,7 @@ describe('a damaged batch', () => {
   test('is refused when it is cut short at any place', () => {
     const batch = batchOf(some(5))
     for (let length = 0; length < batch.length; length += 1) {
-      expect(() => new RecordBatchView(batch.subarray(0, length)), `${length} bytes`).toThrow(
+      expect(() => new RecordBatch(batch.subarray(0, length)), `${length} bytes`).toThrow(
         expect.objectContaining({ code: 'CORRUPT_BATCH' }),
       )
     }
@@ -148,13 +148,13 @@ describe('a damaged batch', () => {
   test.each([-1, 1_000, 2 ** 31 - 1])('is refused when it claims %i records', (count) => {
     const batch = batchOf(some(5))
     batch.writeInt32BE(count, AT.count)
-    expect(() => new RecordBatchView(sealed(batch))).toThrow(/claims|reaches|length/)
+    expect(() => new RecordBatch(sealed(batch))).toThrow(/claims|reaches|length/)
   })
 
   test('is refused when it holds more records than it claims', () => {
     const batch = batchOf(some(5))
     batch.writeInt32BE(4, AT.count)
-    expect(() => new RecordBatchView(sealed(batch))).toThrow(expect.objectContaining({ code: 'CORRUPT_BATCH' }))
+    expect(() => new RecordBatch(sealed(batch))).toThrow(expect.objectContaining({ code: 'CORRUPT_BATCH' }))
   })
 
   test.each([
@@ -166,7 +166,7 @@ describe('a damaged batch', () => {
     ['bytes behind its headers', [2, 2, 65, 1, 0, 0]],
     ['a negative count of headers', [1]],
   ])('is refused for %s', (_what, headerBytes) => {
-    expect(() => new RecordBatchView(withRecords(batchOf(some(1)), recordWith(Buffer.from(headerBytes))))).toThrow(
+    expect(() => new RecordBatch(withRecords(batchOf(some(1)), recordWith(Buffer.from(headerBytes))))).toThrow(
       expect.objectContaining({ code: 'CORRUPT_BATCH' }),
     )
   })
@@ -179,7 +179,7 @@ describe('a damaged batch', () => {
       [-1, 0],
     ]) {
       const body = Buffer.concat(deltas.map((delta) => recordWith(Buffer.from([0]), 0, delta)))
-      expect(() => new RecordBatchView(withRecords(batchOf(some(2)), body)), String(deltas)).toThrow(
+      expect(() => new RecordBatch(withRecords(batchOf(some(2)), body)), String(deltas)).toThrow(
         expect.objectContaining({ code: 'CORRUPT_BATCH' }),
       )
     }
@@ -200,18 +200,18 @@ describe('a damaged batch', () => {
       return sealed(batch)
     })
     check(
-      fc.property(fc.oneof(mutated, random), (batch) => {
-        let view: RecordBatchView
+      fc.property(fc.oneof(mutated, random), (bytes) => {
+        let batch: RecordBatch
         try {
-          view = new RecordBatchView(batch)
+          batch = new RecordBatch(bytes)
         } catch (error) {
           expect(error).toMatchObject({ code: 'CORRUPT_BATCH' })
           return
         }
-        for (let i = 0; i < view.count; i += 1) {
-          expect(view.keyAt(i) + Math.max(0, view.keyLength(i))).toBeLessThanOrEqual(view.bytes.length)
-          expect(view.valueAt(i) + Math.max(0, view.valueLength(i))).toBeLessThanOrEqual(view.bytes.length)
-          expect(view.headers(i).length).toBeLessThanOrEqual(view.bytes.length)
+        for (let i = 0; i < batch.count; i += 1) {
+          expect(batch.keyAt(i) + Math.max(0, batch.keyLength(i))).toBeLessThanOrEqual(batch.bytes.length)
+          expect(batch.valueAt(i) + Math.max(0, batch.valueLength(i))).toBeLessThanOrEqual(batch.bytes.length)
+          expect(batch.headers(i).length).toBeLessThanOrEqual(batch.bytes.length)
         }
       }),
       1_000,

@@ -5,8 +5,8 @@ import fc from 'fast-check'
 import { sensorKey } from '../../../platform/codec/identity.ts'
 import { FRAME_BYTES, encodeFramed, type Reading, readingType } from '../../../platform/codec/reading.ts'
 import { planScan, type ScanPlan } from '../../../platform/codec/reading-scanner.ts'
-import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
-import { type TestRecord, viewOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
+import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
+import { type TestRecord, recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { loadSchema } from '../../../schemas/load.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { controlHeaders } from './control.ts'
@@ -141,19 +141,19 @@ export const scripts = (withSettings: boolean): fc.Arbitrary<Step[]> =>
   )
 
 export interface Scenario {
-  readonly views: readonly RecordBatchView[]
+  readonly batches: readonly RecordBatch[]
   readonly arrivals: readonly Arrival[]
 }
 
 /** Plays a scenario: records that arrive at the same time share a batch. */
 export function play(script: readonly Step[]): Scenario {
-  const views: RecordBatchView[] = []
+  const batches: RecordBatch[] = []
   const arrivals: Arrival[] = []
   const greatest = new Map<string, number>()
   let time = START_MS
   let batch: TestRecord[] = []
   const flush = (appendTime: number): void => {
-    if (batch.length > 0) views.push(viewOf(batch, { baseOffset: arrivals.length - batch.length, appendTime }))
+    if (batch.length > 0) batches.push(recordBatchOf(batch, { baseOffset: arrivals.length - batch.length, appendTime }))
     batch = []
   }
   for (const step of script) {
@@ -164,7 +164,7 @@ export function play(script: readonly Step[]): Scenario {
     arrivals.push({ ...arrival, offset: arrivals.length, time })
   }
   flush(time)
-  return { views, arrivals }
+  return { batches, arrivals }
 }
 
 const other = { sensor: '', epoch: 0, seq: 0, ts: 0, payload: '', refused: false }
@@ -300,11 +300,11 @@ export class Recorder implements Outputs {
     this.said.push({ topic: 'anomalies', ...textOf(record), ts: 0, detail: JSON.stringify(score) })
   }
 
-  deadLetter(view: RecordBatchView, index: number, reason: DeadLetterReason, detail: string): void {
+  deadLetter(batch: RecordBatch, index: number, reason: DeadLetterReason, detail: string): void {
     this.said.push({
       topic: 'dead letters',
       sensor: '',
-      payload: String(view.offset(index)),
+      payload: String(batch.offset(index)),
       ts: 0,
       detail: `${reason}: ${detail}`,
     })
@@ -339,9 +339,9 @@ export function newCore(out: Outputs, settings: CoreSettings = SETTINGS): Refine
 }
 
 /** Runs everything; the core must not stop early. */
-export function feed(core: Refine, views: readonly RecordBatchView[]): void {
-  for (const view of views) {
-    const reached = core.run(view, 0, view.count)
-    if (reached !== view.count) throw new Error(`the core stopped at record ${reached} of ${view.count}`)
+export function feed(core: Refine, batches: readonly RecordBatch[]): void {
+  for (const batch of batches) {
+    const reached = core.run(batch, 0, batch.count)
+    if (reached !== batch.count) throw new Error(`the core stopped at record ${reached} of ${batch.count}`)
   }
 }

@@ -1,7 +1,7 @@
 // What headers of raw records ask of the core. Control records change its behaviour at one point of its input: they
 // are records of the raw partition with a header and no value; repeating one is harmless. Dead letters that are sent
 // again may ask to be passed on to late.
-import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
+import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { CONTROL_HEADER, REPLAY_AS_HEADER } from '../../../schemas/refine.ts'
 import { type CoreSettings, parseSettings, settingsText } from './settings.ts'
 
@@ -26,9 +26,9 @@ export function controlHeaders(control: Control): { key: string; value: string }
 /**
  * @returns the control, null for an ordinary record, or `unknown` for a control record that nobody understands
  */
-export function readControl(view: RecordBatchView, index: number): Control | null | 'unknown' {
-  if (!view.hasHeaders(index)) return null
-  const headers = new Map(view.headers(index).map(({ key, value }) => [key, value?.toString('utf8') ?? '']))
+export function readControl(batch: RecordBatch, index: number): Control | null | 'unknown' {
+  if (!batch.hasHeaders(index)) return null
+  const headers = new Map(batch.headers(index).map(({ key, value }) => [key, value?.toString('utf8') ?? '']))
   switch (headers.get(CONTROL_HEADER)) {
     case undefined:
       return null
@@ -49,6 +49,6 @@ export function readControl(view: RecordBatchView, index: number): Control | nul
  * True for a dead letter that was sent again although its place in the order is taken: the store refused it, or its
  * time or a metric was unacceptable. It skips the order, which would take it for a duplicate, and is written by its ts.
  */
-export const isReplayedAsLate = (view: RecordBatchView, index: number): boolean =>
-  view.hasHeaders(index) &&
-  view.headers(index).some(({ key, value }) => key === REPLAY_AS_HEADER && value?.toString() === 'late')
+export const isReplayedAsLate = (batch: RecordBatch, index: number): boolean =>
+  batch.hasHeaders(index) &&
+  batch.headers(index).some(({ key, value }) => key === REPLAY_AS_HEADER && value?.toString() === 'late')

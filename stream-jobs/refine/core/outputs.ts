@@ -1,7 +1,7 @@
 // What the core makes of its input. It calls these methods; the task collects them into record batches, a replay
 // throws them away.
 import type { ReadingProblem } from '../../../platform/codec/reading-verdict.ts'
-import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
+import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 
 /** Why a record went to the dead letters. */
 export type DeadLetterReason =
@@ -52,7 +52,7 @@ export interface Outputs {
   late(record: RecordBytes, reason: LateReason): void
   anomaly(record: RecordBytes, score: Score): void
   /** @param detail names the field and the limit, for people */
-  deadLetter(view: RecordBatchView, index: number, reason: DeadLetterReason, detail: string): void
+  deadLetter(batch: RecordBatch, index: number, reason: DeadLetterReason, detail: string): void
 }
 
 /** For replays: what was emitted the first time is in the topics already. */

@@ -1,7 +1,7 @@
 // The rules of refine one by one, as examples. What they are together is held by refine.test.ts against an oracle.
 import { describe, expect, test } from 'vitest'
 import type { Reading } from '../../../platform/codec/reading.ts'
-import { type TestRecord, viewOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
+import { type TestRecord, recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { REPLAY_AS_HEADER, REPLAY_OF_HEADER } from '../../../schemas/refine.ts'
 import {
@@ -25,7 +25,7 @@ function started(changes: Partial<CoreSettings> = {}) {
   const core = newCore(out, { ...SETTINGS, ...changes })
   let offset = 0
   const give = (at: number, ...records: TestRecord[]): void => {
-    feed(core, [viewOf(records, { baseOffset: offset, appendTime: START_MS + at })])
+    feed(core, [recordBatchOf(records, { baseOffset: offset, appendTime: START_MS + at })])
     offset += records.length
   }
   const seqs = (topic: 'clean' | 'late'): number[] => out.of(topic).map(({ payload }) => readingAt(payload).seq)
@@ -263,10 +263,10 @@ describe('bounds', () => {
 
   test('held readings are copies: what came after in the same memory does not change them', () => {
     const { core, out } = started()
-    const view = viewOf([numbered(1, { power_w: 5 })], { appendTime: START_MS })
-    feed(core, [view])
-    view.bytes.fill(0xff)
-    feed(core, [viewOf([numbered(0)], { appendTime: START_MS })])
+    const batch = recordBatchOf([numbered(1, { power_w: 5 })], { appendTime: START_MS })
+    feed(core, [batch])
+    batch.bytes.fill(0xff)
+    feed(core, [recordBatchOf([numbered(0)], { appendTime: START_MS })])
     expect(out.of('clean').map(({ payload }) => readingAt(payload).power_w)).toEqual([null, 5])
   })
 })

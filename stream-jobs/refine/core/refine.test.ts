@@ -18,7 +18,7 @@ import {
 import { imbalance } from './ledger.ts'
 import { oracle } from './oracle.test-support.ts'
 import type { CoreSettings } from './settings.ts'
-import { viewOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
+import { recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 
 const settings: fc.Arbitrary<CoreSettings> = fc
   .record({
@@ -29,10 +29,10 @@ const settings: fc.Arbitrary<CoreSettings> = fc
   })
   .map((changes) => ({ ...SETTINGS, ...changes }))
 
-function run({ views }: Scenario, by: CoreSettings = SETTINGS): { out: Recorder; core: ReturnType<typeof newCore> } {
+function run({ batches }: Scenario, by: CoreSettings = SETTINGS): { out: Recorder; core: ReturnType<typeof newCore> } {
   const out = new Recorder()
   const core = newCore(out, by)
-  feed(core, views)
+  feed(core, batches)
   return { out, core }
 }
 
@@ -86,12 +86,12 @@ describe('refine', () => {
   test('X-2: the ledger balances after every record and agrees with what was said', () => {
     check(
       fc.property(scripts(true), (script) => {
-        const { views } = play(script)
+        const { batches } = play(script)
         const out = new Recorder()
         const core = newCore(out)
-        for (const view of views) {
-          for (let i = 0; i < view.count; i += 1) {
-            core.run(view, i, i + 1)
+        for (const batch of batches) {
+          for (let i = 0; i < batch.count; i += 1) {
+            core.run(batch, i, i + 1)
             expect(imbalance(core.ledger)).toBe(0)
             let waiting = 0
             for (const sensor of core.sensors.values()) waiting += sensor.buffered()
@@ -118,7 +118,7 @@ describe('refine', () => {
       fc.property(scripts(true), (script) => {
         const scenario = play(script)
         const { out, core } = run(scenario)
-        feed(core, [viewOf([tickRecord], { appendTime: core.now + 10_000 })])
+        feed(core, [recordBatchOf([tickRecord], { appendTime: core.now + 10_000 })])
         expect(core.ledger.buffered).toBe(0)
         expect(core.due.next).toBe(Infinity)
         // Every distinct payload that was neither refused nor garbage is in clean or late.
@@ -146,12 +146,12 @@ describe('refine', () => {
       kind: 5,
       wait: i % 3 === 0 ? 50 : 0,
     }))
-    const { views } = play(wave)
+    const { batches } = play(wave)
     const out = new Recorder()
     const core = newCore(out)
     let most = 0
-    for (const view of views) {
-      feed(core, [view])
+    for (const batch of batches) {
+      feed(core, [batch])
       most = Math.max(most, core.due.size)
     }
     const recordsWithinWait = Math.ceil(SETTINGS.gapTimeoutMs / 50) * 3
@@ -196,7 +196,10 @@ describe('refine', () => {
   test('X-2: the clock of the core never goes back, and time in front of the first record is 0', () => {
     const core = newCore(new Recorder())
     expect(core.now).toBe(0)
-    feed(core, [viewOf([tickRecord], { appendTime: START_MS }), viewOf([tickRecord], { appendTime: START_MS - 5_000 })])
+    feed(core, [
+      recordBatchOf([tickRecord], { appendTime: START_MS }),
+      recordBatchOf([tickRecord], { appendTime: START_MS - 5_000 }),
+    ])
     expect(core.now).toBe(START_MS)
   })
 })

@@ -4,7 +4,7 @@
 import { FRAME_BYTES } from '../../../platform/codec/reading.ts'
 import { ReadingScanner, type ScanPlan } from '../../../platform/codec/reading-scanner.ts'
 import { readingProblem } from '../../../platform/codec/reading-verdict.ts'
-import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
+import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { isReplayedAsLate, readControl } from './control.ts'
 import { DueQueue } from './due-queue.ts'
@@ -71,62 +71,62 @@ export class Refine {
    * Works through records [from, to) of a batch.
    * @returns the index of the first record that was not worked on: `to`, or one whose schema id is not known yet
    */
-  run(view: RecordBatchView, from: number, to: number): number {
+  run(batch: RecordBatch, from: number, to: number): number {
     for (let i = from; i < to; i += 1) {
       // Asked before time passes: the caller may commit in front of this record, and what its time sets off is behind.
-      const plan = isFramed(view, i) ? this.#planOf(schemaIdAt(view.bytes, view.valueAt(i)), view.offset(i)) : null
+      const plan = isFramed(batch, i) ? this.#planOf(schemaIdAt(batch.bytes, batch.valueAt(i)), batch.offset(i)) : null
       if (plan === undefined) return i
-      const time = view.timestamp(i)
+      const time = batch.timestamp(i)
       if (time > this.now) this.now = time
       if (this.due.next <= this.now) this.#expire()
       this.ledger.consumed += 1
-      this.#step(view, i, plan)
+      this.#step(batch, i, plan)
     }
     return to
   }
 
-  #step(view: RecordBatchView, i: number, plan: ScanPlan | null): void {
-    const control = readControl(view, i)
+  #step(batch: RecordBatch, i: number, plan: ScanPlan | null): void {
+    const control = readControl(batch, i)
     if (control !== null) {
       if (control === 'unknown')
-        return this.#deadLetter(view, i, 'UNKNOWN_CONTROL', 'the control record is of no known kind')
+        return this.#deadLetter(batch, i, 'UNKNOWN_CONTROL', 'the control record is of no known kind')
       this.ledger.control += 1
       if (control.kind === 'settings') this.#apply(control.settings)
       return
     }
-    if (view.keyLength(i) <= 0) return this.#deadLetter(view, i, 'NO_KEY', 'a reading needs the key tenant/sensor')
-    if (view.valueLength(i) < 0) return this.#deadLetter(view, i, 'NO_VALUE', 'a reading needs a value')
-    if (!isFramed(view, i))
-      return this.#deadLetter(view, i, 'NOT_FRAMED', 'the value does not begin with byte 0 and a schema id')
-    const { bytes } = view
-    const at = view.valueAt(i)
+    if (batch.keyLength(i) <= 0) return this.#deadLetter(batch, i, 'NO_KEY', 'a reading needs the key tenant/sensor')
+    if (batch.valueLength(i) < 0) return this.#deadLetter(batch, i, 'NO_VALUE', 'a reading needs a value')
+    if (!isFramed(batch, i))
+      return this.#deadLetter(batch, i, 'NOT_FRAMED', 'the value does not begin with byte 0 and a schema id')
+    const { bytes } = batch
+    const at = batch.valueAt(i)
     if (plan === null)
-      return this.#deadLetter(view, i, 'UNKNOWN_SCHEMA', `schema id ${schemaIdAt(bytes, at)} is not that of a Reading`)
-    if (this.#scanner.scan(plan, bytes, at + FRAME_BYTES, at + view.valueLength(i))) this.#reading(view, i)
-    else this.#deadLetter(view, i, 'UNDECODABLE', `the value is not a Reading of schema ${schemaIdAt(bytes, at)}`)
+      return this.#deadLetter(batch, i, 'UNKNOWN_SCHEMA', `schema id ${schemaIdAt(bytes, at)} is not that of a Reading`)
+    if (this.#scanner.scan(plan, bytes, at + FRAME_BYTES, at + batch.valueLength(i))) this.#reading(batch, i)
+    else this.#deadLetter(batch, i, 'UNDECODABLE', `the value is not a Reading of schema ${schemaIdAt(bytes, at)}`)
   }
 
-  #reading(view: RecordBatchView, i: number): void {
+  #reading(batch: RecordBatch, i: number): void {
     const scanner = this.#scanner
-    const mistake = readingProblem(scanner, view.bytes, view.keyAt(i), view.keyLength(i))
-    if (mistake !== null) return this.#deadLetter(view, i, mistake.reason, mistake.detail)
-    const keyText = view.bytes.toString('latin1', view.keyAt(i), view.keyAt(i) + view.keyLength(i))
+    const mistake = readingProblem(scanner, batch.bytes, batch.keyAt(i), batch.keyLength(i))
+    if (mistake !== null) return this.#deadLetter(batch, i, mistake.reason, mistake.detail)
+    const keyText = batch.bytes.toString('latin1', batch.keyAt(i), batch.keyAt(i) + batch.keyLength(i))
     const { epoch } = scanner
     const problem = this.#problem()
-    if (isReplayedAsLate(view, i)) {
-      if (problem !== null) this.#deadLetter(view, i, problem.reason, problem.detail)
-      else this.#late(recordOf(view, i), 'replayed')
+    if (isReplayedAsLate(batch, i)) {
+      if (problem !== null) this.#deadLetter(batch, i, problem.reason, problem.detail)
+      else this.#late(recordOf(batch, i), 'replayed')
       return
     }
     let sensor = this.sensors.get(keyText)
     if (sensor === undefined) {
       if (this.sensors.size >= SENSORS_MAX)
-        return this.#deadLetter(view, i, 'TOO_MANY_SENSORS', `a partition carries at most ${SENSORS_MAX} sensors`)
+        return this.#deadLetter(batch, i, 'TOO_MANY_SENSORS', `a partition carries at most ${SENSORS_MAX} sensors`)
       sensor = new Sensor(keyText)
       this.sensors.set(keyText, sensor)
     }
-    if (epoch === UNNUMBERED) this.#unnumbered(sensor, view, i, problem)
-    else this.#numbered(sensor, view, i, problem)
+    if (epoch === UNNUMBERED) this.#unnumbered(sensor, batch, i, problem)
+    else this.#numbered(sensor, batch, i, problem)
   }
 
   /** Why the reading must not go on although it is well formed; its place in the order is taken all the same. */
@@ -146,7 +146,7 @@ export class Refine {
     }
   }
 
-  #numbered(sensor: Sensor, view: RecordBatchView, i: number, problem: Problem | null): void {
+  #numbered(sensor: Sensor, batch: RecordBatch, i: number, problem: Problem | null): void {
     const { epoch, seq, ts } = this.#scanner
     const lane = sensor.lane(epoch) ?? this.#openLane(sensor, epoch)
     const place = lane.place(seq)
@@ -155,11 +155,11 @@ export class Refine {
       return
     }
     if (place === 'late') this.ledger.gapsFilledLate += 1
-    if (problem !== null) this.#deadLetter(view, i, problem.reason, problem.detail)
+    if (problem !== null) this.#deadLetter(batch, i, problem.reason, problem.detail)
     switch (place) {
       case 'next':
         lane.next += 1
-        if (problem === null) this.#emit(sensor, recordOf(view, i), ts, this.#scanner)
+        if (problem === null) this.#emit(sensor, recordOf(batch, i), ts, this.#scanner)
         if (lane.held.length > 0) {
           const former = lane.deadline
           this.#advance(sensor, lane)
@@ -167,36 +167,36 @@ export class Refine {
         }
         return
       case 'early':
-        this.#hold(sensor, lane, view, i, problem === null)
+        this.#hold(sensor, lane, batch, i, problem === null)
         return
       case 'late':
-        if (problem === null) this.#late(recordOf(view, i), 'late')
+        if (problem === null) this.#late(recordOf(batch, i), 'late')
         return
     }
   }
 
-  #hold(sensor: Sensor, lane: Lane, view: RecordBatchView, i: number, live: boolean): void {
+  #hold(sensor: Sensor, lane: Lane, batch: RecordBatch, i: number, live: boolean): void {
     const former = lane.deadline
-    lane.hold(this.#held(view, i, live), this.#settings.gapTimeoutMs)
+    lane.hold(this.#held(batch, i, live), this.#settings.gapTimeoutMs)
     if (live) this.ledger.buffered += 1
     while (lane.held.length > this.#settings.gapBuffer || (lane.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX))
       this.#giveUp(sensor, lane)
     this.#watch(sensor, lane.epoch, former, lane.deadline)
   }
 
-  #unnumbered(sensor: Sensor, view: RecordBatchView, i: number, problem: Problem | null): void {
-    if (problem !== null) return this.#deadLetter(view, i, problem.reason, problem.detail)
+  #unnumbered(sensor: Sensor, batch: RecordBatch, i: number, problem: Problem | null): void {
+    if (problem !== null) return this.#deadLetter(batch, i, problem.reason, problem.detail)
     sensor.holdBack ??= new HoldBack(this.#fingerprint)
     const { holdBack } = sensor
     const former = holdBack.deadline
-    const verdict = holdBack.offer(this.#held(view, i, true), sensor.lastTs, this.#settings.holdBackMs)
+    const verdict = holdBack.offer(this.#held(batch, i, true), sensor.lastTs, this.#settings.holdBackMs)
     switch (verdict) {
       case 'duplicate':
         this.ledger.duplicate += 1
         return
       case 'correction':
       case 'late':
-        this.#late(recordOf(view, i), verdict)
+        this.#late(recordOf(batch, i), verdict)
         return
       case 'held':
         this.ledger.buffered += 1
@@ -326,20 +326,20 @@ export class Refine {
     }
   }
 
-  #deadLetter(view: RecordBatchView, i: number, reason: DeadLetterReason, detail: string): void {
+  #deadLetter(batch: RecordBatch, i: number, reason: DeadLetterReason, detail: string): void {
     this.ledger.deadLettered += 1
-    this.#out.deadLetter(view, i, reason, detail)
+    this.#out.deadLetter(batch, i, reason, detail)
   }
 
-  #held(view: RecordBatchView, i: number, live: boolean): Held {
-    const { bytes } = view
+  #held(batch: RecordBatch, i: number, live: boolean): Held {
+    const { bytes } = batch
     return {
       seq: this.#scanner.seq,
       ts: this.#scanner.ts,
       arrival: this.now,
       live,
-      key: live ? copyOf(bytes, view.keyAt(i), view.keyLength(i)) : NOTHING,
-      value: live ? copyOf(bytes, view.valueAt(i), view.valueLength(i)) : NOTHING,
+      key: live ? copyOf(bytes, batch.keyAt(i), batch.keyLength(i)) : NOTHING,
+      value: live ? copyOf(bytes, batch.valueAt(i), batch.valueLength(i)) : NOTHING,
     }
   }
 }

@@ -2,8 +2,8 @@
 // became that never stopped.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
-import { viewOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
+import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
+import { recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { check } from '../../../test/fixtures/property.ts'
 import {
   feed,
@@ -36,26 +36,26 @@ function restored(core: Refine, out: Recorder): Refine {
   return next
 }
 
-/** Every record of the views, one by one. */
-const places = (views: readonly RecordBatchView[]): [RecordBatchView, number][] =>
-  views.flatMap((view) => Array.from({ length: view.count }, (_, i): [RecordBatchView, number] => [view, i]))
+/** Every record of the batches, one by one. */
+const places = (batches: readonly RecordBatch[]): [RecordBatch, number][] =>
+  batches.flatMap((batch) => Array.from({ length: batch.count }, (_, i): [RecordBatch, number] => [batch, i]))
 
 describe('a core that is restored from a snapshot', () => {
   test('says and becomes what the one does that never stopped, over several cuts and changed settings', () => {
     check(
       fc.property(scripts(true), fc.array(fc.nat(), { minLength: 1, maxLength: 4 }), (script, cuts) => {
-        const { views } = play(script)
+        const { batches } = play(script)
         const steady = new Recorder()
         const steadyCore = newCore(steady)
-        feed(steadyCore, views)
+        feed(steadyCore, batches)
 
-        const records = places(views)
+        const records = places(batches)
         const cutAt = new Set(cuts.map((cut) => cut % (records.length + 1)))
         const stopped = new Recorder()
         let core = newCore(stopped)
-        records.forEach(([view, i], at) => {
+        records.forEach(([batch, i], at) => {
           if (cutAt.has(at)) core = restored(core, stopped)
-          core.run(view, i, i + 1)
+          core.run(batch, i, i + 1)
         })
         expect(stopped.said).toEqual(steady.said)
         expect(bytesOf(core)).toEqual(bytesOf(steadyCore))
@@ -69,7 +69,7 @@ describe('a core that is restored from a snapshot', () => {
     check(
       fc.property(scripts(true), (script) => {
         const core = newCore(new Recorder())
-        feed(core, play(script).views)
+        feed(core, play(script).batches)
         expect(bytesOf(restored(core, new Recorder()))).toEqual(bytesOf(core))
       }),
       60,
@@ -79,12 +79,12 @@ describe('a core that is restored from a snapshot', () => {
   test('does not change the snapshot that was taken before it went on', () => {
     const script = fc.sample(scripts(true), { numRuns: 20, seed: 5 })
     for (const steps of script) {
-      const { views } = play(steps)
+      const { batches } = play(steps)
       const core = newCore(new Recorder())
-      feed(core, views.slice(0, views.length / 2))
+      feed(core, batches.slice(0, batches.length / 2))
       const chunks = takeSnapshot(core, 'id', 0)
       const before = chunks.map((chunk) => snapshotType.toBuffer(chunk).toString('hex'))
-      feed(core, views.slice(views.length / 2))
+      feed(core, batches.slice(batches.length / 2))
       expect(chunks.map((chunk) => snapshotType.toBuffer(chunk).toString('hex'))).toEqual(before)
     }
   })
@@ -95,7 +95,7 @@ describe('a core that is restored from a snapshot', () => {
       const records = [2, 3].map((seq) =>
         recordOf({ sensor_id: `big-${s}`, epoch: 1, seq, tags: { note: 'x'.repeat(20_000) } }),
       )
-      feed(core, [viewOf(records, { appendTime: START_MS })])
+      feed(core, [recordBatchOf(records, { appendTime: START_MS })])
     }
     const chunks = takeSnapshot(core, 'id', 41)
     expect(chunks.length).toBeGreaterThan(1)
@@ -113,9 +113,11 @@ describe('a core that is restored from a snapshot', () => {
     const last = 2 ** 52 - 1
     for (let s = 0; s < 6; s += 1)
       feed(core, [
-        viewOf([recordOf({ sensor_id: `s${s}`, epoch: last, seq: last, ts: START_MS })], { appendTime: START_MS }),
+        recordBatchOf([recordOf({ sensor_id: `s${s}`, epoch: last, seq: last, ts: START_MS })], {
+          appendTime: START_MS,
+        }),
       ])
-    feed(core, [viewOf([tickRecord], { appendTime: START_MS + 10_000 })])
+    feed(core, [recordBatchOf([tickRecord], { appendTime: START_MS + 10_000 })])
     expect(core.ledger).toMatchObject({ emitted: 6, buffered: 0 })
     expect(bytesOf(restored(core, new Recorder()))).toEqual(bytesOf(core))
   })
@@ -137,22 +139,22 @@ describe('at a record whose schema is not known yet, run', () => {
   test('stops in front of it with nothing done, and goes on from it as if it had not stopped', () => {
     check(
       fc.property(scripts(true), (script) => {
-        const { views } = play(script)
+        const { batches } = play(script)
         const steady = new Recorder()
         const steadyCore = newCore(steady)
-        feed(steadyCore, views)
+        feed(steadyCore, batches)
 
         const out = new Recorder()
         const { core, known } = asking(out)
-        for (const view of views) {
-          for (let i = 0; i < view.count;) {
-            i = core.run(view, i, view.count)
-            if (i === view.count) break
+        for (const batch of batches) {
+          for (let i = 0; i < batch.count;) {
+            i = core.run(batch, i, batch.count)
+            if (i === batch.count) break
             // Whoever asks twice before it learns gets the same answer, and nothing moves.
             const [before, said] = [bytesOf(core), out.said.length]
-            expect(core.run(view, i, view.count)).toBe(i)
+            expect(core.run(batch, i, batch.count)).toBe(i)
             expect([bytesOf(core), out.said.length]).toEqual([before, said])
-            known.add(view.offset(i))
+            known.add(batch.offset(i))
           }
         }
         expect(out.said).toEqual(steady.said)
@@ -166,14 +168,14 @@ describe('at a record whose schema is not known yet, run', () => {
     const out = new Recorder()
     let asked = false
     const core = new Refine(SETTINGS, (id) => (id === SCHEMA_ID ? plan : asked ? null : undefined), fingerprint, out)
-    feed(core, [viewOf([recordOf({ epoch: 1, seq: 1 })], { appendTime: START_MS })])
+    feed(core, [recordBatchOf([recordOf({ epoch: 1, seq: 1 })], { appendTime: START_MS })])
     const unknown = recordOf({ epoch: 1, seq: 2 })
     Buffer.from(unknown.value!.buffer, unknown.value!.byteOffset).writeInt32BE(99, 1)
-    const view = viewOf([unknown], { appendTime: START_MS + 60_000 })
-    expect(core.run(view, 0, 1)).toBe(0)
+    const batch = recordBatchOf([unknown], { appendTime: START_MS + 60_000 })
+    expect(core.run(batch, 0, 1)).toBe(0)
     expect([core.now, core.ledger.emitted]).toEqual([START_MS, 0])
     asked = true
-    expect(core.run(view, 0, 1)).toBe(1)
+    expect(core.run(batch, 0, 1)).toBe(1)
     expect(core.ledger).toMatchObject({ consumed: 2, emitted: 1, deadLettered: 1, buffered: 0 })
   })
 })

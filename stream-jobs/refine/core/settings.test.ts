@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { viewOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
+import { recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { CONTROL_HEADER } from '../../../schemas/refine.ts'
 import { recordOf, SETTINGS } from './arrivals.test-support.ts'
 import { controlHeaders, readControl } from './control.ts'
@@ -93,7 +93,7 @@ describe('settings of refine', () => {
 
 describe('a control record', () => {
   const read = (headers: { key: string; value: string }[]) =>
-    readControl(viewOf([{ key: null, value: null, headers }]), 0)
+    readControl(recordBatchOf([{ key: null, value: null, headers }]), 0)
 
   test('is read as it was written', () => {
     expect(read(controlHeaders({ kind: 'tick' }))).toEqual({ kind: 'tick' })
@@ -113,6 +113,6 @@ describe('a control record', () => {
       ]),
     ).toBe('unknown')
     expect(read([{ key: 'traceparent', value: '00-1' }])).toBeNull()
-    expect(readControl(viewOf([recordOf({})]), 0)).toBeNull()
+    expect(readControl(recordBatchOf([recordOf({})]), 0)).toBeNull()
   })
 })

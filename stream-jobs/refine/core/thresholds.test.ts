@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { viewOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
+import { recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { feed, newCore, Recorder, recordOf, SETTINGS, settingsRecord, START_MS } from './arrivals.test-support.ts'
 import type { CoreSettings } from './settings.ts'
@@ -10,7 +10,7 @@ function thresholdOf(settings: Partial<CoreSettings>, place: { site_id: string; 
   const core = newCore(out, { ...SETTINGS, z: 0.1, window: 8, ...settings })
   const values = [1, 2, 1, 2, 1, 2, 1, 2, 30]
   const records = values.map((power_w, seq) => recordOf({ ...place, epoch: 1, seq, ts: START_MS + seq, power_w }))
-  feed(core, [viewOf(records, { appendTime: START_MS })])
+  feed(core, [recordBatchOf(records, { appendTime: START_MS })])
   const last = out.of('anomalies').at(-1)
   return last === undefined ? null : (JSON.parse(last.detail) as { threshold: number }).threshold
 }
@@ -46,7 +46,7 @@ describe('the threshold of a reading (MI-5, MI-12)', () => {
     const at = (seq: number, site_id: string, power_w: number) =>
       recordOf({ site_id, epoch: 1, seq, ts: START_MS + seq, power_w })
     feed(core, [
-      viewOf(
+      recordBatchOf(
         [
           ...[0, 1, 2, 3].map((seq) => at(seq, 'quiet', seq % 2)),
           at(4, 'quiet', 50), // not at this site
@@ -76,7 +76,7 @@ describe('the threshold of a reading (MI-5, MI-12)', () => {
         power_w: seq === 5 ? 99 : seq % 2,
       }),
     )
-    feed(core, [viewOf(records, { appendTime: START_MS })])
+    feed(core, [recordBatchOf(records, { appendTime: START_MS })])
     expect(out.of('anomalies')).toHaveLength(1)
   })
 
@@ -93,7 +93,7 @@ describe('settings of an older version (MI-5)', () => {
   test('never replace newer ones, however controls are repeated or come late', () => {
     const core = newCore(new Recorder())
     const say = (settings: Partial<CoreSettings>) =>
-      feed(core, [viewOf([settingsRecord({ ...SETTINGS, ...settings })], { appendTime: START_MS })])
+      feed(core, [recordBatchOf([settingsRecord({ ...SETTINGS, ...settings })], { appendTime: START_MS })])
     say({ version: 2, z: 5 })
     say({ version: 1, z: 9 })
     expect([core.settings.version, core.settings.z]).toEqual([2, 5])

@@ -88,8 +88,8 @@ async function restore(deps: AcquireDeps, partition: number, producer: Transacti
 /** An owner that died in the first transaction of a partition leaves an aborted snapshot, which is none. */
 async function expectNoSnapshot(admin: Admin, reader: RangeReader, topic: string, partition: number): Promise<void> {
   const { start, end } = (await admin.offsetRanges(topic))[partition]
-  await reader.read({ topic, partition }, start, end, ({ views }) => {
-    if (views.every(({ count }) => count === 0)) return
+  await reader.read({ topic, partition }, start, end, ({ batches }) => {
+    if (batches.every(({ count }) => count === 0)) return
     throw new FatalRestoreError(
       'SNAPSHOT_WITHOUT_OFFSET',
       `raw partition ${partition} has snapshots but no committed offset (an idle group's offsets expire): beginning anew would double everything; set the group's offset again, or delete ${topic}, clean and late to begin anew`,
@@ -144,13 +144,13 @@ async function replay(
   to: number,
 ): Promise<void> {
   let position = from
-  await reader.read({ topic: settings.topics.raw, partition }, from, to, async ({ views }) => {
-    for (const view of views) {
-      const end = view.firstAtOrAfter(to)
-      for (let i = view.firstAtOrAfter(position); i < end;) {
-        i = core.run(view, i, end)
-        if (i > 0) position = view.offset(i - 1) + 1
-        if (i < end) await learn(plans, view.value(i)!.readUInt32BE(1))
+  await reader.read({ topic: settings.topics.raw, partition }, from, to, async ({ batches }) => {
+    for (const batch of batches) {
+      const end = batch.firstAtOrAfter(to)
+      for (let i = batch.firstAtOrAfter(position); i < end;) {
+        i = core.run(batch, i, end)
+        if (i > 0) position = batch.offset(i - 1) + 1
+        if (i < end) await learn(plans, batch.value(i)!.readUInt32BE(1))
       }
     }
   })

@@ -4,7 +4,7 @@ import avsc from 'avsc'
 import { encodeFramed, FRAME_BYTES } from '../../../platform/codec/reading.ts'
 import type { OutgoingBatch } from '../../../platform/kafka/port.ts'
 import { encodeHeaders, RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
-import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
+import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { loadSchema } from '../../../schemas/load.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { LATE_REASON_HEADER } from '../../../schemas/refine.ts'
@@ -119,25 +119,25 @@ export class BatchOutputs implements Outputs {
     this.#anomalies.current().append(key, keyAt, keyLength, encoded, 0, encoded.length)
   }
 
-  deadLetter(view: RecordBatchView, index: number, reason: DeadLetterReason, detail: string): void {
+  deadLetter(batch: RecordBatch, index: number, reason: DeadLetterReason, detail: string): void {
     const headers = encodeHeaders([
       { key: '__connect.errors.topic', value: this.#topics.raw },
       { key: '__connect.errors.partition', value: String(this.#partition) },
-      { key: '__connect.errors.offset', value: String(view.offset(index)) },
+      { key: '__connect.errors.offset', value: String(batch.offset(index)) },
       { key: '__connect.errors.stage', value: 'refine' },
       { key: '__connect.errors.exception.class.name', value: reason },
       { key: '__connect.errors.exception.message', value: detail },
     ])
-    const { bytes } = view
+    const { bytes } = batch
     this.#deadLetters
       .current()
       .append(
         bytes,
-        view.keyAt(index),
-        view.keyLength(index),
+        batch.keyAt(index),
+        batch.keyLength(index),
         bytes,
-        view.valueAt(index),
-        view.valueLength(index),
+        batch.valueAt(index),
+        batch.valueLength(index),
         headers,
       )
   }

@@ -134,7 +134,7 @@ async function runMember(
   try {
     await consumer.run({
       onAssigned: (partitions, generation) => tasks.assign(partitions, generation),
-      onBatch: (batch, context) => tasks.onBatch(batch, context),
+      onBatch: (fetched, context) => tasks.onBatch(fetched, context),
       onHeartbeat: () => tasks.confirm(),
       onCrash: (error) => {
         crash = error instanceof KafkaError ? error : new KafkaError('CRASH', error.message, { cause: error })

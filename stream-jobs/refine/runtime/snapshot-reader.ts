@@ -26,11 +26,11 @@ export async function readSnapshot(
 ): Promise<SnapshotChunk[]> {
   const found = new Map<number, SnapshotChunk>()
   const decoder = new FramedDecoder<SnapshotChunk>('snapshot', fetchSchema)
-  await reader.read(at, offset, offset + chunks, async ({ views }) => {
-    for (const view of views) {
-      for (let i = 0; i < view.count; i += 1) {
-        const value = view.value(i)
-        if (value === null || view.offset(i) >= offset + chunks) continue
+  await reader.read(at, offset, offset + chunks, async ({ batches }) => {
+    for (const batch of batches) {
+      for (let i = 0; i < batch.count; i += 1) {
+        const value = batch.value(i)
+        if (value === null || batch.offset(i) >= offset + chunks) continue
         const chunk = await decoder.decode(value).catch(throwFatal)
         if (chunk.id === id) found.set(chunk.index, chunk)
       }

@@ -10,7 +10,7 @@ import type { Clock } from '../../../platform/clock.ts'
 import { encodeFramed } from '../../../platform/codec/reading.ts'
 import type { BatchContext, FetchedBatch, OutgoingBatch, TransactionalProducer } from '../../../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
-import type { RecordBatchView } from '../../../platform/kafka/record-batch/view.ts'
+import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { loadSchema } from '../../../schemas/load.ts'
 import type { RefineTopics } from '../../../schemas/topics.ts'
 import { emptyLedger, type Ledger, LEDGER_NAMES } from '../core/ledger.ts'
@@ -119,10 +119,10 @@ export class Task {
   }
 
   /** Works through a batch and commits it. Rejects when anything is in doubt; the task is dead then. */
-  async work(batch: FetchedBatch, context: BatchContext): Promise<void> {
-    this.endOffset = batch.endOffset
-    for (const view of batch.views) await this.#workThrough(view, context)
-    this.position = Math.max(this.position, batch.nextOffset)
+  async work(fetched: FetchedBatch, context: BatchContext): Promise<void> {
+    this.endOffset = fetched.endOffset
+    for (const batch of fetched.batches) await this.#workThrough(batch, context)
+    this.position = Math.max(this.position, fetched.nextOffset)
     this.#monoAtLastRecord = this.#deps.clock.mono()
     if (this.position > this.#committedPosition) await this.#commit()
   }
@@ -146,24 +146,24 @@ export class Task {
     await this.#producer.close()
   }
 
-  async #workThrough(view: RecordBatchView, context: BatchContext): Promise<void> {
-    let i = view.firstAtOrAfter(this.position)
-    while (i < view.count) {
-      const to = Math.min(i + STRIDE, view.count)
-      const reached = this.core.run(view, i, to)
+  async #workThrough(batch: RecordBatch, context: BatchContext): Promise<void> {
+    let i = batch.firstAtOrAfter(this.position)
+    while (i < batch.count) {
+      const to = Math.min(i + STRIDE, batch.count)
+      const reached = this.core.run(batch, i, to)
       if (reached > i) {
-        this.position = view.offset(reached - 1) + 1
+        this.position = batch.offset(reached - 1) + 1
         this.#recordsSinceSnapshot += reached - i
       }
-      if (reached < to) await this.#learnSchema(view, reached, context)
+      if (reached < to) await this.#learnSchema(batch, reached, context)
       i = reached
       if (this.#outputs.byteLength > TRANSACTION_BYTES) await this.#commit()
     }
   }
 
   /** Asks the registry until it answers: while it is away nobody can tell a new schema from garbage. */
-  async #learnSchema(view: RecordBatchView, index: number, context: BatchContext): Promise<void> {
-    const id = view.value(index)!.readUInt32BE(1)
+  async #learnSchema(batch: RecordBatch, index: number, context: BatchContext): Promise<void> {
+    const id = batch.value(index)!.readUInt32BE(1)
     for (;;) {
       try {
         return await this.#deps.plans.learn(id)

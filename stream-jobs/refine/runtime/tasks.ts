@@ -100,11 +100,11 @@ export class Tasks {
     this.#confirm()
   }
 
-  async onBatch(batch: FetchedBatch, context: BatchContext): Promise<void> {
-    const slot = this.#slots.get(batch.partition)
+  async onBatch(fetched: FetchedBatch, context: BatchContext): Promise<void> {
+    const slot = this.#slots.get(fetched.partition)
     if (slot?.state !== 'running' || context.isStale()) return
     const { task } = slot
-    await this.#queue(task, slot, () => task.work(batch, context))
+    await this.#queue(task, slot, () => task.work(fetched, context))
   }
 
   /** The end of the partition is reached; resolves when the task has made that sure, or is not this member's any more. */

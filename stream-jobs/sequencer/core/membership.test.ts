@@ -246,7 +246,7 @@ const isAway = ({ outages }: World, at: number): boolean =>
   outages.some((outage) => at >= outage.at && at < outage.at + outage.length)
 
 /** Views of leaders that follow each other; each sees the broker's answers every 100 ms while there are any. */
-function viewsOf(given: World): { view: View; at: number; takeover: number }[] {
+function batchesOf(given: World): { view: View; at: number; takeover: number }[] {
   const log = logOf(given)
   const takeovers = [...new Set(given.leaders)].sort((a, b) => a - b)
   const views: { view: View; at: number; takeover: number }[] = []
@@ -273,7 +273,7 @@ describe('DS-3: over outages and changes of the leader', () => {
     check(
       fc.property(world, (given) => {
         const since = new Map<string, number>()
-        for (const { view } of viewsOf(given)) {
+        for (const { view } of batchesOf(given)) {
           for (const [node, first] of since)
             expect(view.members.find(({ node_id }) => node_id === node)?.since, `${node} in ${view.view_id}`).toBe(
               first,
@@ -289,7 +289,7 @@ describe('DS-3: over outages and changes of the leader', () => {
   test('who has gone silent is out at last, and ids grow by one over all leaders', () => {
     check(
       fc.property(world, (given) => {
-        const views = viewsOf(given)
+        const views = batchesOf(given)
         expect(views.map(({ view }) => view.view_id)).toEqual(views.map((_, i) => i + 1))
         const quietFrom = Math.max(...given.outages.map(({ at, length }) => at + length), ...given.leaders, 0)
         // Nothing has happened for a time-out and more: the last view must be the living.

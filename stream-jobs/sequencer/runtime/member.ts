@@ -110,11 +110,11 @@ export class SequencerMember {
   }
 
   /** Resolves when the batch is in the order, or is not this member's to put there any more. */
-  async onBatch(batch: FetchedBatch, context: BatchContext): Promise<void> {
+  async onBatch(fetched: FetchedBatch, context: BatchContext): Promise<void> {
     if (this.#state.kind !== 'active' || this.#stopped || context.isStale()) return
     const { term } = this.#state
     await new Promise<void>((done) => {
-      this.#pending.push({ term, batch, context, done })
+      this.#pending.push({ term, batch: fetched, context, done })
       this.#rouse()
     })
   }

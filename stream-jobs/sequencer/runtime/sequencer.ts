@@ -105,11 +105,11 @@ export class Sequencer {
    * Puts what was fetched into the order. Rejects when anything is in doubt; the sequencer is dead then.
    * @throws ExtentError, DecodeError when the log contradicts itself and going on would be wrong
    */
-  async commit(batches: readonly FetchedBatch[], view: View | null): Promise<void> {
+  async commit(fetched: readonly FetchedBatch[], view: View | null): Promise<void> {
     const { clock, onCommit, settings } = this.#deps
     const started = clock.mono()
     const before = this.sequence.next
-    const { orders, advanced } = await this.#take(batches)
+    const { orders, advanced } = await this.#take(fetched)
     for (const partition of this.#passed) advanced.add(partition)
     this.#passed.clear()
     if (advanced.size === 0 && view === null) return
@@ -133,15 +133,15 @@ export class Sequencer {
   }
 
   /** Gives every extent its place. */
-  async #take(batches: readonly FetchedBatch[]): Promise<{ orders: RecordBatchBuilder[]; advanced: Set<number> }> {
+  async #take(fetched: readonly FetchedBatch[]): Promise<{ orders: RecordBatchBuilder[]; advanced: Set<number> }> {
     const { extents, settings } = this.#deps
     const orders: RecordBatchBuilder[] = []
     const advanced = new Set<number>()
-    for (const { partition, views, nextOffset } of batches) {
+    for (const { partition, batches, nextOffset } of fetched) {
       const key = Buffer.from(String(partition))
-      for (const view of views) {
-        for (let i = view.firstAtOrAfter(this.sequence.reached(partition).position); i < view.count; i += 1) {
-          const record = this.sequence.append(partition, view.offset(i), await decode(extents, view.value(i)))
+      for (const batch of batches) {
+        for (let i = batch.firstAtOrAfter(this.sequence.reached(partition).position); i < batch.count; i += 1) {
+          const record = this.sequence.append(partition, batch.offset(i), await decode(extents, batch.value(i)))
           let last = orders.at(-1)
           if (last === undefined || last.byteLength >= ORDER_BATCH_BYTES) orders.push((last = new RecordBatchBuilder()))
           last.add(key, encodeFramed(orderType, settings.orderSchemaId, record))

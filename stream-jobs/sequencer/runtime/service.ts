@@ -108,7 +108,7 @@ async function runMember(
   try {
     await consumer.run({
       onAssigned: (partitions, generation) => member.assign(partitions, generation),
-      onBatch: (batch, context) => member.onBatch(batch, context),
+      onBatch: (fetched, context) => member.onBatch(fetched, context),
       onHeartbeat: () => member.confirm(),
       onCrash: (error) => {
         crash = error instanceof KafkaError ? error : new KafkaError('CRASH', error.message, { cause: error })

@@ -34,11 +34,11 @@ export async function readLastView(
   for (let width = FIRST_WINDOW, to = end; to > start; width *= 4) {
     const from = Math.max(start, to - width)
     let last: { id: number; value: Buffer } | null = null
-    await reader.read({ topic, partition: 0 }, from, to, ({ views }) => {
-      for (const view of views) {
-        for (let i = 0; i < view.count && view.offset(i) < to; i += 1) {
-          const id = Number(view.key(i)?.toString())
-          const value = view.value(i)
+    await reader.read({ topic, partition: 0 }, from, to, ({ batches }) => {
+      for (const batch of batches) {
+        for (let i = 0; i < batch.count && batch.offset(i) < to; i += 1) {
+          const id = Number(batch.key(i)?.toString())
+          const value = batch.value(i)
           // Kept beyond this batch, so copied.
           if (value !== null && Number.isSafeInteger(id) && id > 0) last = { id, value: Buffer.from(value) }
         }

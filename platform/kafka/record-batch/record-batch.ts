@@ -1,4 +1,4 @@
-// A read-only view of one Kafka record batch (format v2): typed columns over the bytes that came from the wire.
+// One Kafka record batch (format v2), read-only: typed columns over the bytes that came from the wire.
 // Nothing is copied and no record becomes an object; whoever needs a key or a value asks for its place in `bytes`.
 import { crc32c } from '@node-rs/crc32'
 import { KafkaError } from '../../errors.ts'
@@ -20,7 +20,7 @@ export interface Header {
   readonly value: Buffer | null
 }
 
-export class RecordBatchView {
+export class RecordBatch {
   readonly count: number
   readonly baseOffset: number
   /** Offset of the last record that the batch was written with, compacted ones included. */
