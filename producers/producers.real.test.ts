@@ -37,7 +37,7 @@ beforeAll(async () => {
   const registry = await processes.start({
     main: 'registry/main.ts',
     env: { KAFKA_BROKERS: broker.brokers, REGISTRY_PORT: '0' },
-    ready: { output: 'schema registry listens' },
+    ready: { output: '"listening"' },
   })
   registryUrl = `http://127.0.0.1:${portOf(registry)}`
 })

@@ -34,11 +34,11 @@ beforeAll(async () => {
     stack.env({ ...QUICK, DATA_DIR: folder, SQLITE_FILE: join(folder, 'store.sqlite'), ...more })
   const [refine, sinks, query, producers] = await Promise.all([
     stack.startRefine({ ...QUICK, SEQUENCER_SESSION_MS: '3000' }),
-    stack.processes.start({ main: 'sinks/main.ts', env: env({ SINKS_PORT: '0' }), ready: { output: 'sink ready' } }),
+    stack.processes.start({ main: 'sinks/main.ts', env: env({ SINKS_PORT: '0' }), ready: { output: '"listening"' } }),
     stack.processes.start({
       main: 'query-api/main.ts',
       env: env({ QUERY_API_PORT: '0' }),
-      ready: { output: 'query API ready' },
+      ready: { output: '"listening"' },
     }),
     stack.processes.start({
       main: 'producers/main.ts',
@@ -202,7 +202,7 @@ describe('the cluster', () => {
       ...{ ...QUICK, QUERY_API_PORT: '0', SQLITE_FILE: join(folder, 'store.sqlite') },
       ...{ KAFKA_BROKERS: '127.0.0.1:1', REGISTRY_URL: 'http://127.0.0.1:1' },
     })
-    const alone = await stack.processes.start({ main: 'query-api/main.ts', env, ready: { output: 'query API ready' } })
+    const alone = await stack.processes.start({ main: 'query-api/main.ts', env, ready: { output: '"listening"' } })
     const url = `http://127.0.0.1:${portOf(alone)}`
     const cluster = await fetch(`${url}/cluster`)
     expect([cluster.status, cluster.headers.get('retry-after')]).toEqual([503, '2'])

@@ -28,11 +28,11 @@ beforeAll(async () => {
     QUERY_API_PORT: '0',
     LOG_LEVEL: 'info',
   })
-  const api = await stack.processes.start({ main: 'query-api/main.ts', env, ready: { output: 'query API ready' } })
+  const api = await stack.processes.start({ main: 'query-api/main.ts', env, ready: { output: '"listening"' } })
   url = `http://127.0.0.1:${/"port":(\d+)/.exec(api.output())![1]}`
   // Slow enough for readings to be in raw and not yet in clean while answers are taken.
   await stack.startRefine({ REFINE_COMMIT_MS: '1000' })
-  sink = await stack.processes.start({ main: 'sinks/main.ts', env, ready: { output: 'sink ready' } })
+  sink = await stack.processes.start({ main: 'sinks/main.ts', env, ready: { output: '"listening"' } })
 })
 afterAll(async () => {
   await stack.stop()

@@ -26,7 +26,7 @@ const start = (env: Record<string, string> = {}): Promise<Room> =>
   processes.start({
     main: 'registry/main.ts',
     env: { KAFKA_BROKERS: kafka.brokers, REGISTRY_PORT: String(port), ...env },
-    ready: { output: 'schema registry listens' },
+    ready: { output: '"listening"' },
   })
 
 async function call(

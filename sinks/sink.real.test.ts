@@ -59,7 +59,7 @@ const record = (sent: Sent): { key: Buffer; value: Buffer } => ({
 /** Ready when it says so: on a free port, which nobody has to know. */
 function startSink(file: string, more: Readonly<Record<string, string>> = {}): Promise<Room> {
   const env = stack.env({ SQLITE_FILE: file, SINKS_PORT: '0', SINK_LINGER_MS: '20', LOG_LEVEL: 'info', ...more })
-  return stack.processes.start({ main: 'sinks/main.ts', env, ready: { output: 'sink ready' } })
+  return stack.processes.start({ main: 'sinks/main.ts', env, ready: { output: '"listening"' } })
 }
 
 /** Reads the store until the condition holds. */

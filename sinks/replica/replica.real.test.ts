@@ -54,7 +54,7 @@ const start = (id: string, ...args: string[]): Promise<Room> =>
     main: 'sinks/replica/main.ts',
     args: ['--id', id, '--dir', root, ...args],
     env: stack.env({ LOG_LEVEL: 'info' }),
-    ready: { output: 'replica listens' },
+    ready: { output: '"listening"' },
   })
 
 /** Resolves when the replica's checkpoint says that it has everything. */

@@ -28,7 +28,7 @@ const start = (): Promise<Room> =>
   stack.processes.start({
     main: 'stream-jobs/main.ts',
     env: stack.env({ ...QUICK, STREAM_JOBS_PORT: '0' }),
-    ready: { output: 'stream jobs listen' },
+    ready: { output: '"listening"' },
   })
 
 describe('refine stops loudly', () => {

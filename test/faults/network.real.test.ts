@@ -44,7 +44,7 @@ it(`EM-3, X-2: resets, stalls, latency and a narrow network under load lose noth
   })
   const config = loadConfig(env)
   const refine = await stack.startRefine()
-  const sink = await stack.processes.start({ main: 'sinks/main.ts', env, ready: { output: 'sink ready' } })
+  const sink = await stack.processes.start({ main: 'sinks/main.ts', env, ready: { output: '"listening"' } })
   const load = makeLoad({
     seed: SEED,
     sensors: 20,

@@ -37,7 +37,7 @@ it('every reading of clean has one place in the order and one row in each replic
       main: 'sinks/replica/main.ts',
       args: ['--id', id, '--dir', root, '--resume'],
       env: stack.env({ LOG_LEVEL: 'info' }),
-      ready: { output: 'replica listens' },
+      ready: { output: '"listening"' },
     })
   await replica('r1')
   let second = await replica('r2')

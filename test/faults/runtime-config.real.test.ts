@@ -37,7 +37,7 @@ let rooms: Readonly<Record<string, string>>
 
 const startRefine = (member: string): Promise<Room> => stack.startRefine({ ...MEMBERS, MEMBER_ID: member })
 const startQuery = (): Promise<Room> =>
-  stack.processes.start({ main: 'query-api/main.ts', env: rooms, ready: { output: 'query API ready' } })
+  stack.processes.start({ main: 'query-api/main.ts', env: rooms, ready: { output: '"listening"' } })
 const startProducers = (): Promise<Room> =>
   stack.processes.start({ main: 'producers/main.ts', env: rooms, ready: { output: 'producers run' } })
 
