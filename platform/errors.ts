@@ -9,14 +9,15 @@ export interface ErrorDetails {
   readonly offset?: number
 }
 
-export class PlumblineError extends Error {
-  readonly code: string
+/** A class of errors names its codes: `class WalError extends PlumblineError<WalErrorCode>`. */
+export class PlumblineError<Code extends string = string> extends Error {
+  readonly code: Code
   readonly retriable: boolean
   readonly topic: string | undefined
   readonly partition: number | undefined
   readonly offset: number | undefined
 
-  constructor(code: string, message: string, details: ErrorDetails = {}) {
+  constructor(code: Code, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.name = new.target.name
     this.code = code
@@ -28,24 +29,90 @@ export class PlumblineError extends Error {
 }
 
 /** A configuration variable is unknown or its value is not acceptable; the message names it. */
-export class ConfigError extends PlumblineError {
+export class ConfigError extends PlumblineError<'CONFIG'> {
   constructor(message: string) {
     super('CONFIG', message)
   }
 }
 
+/** Answers of the HTTP interface carry these codes, so none may change its meaning. */
+export type InputErrorCode =
+  // A value, a field or an argument
+  | 'INVALID'
+  | 'MISSING'
+  | 'NOT_JSON'
+  | 'NOT_AN_OBJECT'
+  | 'NOT_A_NUMBER'
+  | 'WRONG_TYPE'
+  | 'OUT_OF_RANGE'
+  | 'INCOMPLETE_NUMBER'
+  | 'TOO_LONG'
+  | 'TOO_MANY'
+  | 'LIMIT'
+  | 'RECORD_TOO_LARGE'
+  | 'UNKNOWN_FIELD'
+  | 'PARAMETER'
+  | 'OPTIONS'
+  | 'DURATION'
+  | 'TIME'
+  | 'FUTURE_TIME'
+  | 'SINCE'
+  | 'PLACE'
+  // Readings and their producers
+  | 'NO_METRIC'
+  | 'EPOCH_IN_USE'
+  | 'EXISTS'
+  | 'BUSY'
+  // Files that are brought in or out
+  | 'INPUT'
+  | 'LINE_TOO_LONG'
+  | 'CSV'
+  | 'COLUMNS'
+  | 'FORMAT'
+  | 'PRESET'
+  | 'MAP'
+  | 'TS_FORMAT'
+  | 'TOO_MANY_ERRORS'
+  | 'NO_FILE'
+  | 'NO_READINGS'
+  | 'NO_MARKS'
+  | 'OPEN'
+  | 'CHECKPOINT'
+  | 'NO_CHECKPOINT'
+  | 'OTHER_EXPORT'
+  | 'CHANGED'
+  // Things that are asked for
+  | 'NODE'
+  | 'NO_LETTER'
+  | 'UNKNOWN_TOPIC'
+  | 'UNKNOWN_PARTITION'
+  | 'CONFIG_INVALID'
+  | 'SETTINGS'
+
 /** Input from outside is not acceptable; `field` names the part and the message the limit. */
-export class InputError extends PlumblineError {
+export class InputError extends PlumblineError<InputErrorCode> {
   readonly field: string
 
-  constructor(code: string, field: string, message: string) {
+  constructor(code: InputErrorCode, field: string, message: string) {
     super(code, message)
     this.field = field
   }
 }
 
+/**
+ * Our own codes, and the names that the protocol and the client give to their failures: the broker decides which there
+ * are, so that part is open.
+ */
+export type KafkaErrorCode =
+  | 'CORRUPT_BATCH'
+  | 'OFFSET_OUT_OF_RANGE'
+  | 'END_BEFORE_RANGE'
+  | 'NO_BASE_OFFSET'
+  | 'CRASH'
+  | (string & Record<never, never>)
+
 /** The broker or the client failed. */
-export class KafkaError extends PlumblineError {}
+export class KafkaError<Code extends KafkaErrorCode = KafkaErrorCode> extends PlumblineError<Code> {}
 
 /** What each means and what a caller does about it: platform/store/README.md. */
 export type StoreErrorCode =
@@ -64,13 +131,7 @@ export type StoreErrorCode =
   | 'STORE_FAILED'
 
 /** The store failed or refused. */
-export class StoreError extends PlumblineError {
-  declare readonly code: StoreErrorCode
-
-  constructor(code: StoreErrorCode, message: string, details: ErrorDetails = {}) {
-    super(code, message, details)
-  }
-}
+export class StoreError extends PlumblineError<StoreErrorCode> {}
 
 /** The message of anything thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

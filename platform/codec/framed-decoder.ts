@@ -12,7 +12,7 @@ const RESOLVERS_MAX = 100
 type Resolver = Parameters<avsc.Type['fromBuffer']>[1]
 
 /** The value cannot be read: it is no framed record, or its schema is unknown or another one's. */
-export class DecodeError extends PlumblineError {}
+export class DecodeError extends PlumblineError<'NOT_FRAMED' | 'SCHEMA_UNKNOWN' | 'SCHEMA_UNFIT' | 'UNREADABLE'> {}
 
 export class FramedDecoder<T> {
   readonly #type: avsc.Type

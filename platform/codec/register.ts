@@ -18,7 +18,9 @@ const CACHED_MAX = 1_000
 const UNKNOWN_MS = 30_000
 
 /** The registry refused or could not be reached. */
-export class RegistryError extends PlumblineError {}
+export class RegistryError extends PlumblineError<
+  'REGISTRY_UNREACHABLE' | 'REGISTRY_REFUSED' | 'SCHEMA_INCOMPATIBLE'
+> {}
 
 /** Asks for a schema's text; null where the registry has no such id. Rejects while it cannot be reached. */
 export type FetchSchema = (id: number) => Promise<string | null>

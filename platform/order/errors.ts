@@ -31,8 +31,7 @@ export interface NamedRange {
   readonly toSequence: number
 }
 
-export class OrderError extends PlumblineError {
-  declare readonly code: OrderErrorCode
+export class OrderError extends PlumblineError<OrderErrorCode> {
   readonly range: NamedRange | undefined
 
   constructor(code: OrderErrorCode, message: string, details: ErrorDetails & { readonly range?: NamedRange } = {}) {

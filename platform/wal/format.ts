@@ -8,8 +8,11 @@
 import { crc32c } from '@node-rs/crc32'
 import { PlumblineError } from '../errors.ts'
 
+export type WalErrorCode =
+  'WAL_BROKEN' | 'WAL_BUSY' | 'WAL_CORRUPT' | 'WAL_DISK' | 'WAL_HEADER' | 'WAL_LOCKED' | 'WAL_SENSORS' | 'WAL_VERSION'
+
 /** The log on disk cannot be used as asked; the message names the file. */
-export class WalError extends PlumblineError {}
+export class WalError extends PlumblineError<WalErrorCode> {}
 
 export const ENTRY_HEADER_BYTES = 8
 /** Kinds of payloads: a reading numbered by this log, one numbered by its source, a sync mark. */

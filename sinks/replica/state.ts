@@ -5,8 +5,11 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { messageOf, PlumblineError } from '../../platform/errors.ts'
 
+export type ReplicaErrorCode =
+  'FILE_GONE' | 'FOLDER_NOT_OURS' | 'LOCKED' | 'OTHER_REPLICA' | 'STATE_UNREADABLE' | 'UNREADABLE' | 'WRITE_FAILED'
+
 /** The replica's folder cannot be used; the message says what to do. */
-export class ReplicaError extends PlumblineError {}
+export class ReplicaError extends PlumblineError<ReplicaErrorCode> {}
 
 export const STATE_FILE = 'replica.json'
 

@@ -1,4 +1,14 @@
 // The error after which refine must stop and say why: what it finds contradicts itself, and trying again cannot help.
 import { KafkaError } from '../../../platform/errors.ts'
 
-export class FatalRestoreError extends KafkaError {}
+export type FatalRestoreCode =
+  | 'FOREIGN_OFFSET'
+  | 'OFFSET_OUT_OF_RANGE'
+  | 'ORDER_WITHOUT_OFFSET'
+  | 'REPLAY_DIVERGED'
+  | 'SCHEMA_GONE'
+  | 'SNAPSHOT_INCOMPLETE'
+  | 'SNAPSHOT_UNREADABLE'
+  | 'SNAPSHOT_WITHOUT_OFFSET'
+
+export class FatalRestoreError extends KafkaError<FatalRestoreCode> {}

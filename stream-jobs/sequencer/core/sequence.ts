@@ -36,8 +36,11 @@ export interface Reached {
   readonly cleanEnd: number
 }
 
+type ExtentErrorCode =
+  'SEQUENCE_EXHAUSTED' | 'EXTENT_EMPTY' | 'EXTENT_MISPLACED' | 'EXTENT_OVERLAPS' | 'EXTENT_REPEATED'
+
 /** The extents contradict what is in the order already: trying again cannot help. */
-export class ExtentError extends PlumblineError {}
+export class ExtentError extends PlumblineError<ExtentErrorCode> {}
 
 export class Sequence {
   #next: number
@@ -75,7 +78,7 @@ export class Sequence {
   append(partition: number, offset: number, extent: Extent): OrderRecord {
     const at = this.#of(partition)
     const { first_offset, count } = extent
-    const refuse = (code: string, why: string): never => {
+    const refuse = (code: ExtentErrorCode, why: string): never => {
       throw new ExtentError(code, `the extent at offset ${offset} of partition ${partition} ${why}`, {
         partition,
         offset,
