@@ -40,6 +40,7 @@ export type InputErrorCode =
   // A value, a field or an argument
   | 'INVALID'
   | 'MISSING'
+  | 'JSON'
   | 'NOT_JSON'
   | 'NOT_AN_OBJECT'
   | 'NOT_A_NUMBER'

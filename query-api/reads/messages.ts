@@ -1,6 +1,13 @@
 // What the pool and its worker threads say to each other. Errors are sent as their parts: a thread can copy an error's
 // message to another, but not its class.
-import { InputError, messageOf, PlumblineError, StoreError, type StoreErrorCode } from '../../platform/errors.ts'
+import {
+  InputError,
+  type InputErrorCode,
+  messageOf,
+  PlumblineError,
+  StoreError,
+  type StoreErrorCode,
+} from '../../platform/errors.ts'
 import type { ReadResult } from './finding.ts'
 import type { ReadName } from './reads.ts'
 
@@ -11,7 +18,7 @@ export interface ReadRequest {
 }
 
 type ErrorParts =
-  | { readonly kind: 'input'; readonly code: string; readonly field: string; readonly message: string }
+  | { readonly kind: 'input'; readonly code: InputErrorCode; readonly field: string; readonly message: string }
   | { readonly kind: 'store'; readonly code: StoreErrorCode; readonly retriable: boolean; readonly message: string }
   | { readonly kind: 'other'; readonly code: string; readonly message: string }
 
@@ -21,8 +28,7 @@ export type ReadReply =
 export function partsOf(error: unknown): ErrorParts {
   const message = messageOf(error)
   if (error instanceof InputError) return { kind: 'input', code: error.code, field: error.field, message }
-  if (error instanceof StoreError)
-    return { kind: 'store', code: error.code as StoreErrorCode, retriable: error.retriable, message }
+  if (error instanceof StoreError) return { kind: 'store', code: error.code, retriable: error.retriable, message }
   return { kind: 'other', code: error instanceof PlumblineError ? error.code : 'FAILED', message }
 }
 
