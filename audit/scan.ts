@@ -1,6 +1,7 @@
 // Reads the topics of one partition into its books, in the order marks, dead letters, late, clean, raw: what the sink
 // refused must be known before late and clean are read, and what late has before clean, so that readings of the same
 // event time are counted once for the store.
+import { readRefusal, REFINE_STAGE } from '../platform/dead-letters/headers.ts'
 import type { ScanPlan } from '../platform/codec/reading-scanner.ts'
 import type { RangeReader } from '../platform/kafka/port.ts'
 import type { RecordBatch } from '../platform/kafka/record-batch/record-batch.ts'
@@ -15,7 +16,6 @@ import { readMarksOf } from '../platform/dead-letters/letters.ts'
 import { type Inputs, topicPartition } from './inputs.ts'
 
 /** Of refine's dead letters; the sink has other stages. */
-const REFINE_STAGE = 'refine'
 
 const LETTER_COUNTS = { open: 'openLetters', replayed: 'replayedLetters', dropped: 'droppedLetters' } as const
 
@@ -84,10 +84,10 @@ export class PartitionScanner {
     const limit = range.start === 0 ? (refine[partition].ledger?.deadLettered ?? 0) : Infinity
     const records = this.#records
     await this.#each(DLQ, partition, range.start, range.end, (kind, batch, i) => {
-      const headers = new Map(batch.headers(i).map(({ key, value }) => [key, value?.toString() ?? '']))
+      const { topic, offset, stage, reason } = readRefusal(batch.headers(i))
       counts[LETTER_COUNTS[book.marks.stateOf({ partition, offset: batch.offset(i) })]] += 1
-      if (headers.get('__connect.errors.stage') !== REFINE_STAGE) {
-        book.refusedBySink.add(`${headers.get('__connect.errors.topic')}@${headers.get('__connect.errors.offset')}`)
+      if (stage !== REFINE_STAGE) {
+        book.refusedBySink.add(`${topic}@${offset}`)
         return
       }
       if (counts.deadLetters >= limit) {
@@ -95,7 +95,7 @@ export class PartitionScanner {
         return
       }
       counts.deadLetters += 1
-      if (headers.get('__connect.errors.exception.class.name') === 'UNKNOWN_CONTROL') counts.unknownControls += 1
+      if (reason === 'UNKNOWN_CONTROL') counts.unknownControls += 1
       if (kind === 'reading') book.enter('dead', book.sensor(records.key).lane(records.epoch), records.seq, records.ts)
     })
   }

@@ -1,13 +1,12 @@
-// Sends records that cannot be read, or that the store will never take, to the dead-letter topic: original key and bytes, the reason in Kafka Connect's
-// header names, so that common tools show them. It happens before the store's progress passes them, so a crash in
-// between can repeat a dead letter but never lose one.
+// Sends records that cannot be read, or that the store will never take, to the dead-letter topic: original key, bytes
+// and headers, and the reason. It happens before the store's progress passes them, so a crash in between can repeat a
+// dead letter but never lose one.
+import { deadLetterHeaders } from '../platform/dead-letters/headers.ts'
 import type { FetchedBatch, Kafka, OutgoingBatch, Producer } from '../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 import { DLQ } from '../schemas/topics.ts'
 import type { Reject } from './core/decode.ts'
 
-/** Headers must stay small beside the record. */
-const REASON_CHARS_MAX = 500
 /** The headers of many small records outweigh them; the topic takes batches of several times this. */
 const SEND_BYTES = 1_048_576
 
@@ -38,14 +37,9 @@ export class DeadLetters {
     const producer = await this.#connected()
     let records = new RecordBatchBuilder()
     for (const [i, { batch, index, reason }] of rejects.entries()) {
-      records.add(batch.key(index), batch.value(index), [
-        { key: '__connect.errors.topic', value: topic },
-        { key: '__connect.errors.partition', value: String(partition) },
-        { key: '__connect.errors.offset', value: String(batch.offset(index)) },
-        { key: '__connect.errors.stage', value: stage },
-        { key: '__connect.errors.exception.class.name', value: errorClass },
-        { key: '__connect.errors.exception.message', value: reason.slice(0, REASON_CHARS_MAX) },
-      ])
+      const offset = batch.offset(index)
+      const refusal = { topic, partition, offset, stage, reason: errorClass, message: reason }
+      records.add(batch.key(index), batch.value(index), deadLetterHeaders(refusal, batch.headers(index)))
       if (records.byteLength < SEND_BYTES && i < rejects.length - 1) continue
       const outgoing: OutgoingBatch = { topic: DLQ, partition: partition % this.#partitions, records }
       await producer.send([outgoing])

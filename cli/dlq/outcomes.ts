@@ -10,6 +10,7 @@ import type { Admin, Kafka, OutgoingBatch, TransactionalProducer } from '../../p
 import { type HeaderInput, RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
 import { REPLAY_AS_HEADER, REPLAY_OF_HEADER } from '../../schemas/refine.ts'
 import { DLQ, DLQ_MARKS, RAW, topicSpec } from '../../schemas/topics.ts'
+import { headerBytes, ownHeaders } from '../../platform/dead-letters/headers.ts'
 import { type DeadLetter, placeText } from '../../platform/dead-letters/letter.ts'
 import { markRecord } from '../../platform/dead-letters/marks.ts'
 
@@ -43,10 +44,10 @@ export class Outcomes {
     return new Outcomes(producer)
   }
 
-  /** Sends the letter's record again, with its key and value as they are, once committed. */
+  /** Sends the letter's record again, with its key, value and own headers as they are, once committed. */
   async replay(letter: DeadLetter, as: 'record' | 'late'): Promise<void> {
     await this.#makeRoom(letter)
-    const headers: HeaderInput[] = [{ key: REPLAY_OF_HEADER, value: placeText(letter) }]
+    const headers: HeaderInput[] = [...ownHeaders(letter.headers), { key: REPLAY_OF_HEADER, value: placeText(letter) }]
     if (as === 'late') headers.push({ key: REPLAY_AS_HEADER, value: 'late' })
     this.#records.add(letter.key, letter.value, headers)
     const { key, value } = markRecord(letter, 'replayed', `${RAW}/${letter.partition}`)
@@ -80,8 +81,8 @@ export class Outcomes {
     await this.#producer.close()
   }
 
-  async #makeRoom({ partition, key, value }: DeadLetter): Promise<void> {
-    const bytes = this.#records.byteLength + (key?.length ?? 0) + (value?.length ?? 0)
+  async #makeRoom({ partition, key, value, headers }: DeadLetter): Promise<void> {
+    const bytes = this.#records.byteLength + (key?.length ?? 0) + (value?.length ?? 0) + headerBytes(headers)
     const isFull = this.#marks.count >= LETTERS_MAX || bytes > BYTES_MAX
     if (isFull || partition !== this.#partition) await this.commit()
     this.#partition = partition

@@ -1,9 +1,9 @@
-// A dead letter as the command line sees it: where it stands, where its record came from, and why it was refused. The
-// headers are Kafka Connect's names, written by refine and by the sinks; a foreign letter may lack any of them.
+// A dead letter as commands and the audit see it: its place, where its record came from, and why it was refused.
 import { InputError } from '../errors.ts'
 import type { Header, RecordBatch } from '../kafka/record-batch/record-batch.ts'
+import { readRefusal } from './headers.ts'
 
-/** Where a dead letter stands in telemetry.dlq. */
+/** A dead letter's place in telemetry.dlq. */
 export interface Place {
   readonly partition: number
   readonly offset: number
@@ -15,24 +15,21 @@ export interface DeadLetter extends Place {
   readonly key: Buffer | null
   readonly value: Buffer | null
   readonly headers: readonly Header[]
-  /** Of the record that was refused; an empty topic and -1 where the letter does not say. */
+  /** The refused record's place; an empty topic and -1 where the letter does not say. */
   readonly from: { readonly topic: string; readonly partition: number; readonly offset: number }
   /** Who refused it: `refine`, or a stage of the sink. */
   readonly stage: string
   /** Code of the reason, for filters; `message` is for people. */
   readonly reason: string
   readonly message: string
-  /** The letter's bytes, for whoever reads them in place. */
+  /** The letter's bytes, to be read in place. */
   readonly batch: RecordBatch
   readonly index: number
 }
 
-const PREFIX = '__connect.errors.'
-
 export function readDeadLetter(batch: RecordBatch, index: number, partition: number): DeadLetter {
   const headers = batch.headers(index)
-  const texts = new Map(headers.map(({ key, value }) => [key, value?.toString() ?? '']))
-  const text = (name: string): string => texts.get(PREFIX + name) ?? ''
+  const { topic, partition: fromPartition, offset, stage, reason, message } = readRefusal(headers)
   return {
     partition,
     offset: batch.offset(index),
@@ -40,20 +37,18 @@ export function readDeadLetter(batch: RecordBatch, index: number, partition: num
     key: batch.key(index),
     value: batch.value(index),
     headers,
-    from: { topic: text('topic'), partition: wholeOr(text('partition')), offset: wholeOr(text('offset')) },
-    stage: text('stage'),
-    reason: text('exception.class.name'),
-    message: text('exception.message'),
+    from: { topic, partition: fromPartition, offset },
+    stage,
+    reason,
+    message,
     batch,
     index,
   }
 }
 
-const wholeOr = (text: string): number => (/^\d{1,15}$/.test(text) ? Number(text) : -1)
-
 export const placeText = ({ partition, offset }: Place): string => `${partition}@${offset}`
 
-/** Null where the text is no place. */
+/** Null where the text does not name a place. */
 export function readPlace(text: string): Place | null {
   const match = /^(\d{1,6})@(\d{1,15})$/.exec(text)
   return match === null ? null : { partition: Number(match[1]), offset: Number(match[2]) }
@@ -66,6 +61,6 @@ export function parsePlace(text: string): Place {
   throw new InputError(
     'PLACE',
     'place',
-    `"${text}" is no dead letter: expected <partition>@<offset>, for instance 3@14`,
+    `"${text}" does not name a dead letter: expected <partition>@<offset>, for instance 3@14`,
   )
 }

@@ -10,6 +10,7 @@ import type { RecordBatch } from '../../../platform/kafka/record-batch/record-ba
 import { METRICS } from '../../../schemas/metrics.ts'
 import { ANOMALIES, CLEAN, LATE, MAX_RECORD_BYTES, RAW } from '../../../schemas/topics.ts'
 import { AuditRecords, type PlanOf } from '../../../audit/core/records.ts'
+import { headerBytes, ownHeaders } from '../../../platform/dead-letters/headers.ts'
 import type { DeadLetter } from '../../../platform/dead-letters/letter.ts'
 
 export type Route =
@@ -18,7 +19,7 @@ export type Route =
   /** The registry must be asked first. */
   | { readonly kind: 'unknown-schema'; readonly schemaId: number }
 
-/** What a record's headers and the framing of its batch may add to its key and value. */
+/** What the headers of a replay and the framing of its batch may add to a record's key, value and own headers. */
 const OVERHEAD_BYTES = 512
 const ROOM_BYTES = MAX_RECORD_BYTES - OVERHEAD_BYTES
 /** Refine's reasons that are found after the reading has taken its place. */
@@ -43,8 +44,8 @@ export class Router {
     if (from.partition !== letter.partition)
       return stay(`it came from partition ${from.partition} and lies in ${letter.partition}: nobody of ours wrote it`)
     if (letter.reason === 'UNKNOWN_CONTROL') return stay('it was a control record, whose headers are not kept')
-    if ((key?.length ?? 0) + (value?.length ?? 0) > ROOM_BYTES)
-      return stay(`key and value have more than ${ROOM_BYTES} bytes: no room for the headers of a replay`)
+    if ((key?.length ?? 0) + (value?.length ?? 0) + headerBytes(ownHeaders(letter.headers)) > ROOM_BYTES)
+      return stay(`key, value and headers have more than ${ROOM_BYTES} bytes: no room for the headers of a replay`)
     return this.#foresee(letter.batch, letter, nowMs)
   }
 

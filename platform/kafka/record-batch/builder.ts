@@ -11,7 +11,7 @@ const NO_HEADERS = 1 // one byte: the varint 0
 
 export interface HeaderInput {
   readonly key: string
-  readonly value: Buffer | string
+  readonly value: Buffer | string | null
 }
 
 export class RecordBatchBuilder {
@@ -145,17 +145,21 @@ function copy(from: Uint8Array, fromAt: number, length: number, to: Buffer, at: 
 
 /** Headers as the record format has them, count included; encode once and reuse where they repeat. */
 export function encodeHeaders(headers: readonly HeaderInput[]): Buffer {
-  const parts = headers.map(({ key, value }) => ({ key: Buffer.from(key), value: Buffer.from(value as Buffer) }))
+  const parts = headers.map(({ key, value }) => {
+    const bytes = Buffer.from((value ?? EMPTY) as Buffer)
+    return { key: Buffer.from(key), value: bytes, valueLength: value === null ? -1 : bytes.length }
+  })
   const size = parts.reduce(
-    (sum, { key, value }) => sum + varintSize(key.length) + key.length + varintSize(value.length) + value.length,
+    (sum, { key, value, valueLength }) =>
+      sum + varintSize(key.length) + key.length + varintSize(valueLength) + value.length,
     varintSize(parts.length),
   )
   const bytes = Buffer.allocUnsafe(size)
   let at = writeVarint(bytes, 0, parts.length)
-  for (const { key, value } of parts) {
+  for (const { key, value, valueLength } of parts) {
     at = writeVarint(bytes, at, key.length)
     bytes.set(key, at)
-    at = writeVarint(bytes, at + key.length, value.length)
+    at = writeVarint(bytes, at + key.length, valueLength)
     bytes.set(value, at)
     at += value.length
   }

@@ -2,6 +2,7 @@
 // bytes they came as; only anomalies, which are rare, are encoded here.
 import avsc from 'avsc'
 import { encodeFramed, FRAME_BYTES } from '../../../platform/codec/reading.ts'
+import { deadLetterHeaders, REFINE_STAGE } from '../../../platform/dead-letters/headers.ts'
 import type { OutgoingBatch } from '../../../platform/kafka/port.ts'
 import { encodeHeaders, RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
@@ -120,14 +121,9 @@ export class BatchOutputs implements Outputs {
   }
 
   deadLetter(batch: RecordBatch, index: number, reason: DeadLetterReason, detail: string): void {
-    const headers = encodeHeaders([
-      { key: '__connect.errors.topic', value: this.#topics.raw },
-      { key: '__connect.errors.partition', value: String(this.#partition) },
-      { key: '__connect.errors.offset', value: String(batch.offset(index)) },
-      { key: '__connect.errors.stage', value: 'refine' },
-      { key: '__connect.errors.exception.class.name', value: reason },
-      { key: '__connect.errors.exception.message', value: detail },
-    ])
+    const at = { topic: this.#topics.raw, partition: this.#partition, offset: batch.offset(index) }
+    const refusal = { ...at, stage: REFINE_STAGE, reason, message: detail }
+    const headers = encodeHeaders(deadLetterHeaders(refusal, batch.headers(index)))
     const { bytes } = batch
     this.#deadLetters
       .current()
