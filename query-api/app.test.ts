@@ -157,7 +157,7 @@ describe('query API', () => {
         count: 2,
         metrics: {
           power_w: { count: 2, min: 0, max: 1, avg: 0.5, sum: 1 },
-          energy_wh: { count: 2, min: 0, max: 10, avg: 5, sum: 10, increase: 10 },
+          energy_wh: { count: 2, min: 0, max: 10, avg: 5, sum: 10, increase: 10, resets: 0 },
         },
       },
       {
@@ -165,7 +165,7 @@ describe('query API', () => {
         count: 1,
         metrics: {
           power_w: { count: 1, min: 2, max: 2, avg: 2, sum: 2 },
-          energy_wh: { count: 1, min: 20, max: 20, avg: 20, sum: 20, increase: 10 },
+          energy_wh: { count: 1, min: 20, max: 20, avg: 20, sum: 20, increase: 10, resets: 0 },
         },
       },
       {
@@ -173,7 +173,7 @@ describe('query API', () => {
         count: 1,
         metrics: {
           power_w: { count: 1, min: 4, max: 4, avg: 4, sum: 4 },
-          energy_wh: { count: 1, min: 40, max: 40, avg: 40, sum: 40, increase: 20 },
+          energy_wh: { count: 1, min: 40, max: 40, avg: 40, sum: 40, increase: 20, resets: 0 },
         },
       },
     ])

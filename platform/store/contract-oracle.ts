@@ -7,7 +7,7 @@ type Query = { site: string; windowMs: number; from: number; to: number; metrics
 type Window = {
   start: number
   count: number
-  metrics: Record<string, { count: number; min: number; max: number; sum: number; increase?: number }>
+  metrics: Record<string, { count: number; min: number; max: number; sum: number; increase?: number; resets?: number }>
 }
 
 /** The answer of the store, computed from plain rows. */
@@ -37,7 +37,7 @@ export function bruteForce(
       .map(([start, members]) => ({
         start,
         count: members.length,
-        metrics: bruteMetrics(all, members, metrics, Math.max(from, start)),
+        metrics: bruteMetrics(all, members, metrics),
       })),
     seqs,
   }
@@ -47,30 +47,42 @@ function bruteMetrics(
   all: readonly Reading[],
   members: readonly Reading[],
   metrics: readonly string[],
-  from: number,
 ): Window['metrics'] {
   const found: Window['metrics'] = {}
   for (const metric of metrics) {
     const having = members.filter((r) => r[metric] !== null)
     if (having.length === 0) continue
     const values = having.map((r) => r[metric] as number)
-    const growths = [...new Set(having.map((r) => r.sensor_id))].map((sensor) => {
-      const own = having.filter((r) => r.sensor_id === sensor).sort((a, b) => a.ts - b.ts)
-      const before = all
-        .filter((b) => b.sensor_id === sensor && b.ts < from && b[metric] !== null)
-        .sort((a, b) => b.ts - a.ts)
-      return Math.max(0, (own.at(-1)![metric] as number) - ((before[0] ?? own[0])[metric] as number))
-    })
-    const increase = metric === 'energy_wh' ? { increase: growths.reduce((a, b) => a + b, 0) } : {}
+    const steps = metric === 'energy_wh' ? bruteSteps(all, having, metric) : {}
     found[metric] = {
       count: values.length,
       min: Math.min(...values),
       max: Math.max(...values),
       sum: values.reduce((a, b) => a + b, 0),
-      ...increase,
+      ...steps,
     }
   }
   return found
+}
+
+/** Steps that the readings end, each from the reading of its sensor before it, wherever that was taken. */
+export function bruteSteps(
+  all: readonly Reading[],
+  having: readonly Reading[],
+  metric: string,
+): { increase: number; resets: number } {
+  let increase = 0
+  let resets = 0
+  for (const { tenant_id, sensor_id, ts, [metric]: value } of having) {
+    const before = all
+      .filter((r) => r.tenant_id === tenant_id && r.sensor_id === sensor_id && r.ts < ts && r[metric] !== null)
+      .reduce<Reading | null>((latest, r) => (latest === null || r.ts > latest.ts ? r : latest), null)
+    if (before === null) continue
+    const fell = (value as number) < (before[metric] as number)
+    increase += fell ? (value as number) : (value as number) - (before[metric] as number)
+    resets += fell ? 1 : 0
+  }
+  return { increase, resets }
 }
 
 /** @param sensors that ever stood at the site, where the rows do not say so any more */

@@ -238,18 +238,65 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       )
     })
 
-    it('EM-7: growth of a meter adds up over windows and is never negative, not even when the meter is replaced', async () => {
+    it.each([
+      ['a meter that is replaced', [100, 110, 5, 15], 25, 1],
+      ['a meter that is replaced by one that stands higher', [100, 110, 500], 400, 0],
+      ['a reset to 0', [100, 110, 0, 7], 17, 1],
+      ['a glitch to 0 and back, which cannot be told from two resets', [100, 110, 0, 120], 130, 1],
+      ['several resets', [3, 1, 2, 1, 1, 0], 3, 3],
+      ['a first value below the last of the hour', [10, 4, 12], 12, 1],
+      ['one value', [100], 0, 0],
+    ])(
+      'K11: %s: the increase is what Prometheus counts, and long windows are the sum of short ones',
+      async (_what, meter, increase, resets) => {
+        const store = await fresh()
+        await store.write(batch(meter.map((energy_wh, i) => clean({ ts: i * 600_000 + 7, energy_wh }))))
+        for (const windowMs of [3_600_000, 1_200_000, 600_000, 1_000]) {
+          const query = { site: 'site', tenant: null, windowMs, from: 0, to: 3_600_000, metrics: null }
+          const { windows } = await store.read((view) => view.aggregate(query))
+          const parts = windows.map((window) => window.metrics.energy_wh)
+          expect(parts.reduce((sum, part) => sum + part.increase!, 0)).toBe(increase)
+          expect(parts.reduce((sum, part) => sum + part.resets!, 0)).toBe(resets)
+        }
+      },
+    )
+
+    it('K11: growth adds up over windows and sites, for a sensor that moves and a range that begins in the middle', async () => {
       const store = await fresh()
       const meter = [100, 101, 103, 106, 5, 7] // replaced after 106
-      await store.write(batch(meter.map((energy_wh, i) => clean({ ts: i * 60_000, energy_wh }))))
-      const increases = async (from: number, windowMs: number): Promise<(number | undefined)[]> => {
+      const rows = meter.map((energy_wh, i) =>
+        clean({ ts: i * 60_000, energy_wh, site_id: i === 2 || i === 4 ? 'other' : 'site' }),
+      )
+      await store.write(batch(rows))
+      const increases = async (site: string, from: number, windowMs: number): Promise<(number | undefined)[]> => {
         const { windows } = await store.read((view) =>
-          view.aggregate({ site: 'site', tenant: null, windowMs, from, to: 360_000, metrics: null }),
+          view.aggregate({ site, tenant: null, windowMs, from, to: 360_000, metrics: null }),
         )
         return windows.map((window) => window.metrics.energy_wh.increase)
       }
-      expect(await increases(0, 60_000)).toEqual([0, 1, 2, 3, 0, 2])
-      expect(await increases(60_000, 180_000)).toEqual([3, 0])
+      expect(await increases('site', 0, 60_000)).toEqual([0, 1, 3, 2])
+      expect(await increases('site', 0, 360_000)).toEqual([6])
+      expect(await increases('site', 60_000, 180_000)).toEqual([1, 5])
+      expect(await increases('other', 0, 60_000)).toEqual([2, 5])
+    })
+
+    it('K11: a late or corrected value changes the step that it ends and the next one, minutes later', async () => {
+      const store = await fresh()
+      const at = (minute: number, energy_wh: number | null): Partial<Reading> => ({ ts: minute * 60_000, energy_wh })
+      await store.write(batch([at(0, 100), at(30, 110), at(31, null), at(90, 120), at(200, 130)].map(clean)))
+      await upkeep(store)
+      const increases = async (): Promise<number[]> => {
+        const query = { site: 'site', tenant: null, windowMs: 3_600_000, from: 0, to: 14_400_000, metrics: null }
+        const { windows } = await store.read((view) => view.aggregate(query))
+        return windows.map((window) => window.metrics.energy_wh.increase!)
+      }
+      expect(await increases()).toEqual([10, 10, 10])
+      await store.write(batch([late(0, at(30, 50))]))
+      expect(await increases()).toEqual([50, 70, 10])
+      await store.write(batch([late(1, at(31, 115))]))
+      expect(await increases()).toEqual([115, 5, 10])
+      await store.write(batch([late(2, at(61, 118))]))
+      expect(await increases()).toEqual([115, 5, 10])
     })
 
     it('EM-6: an aggregate over hours is exact whatever the boundaries, and follows late readings and corrections', async () => {

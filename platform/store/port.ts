@@ -106,12 +106,15 @@ export interface MetricAggregate {
   readonly avg: number
   readonly sum: number
   /**
-   * Of a cumulative metric: what it grew by, summed over the sensors. Per sensor it is last − first, where first is
-   * the value at its last reading before the window (inside it where there is none before): so no step between two
-   * windows is lost, and the windows of a meter that never decreases add up to the whole. Never negative: a sensor
-   * whose last is below its first (a meter that was replaced) counts 0 in that window.
+   * Of a cumulative metric: what it grew by, summed over the sensors, as Prometheus counts. Every reading that has the
+   * metric adds its step from the sensor's reading before it, wherever and whenever that was: value − value before, or,
+   * where the value fell (the meter was reset or replaced), the value itself, since a meter starts from 0. A sensor's
+   * first reading adds nothing. A step belongs to the window and the site of the reading that ends it, so windows and
+   * sites add up: a long window is exactly the sum of the short ones in it.
    */
   readonly increase?: number
+  /** Of a cumulative metric: how often the value fell, that is steps that were counted from 0. */
+  readonly resets?: number
 }
 
 export interface AggregateWindow {

@@ -79,16 +79,3 @@ function expired(from: number, horizons: Horizons): StoreError {
       : `at ${new Date(from).toISOString()} only aggregates of ${kept.name} and longer are kept: ask for windows of whole ${kept.name}, with from and to on their boundaries`
   return new StoreError('STORE_EXPIRED', message)
 }
-
-/** Everything that is kept before `before`, as pieces from late to early, each by the coarsest level that ends there. */
-export function planBack(before: number, horizons: Horizons): Piece[] {
-  const pieces: Piece[] = []
-  for (let to = before; to > BEGINNING_MS;) {
-    const level = LEVELS.findLast(({ name, sizeMs }) => to % sizeMs === 0 && horizons[name] < to) ?? null
-    const from = level === null ? horizons.rows : horizons[level.name]
-    if (from >= to) break
-    pieces.push({ level, from, to })
-    to = from
-  }
-  return pieces
-}

@@ -1,17 +1,16 @@
 // Windowed aggregates of a site. Every window is cut into pieces (rollup-plan.ts) that rollups or rows answer. One
 // statement per piece reads one primary-key range per sensor and needs no sort (grouping by window would sort every
-// row); between windows the event loop turns. Growth of cumulative metrics and coverage by seq, which are sums over
-// sensors, are in sqlite-growth.ts and sqlite-seqs.ts.
+// row); between windows the event loop turns. Coverage by seq is in seqs.ts.
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type { Metric } from '../../../schemas/metrics.ts'
 import { Breather } from '../breather.ts'
 import type { Aggregate, AggregateQuery, AggregateWindow, MetricAggregate } from '../port.ts'
 import { type Horizons, type Piece, planRange } from '../rollup-plan.ts'
-import { GrowthReader } from './growth.ts'
-import { metricColumn, rollupColumn } from './migrations.ts'
-import { readHorizons } from './rollup-statements.ts'
+import { metricColumn, rollupColumn, type RollupPart } from './migrations.ts'
+import { beforeSql, readHorizons } from './rollup-statements.ts'
 import { countSeqs } from './seqs.ts'
 import { AT_SITE, findSite, SENSORS, type Site, tailsMeet } from './site.ts'
+import { resetSql, stepSql } from './steps.ts'
 
 type Row = Record<string, SQLOutputValue>
 
@@ -62,19 +61,10 @@ function windowReader(
   horizons: Horizons,
 ): (start: number, from: number, to: number) => AggregateWindow {
   const sums = new SumReader(db, metrics, site)
-  const growth = metrics
-    .filter(({ kind }) => kind === 'cumulative')
-    .map((metric) => [metric.name, new GrowthReader(db, metric, site)] as const)
-  return (start, from, to) => {
-    const pieces = planRange(from, to, horizons)
-    const { count, metrics: found } = sums.read(pieces)
-    for (const [name, reader] of growth)
-      if (found[name] !== undefined) found[name] = { ...found[name], increase: reader.read(pieces, horizons) }
-    return { start, count, metrics: found }
-  }
+  return (start, from, to) => ({ start, ...sums.read(planRange(from, to, horizons)) })
 }
 
-/** Counts, extremes and sums over pieces of time. */
+/** Counts, extremes, sums and steps over pieces of time. */
 class SumReader {
   readonly #db: DatabaseSync
   readonly #metrics: readonly Metric[]
@@ -99,9 +89,9 @@ class SumReader {
       }
     }
     const metrics: Record<string, MetricAggregate> = {}
-    this.#metrics.forEach(({ name }, i) => {
+    this.#metrics.forEach(({ name, kind }, i) => {
       const found = merge(rows, i)
-      if (found !== null) metrics[name] = found
+      if (found !== null) metrics[name] = kind === 'cumulative' ? { ...found, ...mergeSteps(rows, i) } : found
     })
     return { count: rows.reduce((sum, { count }) => sum + Number(count), 0), metrics }
   }
@@ -117,20 +107,26 @@ class SumReader {
 
   /** CROSS JOIN keeps this order, so one range of the primary key is read per sensor. */
   #ofRows(tail: boolean): string {
-    const columns = this.#metrics.map(({ name }, i) => {
-      const column = `r.${metricColumn(name)}`
-      return `, count(${column}) AS n${i}, min(${column}) AS min${i}, max(${column}) AS max${i}, sum(${column}) AS sum${i}`
+    const columns = this.#metrics.map(({ kind }, i) => {
+      const steps = `, total(${stepSql(`c${i}`, `before${i}`)}) AS increase${i}, total(${resetSql(`c${i}`, `before${i}`)}) AS resets${i}`
+      return `, count(c${i}) AS n${i}, min(c${i}) AS min${i}, max(c${i}) AS max${i}, sum(c${i}) AS sum${i}${kind === 'cumulative' ? steps : ''}`
+    })
+    const cells = this.#metrics.map((metric, i) => {
+      const before = metric.kind === 'cumulative' ? `, ${beforeSql(metric, 'r')} AS before${i}` : ''
+      return `, r.${metricColumn(metric.name)} AS c${i}${before}`
     })
     const begin = tail ? 'max(:from, s.rolled_to)' : ':from'
-    return `SELECT count(*) AS count${columns.join('')} ${SENSORS}
+    // LIMIT: else the look-up of the value before would be made once for every use of its result.
+    return `SELECT count(*) AS count${columns.join('')} FROM (SELECT r.ts${cells.join('')} ${SENSORS}
       CROSS JOIN readings r ON r.sensor_id = ss.sensor_id AND r.ts >= ${begin} AND r.ts < :to
-      WHERE ss.site = :site AND (:tenant IS NULL OR s.tenant = :tenant) AND ${AT_SITE}`
+      WHERE ss.site = :site AND (:tenant IS NULL OR s.tenant = :tenant) AND ${AT_SITE} LIMIT -1)`
   }
 
   #ofRollup(table: string): string {
-    const columns = this.#metrics.map(({ name }, i) => {
-      const part = (name_: 'n' | 'min' | 'max' | 'sum'): string => `r.${rollupColumn(name, name_)}`
-      return `, total(${part('n')}) AS n${i}, min(${part('min')}) AS min${i}, max(${part('max')}) AS max${i}, sum(${part('sum')}) AS sum${i}`
+    const columns = this.#metrics.map(({ name, kind }, i) => {
+      const part = (one: RollupPart): string => `r.${rollupColumn(name, one)}`
+      const steps = `, total(${part('increase')}) AS increase${i}, total(${part('resets')}) AS resets${i}`
+      return `, total(${part('n')}) AS n${i}, min(${part('min')}) AS min${i}, max(${part('max')}) AS max${i}, sum(${part('sum')}) AS sum${i}${kind === 'cumulative' ? steps : ''}`
     })
     return `SELECT total(r.count) AS count${columns.join('')} ${SENSORS}
       CROSS JOIN ${table} r ON r.sensor_id = ss.sensor_id AND r.bucket >= :from AND r.bucket < :to
@@ -154,4 +150,15 @@ function merge(rows: readonly Row[], i: number): MetricAggregate | null {
   }
   // The rounding of the division may lead out of [min, max] by a last digit: 3 × 0.1 / 3 > 0.1.
   return count === 0 ? null : { count, min, max, avg: Math.min(max, Math.max(min, sum / count)), sum }
+}
+
+/** Steps of cumulative metric i of the pieces, added up. */
+function mergeSteps(rows: readonly Row[], i: number): { increase: number; resets: number } {
+  let increase = 0
+  let resets = 0
+  for (const row of rows) {
+    increase += Number(row[`increase${i}`])
+    resets += Number(row[`resets${i}`])
+  }
+  return { increase, resets }
 }

@@ -8,7 +8,8 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Metric } from '../../../schemas/metrics.ts'
 import { StoreError } from '../../errors.ts'
-import { LEVELS } from '../rollup-plan.ts'
+import { BEGINNING_MS, LEVELS } from '../rollup-plan.ts'
+import { resetSql, stepSql } from './steps.ts'
 
 export interface Migration {
   readonly number: number
@@ -98,8 +99,11 @@ export function metricColumn(name: string): string {
 
 /** Columns of a rollup for one metric: how many values, and of them least, greatest and sum; see `rollupColumns`. */
 const GAUGE_COLUMNS = ['n', 'min', 'max', 'sum'] as const
-/** Of a cumulative metric also the first and the last value, each with its event time. */
-const CUMULATIVE_COLUMNS = ['first', 'first_ts', 'last', 'last_ts'] as const
+/**
+ * Of a cumulative metric also the steps that its values end (see `increase` in port.ts), and the last value with its
+ * event time, from which the next step is counted where the rows themselves are deleted.
+ */
+const CUMULATIVE_COLUMNS = ['increase', 'resets', 'last', 'last_ts'] as const
 export type RollupPart = (typeof GAUGE_COLUMNS)[number] | (typeof CUMULATIVE_COLUMNS)[number]
 
 /** The column of a rollup that holds one part of a metric's aggregate, quoted. */
@@ -116,8 +120,8 @@ const PART_TYPES: Readonly<Record<RollupPart, string>> = {
   min: 'REAL',
   max: 'REAL',
   sum: 'REAL',
-  first: 'REAL',
-  first_ts: 'INTEGER',
+  increase: 'REAL NOT NULL DEFAULT 0',
+  resets: 'INTEGER NOT NULL DEFAULT 0',
   last: 'REAL',
   last_ts: 'INTEGER',
 }
@@ -179,8 +183,28 @@ function missingColumns(db: DatabaseSync, metrics: readonly Metric[]): string[] 
     )
     if (present.size === 0) additions.push(createRollup(table, missing))
     else additions.push(...missing.map((column) => `ALTER TABLE ${table} ADD COLUMN ${column}`))
+    const meters = metrics.filter(({ name }) => present.has(`${name}__last`) && !present.has(`${name}__increase`))
+    if (meters.length > 0) additions.push(...rollAgain(table), ...meters.map(({ name }) => estimateSteps(table, name)))
   }
   return additions
+}
+
+/** Rollups of an earlier version know no steps: those of rows that are there are made again from the rows. */
+const rollAgain = (table: string): string[] => [
+  `DELETE FROM ${table} WHERE sealed = 0`,
+  `UPDATE sensors SET rolled_to = ${BEGINNING_MS}`,
+]
+
+/** Of rows that are deleted the ends of every bucket are known, and the steps are what lies between them. */
+function estimateSteps(table: string, name: string): string {
+  const column = (part: string): string => `"${name}__${part}"`
+  const before = `(SELECT b.${column('last')} FROM ${table} b WHERE b.sensor_id = a.sensor_id AND b.bucket < a.bucket
+    AND b.${column('last_ts')} IS NOT NULL ORDER BY b.bucket DESC, b.${column('last_ts')} DESC LIMIT 1)`
+  const [first, last] = [`a.${column('first')}`, `a.${column('last')}`]
+  return `UPDATE ${table} AS a SET
+    ${column('increase')} = ${stepSql(last, first)} + coalesce(${stepSql(first, before)}, 0),
+    ${column('resets')} = (${resetSql(last, first)}) + coalesce(${resetSql(first, before)}, 0)
+    WHERE ${column('last_ts')} IS NOT NULL`
 }
 
 /** sealed: 1 of rows that are deleted, 0 of rows that are there; see sqlite-maintenance.ts. */

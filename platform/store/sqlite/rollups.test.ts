@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { checkAsync } from '../../../test/fixtures/property.ts'
-import { bruteForce, expectAggregate } from '../contract-oracle.ts'
+import { bruteForce, bruteSteps, expectAggregate } from '../contract-oracle.ts'
 import { batch, reading, type Row } from '../contract-rows.ts'
 import type { Retention } from '../port.ts'
 import { floorTo, HOUR, type Level, LEVELS } from '../rollup-plan.ts'
@@ -40,7 +40,7 @@ function bucketsOf(file: string, { table }: Level): unknown[] {
     .prepare(
       `SELECT s.name AS sensor, bucket, i.name AS site, epoch, sum(count) AS count, min(min_seq) AS low, max(max_seq) AS high,
        sum(power_w__n) AS n, min(power_w__min) AS min, max(power_w__max) AS max, sum(power_w__sum) AS sum,
-       min(energy_wh__first_ts) AS first_ts, max(energy_wh__last_ts) AS last_ts
+       sum(energy_wh__increase) AS increase, sum(energy_wh__resets) AS resets, max(energy_wh__last_ts) AS last_ts
        FROM ${table} r JOIN sensors s ON s.id = r.sensor_id JOIN sites i ON i.id = r.site_id
        GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4`,
     )
@@ -68,7 +68,11 @@ function expectedBuckets(rows: readonly Row[], frontiers: ReadonlyMap<string, nu
       ...{ n: powers.length, min: powers.length === 0 ? null : Math.min(...powers) },
       max: powers.length === 0 ? null : Math.max(...powers),
       sum: powers.length === 0 ? null : powers.reduce((a, b) => a + b, 0),
-      first_ts: meterTimes.length === 0 ? null : Math.min(...meterTimes),
+      ...bruteSteps(
+        rows.map((row) => row.reading),
+        members.filter((r) => r.energy_wh !== null),
+        'energy_wh',
+      ),
       last_ts: meterTimes.length === 0 ? null : Math.max(...meterTimes),
     }
   })
@@ -179,12 +183,20 @@ describe('rollups', () => {
         const keep = { rows: HOURS, '1s': 2 * HOURS, '1m': 3 * HOURS, '1h': null }
         // No time twice: a correction of a reading that is gone cannot be told from another reading.
         const seen = new Set<string>()
+        let maintained = false
         for (const { rows, roll } of [...before, ...after]) {
           const fresh = rows.filter((w) => !seen.has(`${w.sensor} ${w.ts}`) && seen.add(`${w.sensor} ${w.ts}`))
           const next = numbered(fresh, written.length)
-          written.push(...next)
-          await store.write(batch(next))
+          // Nor a meter's value between values that are gone: how it divides their step cannot be known any more.
+          const horizon = maintained ? now - HOURS : -Infinity
+          const known = next.map(({ version, reading: r }) => ({
+            version,
+            reading: r.ts < horizon ? { ...r, energy_wh: null } : r,
+          }))
+          written.push(...known)
+          await store.write(batch(known))
           if (roll) await maintain(store, now, keep)
+          maintained ||= roll
         }
         await maintain(store, now, keep)
         const query = { site: 'x', tenant: null, windowMs: HOURS, from: -2 * HOURS, to: 4 * HOURS, metrics: ['power_w', 'energy_wh'] } // prettier-ignore
@@ -240,6 +252,35 @@ describe('rollups', () => {
     expect(frontiersOf(file).get('s')).toBe(29_940_000)
     expect(await answer()).toEqual(before)
     await store.close()
+  })
+
+  it('K11: of a store whose rollups knew no steps are made again from its rows, and estimated where the rows are gone', async () => {
+    const file = nextFile()
+    const store = await open(file)
+    // One value a minute, and a new meter after five hours.
+    const meter = Array.from({ length: 600 }, (_, i) => (i < 300 ? 1_000 + i : i - 300))
+    await store.write(
+      batch(meter.map((energy_wh, i) => ({ version: 0, reading: reading({ ts: i * 60_000, energy_wh }) }))),
+    )
+    await maintain(store, 10 * HOURS, { rows: 4 * HOURS, '1s': 4 * HOURS, '1m': null, '1h': null })
+    const query = { site: 'site', tenant: null, windowMs: HOURS, from: 0, to: 10 * HOURS, metrics: ['energy_wh'] }
+    const expected = await store.read((view) => view.aggregate(query))
+    expect(expected.windows.map(({ metrics }) => metrics.energy_wh.increase)).toEqual([59, ...Array(4).fill(60), 59, ...Array(4).fill(60)]) // prettier-ignore
+    expect(expected.windows.map(({ metrics }) => metrics.energy_wh.resets)).toEqual([0, 0, 0, 0, 0, 1, 0, 0, 0, 0])
+    await store.close()
+    const db = new DatabaseSync(file)
+    for (const { table, sizeMs } of LEVELS) {
+      db.exec(`ALTER TABLE ${table} DROP COLUMN energy_wh__increase; ALTER TABLE ${table} DROP COLUMN energy_wh__resets;
+        ALTER TABLE ${table} ADD COLUMN energy_wh__first REAL; ALTER TABLE ${table} ADD COLUMN energy_wh__first_ts INTEGER`)
+      const span = Math.max(0, sizeMs / 60_000 - 1)
+      db.exec(`UPDATE ${table} SET energy_wh__first = energy_wh__last - ${span}`)
+    }
+    db.close()
+    const again = await open(file)
+    expect(await again.read((view) => view.aggregate(query))).toEqual(expected)
+    await maintain(again, 10 * HOURS, { rows: 4 * HOURS, '1s': 4 * HOURS, '1m': null, '1h': null })
+    expect(await again.read((view) => view.aggregate(query))).toEqual(expected)
+    await again.close()
   })
 
   it('name what is not kept any more instead of answering from less', async () => {

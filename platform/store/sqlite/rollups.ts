@@ -154,14 +154,30 @@ export class SqliteRollups {
   #correct(id: number, minutes: ReadonlySet<number>): void {
     const sorted = [...minutes].sort((a, b) => a - b)
     const size = MINUTE.sizeMs
+    const hours = new Set<number>()
     for (let i = 0; i < sorted.length;) {
       const from = sorted[i]
       let to = from + size
       for (i += 1; i < sorted.length && sorted[i] === to; i += 1) to += size
-      this.#rebuildMinutes(id, from, to, ALL_METRICS)
+      for (const minute of this.#rebuildWithNext(id, from, to)) hours.add(floorTo(minute, HOUR.sizeMs))
+      for (let hour = floorTo(from, HOUR.sizeMs); hour < to; hour += HOUR.sizeMs) hours.add(hour)
     }
-    for (const hour of new Set(sorted.map((minute) => floorTo(minute, HOUR.sizeMs))))
-      this.rebuildHours(id, hour, hour + HOUR.sizeMs)
+    for (const hour of hours) this.rebuildHours(id, hour, hour + HOUR.sizeMs)
+  }
+
+  /**
+   * The first value after a change is the end of a step from what was changed, so its minute is computed as well.
+   * @returns that minute, if there is one
+   */
+  #rebuildWithNext(id: number, from: number, to: number): number[] {
+    const { hasSteps, nextMinute } = this.statements
+    const hadSteps = hasSteps?.get({ id, from, to }) !== undefined
+    this.#rebuildMinutes(id, from, to, ALL_METRICS)
+    if (!hadSteps && hasSteps?.get({ id, from, to }) === undefined) return []
+    const next = nextMinute?.get({ id, from: to })?.bucket
+    if (next === undefined) return []
+    this.#rebuildMinutes(id, Number(next), Number(next) + MINUTE.sizeMs, ALL_METRICS)
+    return [Number(next)]
   }
 
   /** @param source null: rows */

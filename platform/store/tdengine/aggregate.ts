@@ -1,24 +1,13 @@
 // Windowed aggregates of a site by TDengine's INTERVAL, which aligns windows with 1970 as the port wants it and leaves
-// empty ones out. Growth of cumulative metrics is summed here from the first and last values per sensor and window,
-// for a bounded number of sensors at a time: how it is defined (port.ts) no single statement can say.
+// empty ones out. What cumulative metrics grew by is in steps.ts: how it is defined (port.ts) no single statement can say.
 import type { Metric } from '../../../schemas/metrics.ts'
 import type { Aggregate, AggregateQuery, AggregateWindow, MetricAggregate, SeqCount } from '../port.ts'
 import { metricColumn } from './schema.ts'
 import { chunksOf, decodeText, subTable, tableIn, TABLES_PER_STATEMENT, textLiteral, timeOf, where } from './sql.ts'
+import { type StepsPlace, sumSteps } from './steps.ts'
 import type { Rows } from './transport.ts'
 
 type Run = (sql: string) => Promise<Rows>
-
-/** Sensor-windows in one answer: some 10 MB. */
-const CELLS_PER_STATEMENT = 100_000
-
-interface Place {
-  readonly run: Run
-  readonly database: string
-  readonly query: AggregateQuery
-  /** Conditions of the site's rows within the range. */
-  readonly rows: string
-}
 
 export async function aggregateTdengine(
   run: Run,
@@ -34,15 +23,15 @@ export async function aggregateTdengine(
   if (sensors.length === 0 || from >= to)
     return { sensors: sensors.length, windows: [], seqs: { present: 0, expected: 0 } }
   const rows = where(atSite, ofTenant, `ts >= ${from}`, `ts < ${to}`)
-  const place: Place = { run, database, query, rows }
+  const place: StepsPlace = { run, database, query, rows }
   const tables = sensors.map(({ sensor, owner }) => subTable('r', decodeText(owner), decodeText(sensor)))
   const chosen = await chooseMetrics(place, metrics, tables)
   const windows = await readWindows(place, chosen)
   for (const { name } of chosen.filter(({ kind }) => kind === 'cumulative')) {
-    const increases = await sumGrowth(place, metricColumn(name), tables)
+    const steps = await sumSteps(place, metricColumn(name), tables)
     for (const window of windows) {
       const found = window.metrics[name]
-      if (found !== undefined) window.metrics[name] = { ...found, increase: increases.get(window.start) ?? 0 }
+      if (found !== undefined) window.metrics[name] = { ...found, ...steps.of(window.start) }
     }
   }
   return { sensors: sensors.length, windows, seqs: await countSeqs(place) }
@@ -50,7 +39,7 @@ export async function aggregateTdengine(
 
 /** The metrics asked for, or those that the latest readings of the site's sensors have. */
 async function chooseMetrics(
-  { run, database, query }: Place,
+  { run, database, query }: StepsPlace,
   metrics: readonly Metric[],
   tables: readonly string[],
 ): Promise<readonly Metric[]> {
@@ -71,7 +60,10 @@ interface OpenWindow extends AggregateWindow {
   readonly metrics: Record<string, MetricAggregate>
 }
 
-async function readWindows({ run, database, query, rows }: Place, metrics: readonly Metric[]): Promise<OpenWindow[]> {
+async function readWindows(
+  { run, database, query, rows }: StepsPlace,
+  metrics: readonly Metric[],
+): Promise<OpenWindow[]> {
   const columns = metrics.map(({ name }) => {
     const column = metricColumn(name)
     return `,count(${column}),min(${column}),max(${column}),sum(${column})`
@@ -90,84 +82,8 @@ async function readWindows({ run, database, query, rows }: Place, metrics: reado
   })
 }
 
-/** First and last value of a metric in one window of one sensor. */
-interface Ends {
-  readonly start: number
-  readonly first: number
-  readonly last: number
-}
-
-/** Growth per window, by its start, as port.ts defines it. */
-async function sumGrowth(
-  { run, database, query, rows }: Place,
-  column: string,
-  tables: readonly string[],
-): Promise<Map<number, number>> {
-  const { from, to, windowMs, site } = query
-  const range = `ts >= ${from} AND ts < ${to}`
-  const increases = new Map<number, number>()
-  const select = (conditions: string): Promise<Rows> =>
-    run(
-      `SELECT _wstart,tbname,first(${column}),last(${column}) FROM ${database}.readings${conditions} PARTITION BY tbname INTERVAL(${windowMs}a)`,
-    )
-  const perStatement = Math.floor(CELLS_PER_STATEMENT / Math.ceil((to - from) / windowMs + 1))
-  for (const part of chunksOf(tables, Math.min(TABLES_PER_STATEMENT, Math.max(1, perStatement)))) {
-    const within = tableIn(part)
-    const own = endsByTable(await select(`${rows} AND ${within}`))
-    if (own.size === 0) continue
-    const before = await run(
-      `SELECT tbname,last(${column}) FROM ${database}.readings WHERE ${within} AND ts < ${from} PARTITION BY tbname`,
-    )
-    const bases = new Map(before.map(([table, last]) => [String(table), last === null ? null : Number(last)]))
-    // What a sensor did elsewhere meanwhile counts as what was before: only for sensors that moved is it asked for.
-    const moved = await movedTables({ run, database }, within, range, site)
-    const anywhere =
-      moved.length === 0
-        ? new Map<string, Ends[]>()
-        : endsByTable(await select(` WHERE ${tableIn(moved)} AND ${range}`))
-    for (const [table, ends] of own)
-      for (const [start, growth] of growths(ends, anywhere.get(table) ?? ends, bases.get(table) ?? null))
-        increases.set(start, (increases.get(start) ?? 0) + growth)
-  }
-  return increases
-}
-
-async function movedTables(
-  { run, database }: Pick<Place, 'run' | 'database'>,
-  within: string,
-  range: string,
-  site: string,
-): Promise<string[]> {
-  const elsewhere = await run(
-    `SELECT tbname,count(*) FROM ${database}.readings WHERE ${within} AND ${range} AND site_id <> ${textLiteral(site)} GROUP BY tbname`,
-  )
-  return elsewhere.map(([table]) => String(table))
-}
-
-function endsByTable(rows: Rows): Map<string, Ends[]> {
-  const byTable = new Map<string, Ends[]>()
-  for (const [start, table, first, last] of rows) {
-    if (first === null || last === null) continue
-    const ends = byTable.get(String(table)) ?? []
-    if (ends.length === 0) byTable.set(String(table), ends)
-    ends.push({ start: timeOf(start), first: Number(first), last: Number(last) })
-  }
-  for (const ends of byTable.values()) ends.sort((a, b) => a.start - b.start)
-  return byTable
-}
-
-/** @param anywhere windows of the same sensor at whatever site; @param base its last value before the range */
-function* growths(own: readonly Ends[], anywhere: readonly Ends[], base: number | null): Generator<[number, number]> {
-  let before = base
-  let next = 0
-  for (const { start, first, last } of own) {
-    for (; next < anywhere.length && anywhere[next].start < start; next += 1) before = anywhere[next].last
-    yield [start, Math.max(0, last - (before ?? first))]
-  }
-}
-
 /** Sums over (sensor, epoch) what is there and what first to last seq promise. Epoch 0 numbers nothing. */
-async function countSeqs({ run, database, rows }: Place): Promise<SeqCount> {
+async function countSeqs({ run, database, rows }: StepsPlace): Promise<SeqCount> {
   const lanes = await run(
     `SELECT tbname,epoch,count(*),min(seq),max(seq) FROM ${database}.readings${rows} AND epoch <> 0 GROUP BY tbname,epoch`,
   )

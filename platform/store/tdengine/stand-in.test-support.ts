@@ -9,6 +9,9 @@ import { errorOfCode } from './errors.ts'
 import type { Cell, Rows, SqlTransport } from './transport.ts'
 
 const STATEMENT_BYTES = 1_048_576
+/** Tables in which a value fell. */
+const FALLEN =
+  /^SELECT t,count\(\*\) FROM \(SELECT tbname AS t,diff\((\w+)\) AS d FROM \w+\.(\w+)( WHERE .*) PARTITION BY tbname\) WHERE d < 0 GROUP BY t$/s
 
 interface Table {
   readonly columns: string[]
@@ -125,6 +128,13 @@ export class StandIn implements SqlTransport {
     const counted = count.exec(sql)
     if (counted !== null)
       return this.#run(`SELECT count(DISTINCT tbname) FROM ${this.#table(counted[1]) && counted[1]}`, [])
+    const fallen = FALLEN.exec(sql)
+    if (fallen !== null) {
+      const [, column, table, conditions] = fallen
+      const step = `${column} - lag(${column}) OVER (PARTITION BY tbname ORDER BY ts)`
+      const steps = `SELECT tbname AS t, ${step} AS d FROM ${table}${conditions} AND ${column} IS NOT NULL`
+      return this.#run(`SELECT t, count(*) FROM (${steps}) WHERE d < 0 GROUP BY t`, [])
+    }
     const [, list, name, rest] = /^SELECT (.*?) FROM \w+\.(\w+)(.*)$/s.exec(sql) ?? []
     if (name === undefined) throw errorOfCode(9728, `syntax error near "${sql.slice(0, 60)}"`)
     this.#table(name)
