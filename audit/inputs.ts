@@ -3,12 +3,11 @@
 // ends of the topics. What comes later than its cut is counted as in flight, not as wrong.
 import { join } from 'node:path'
 import type { Config } from '../platform/config.ts'
-import { PlumblineError } from '../platform/errors.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
 import type { Admin, CommittedOffset, OffsetRange } from '../platform/kafka/port.ts'
 import { describeStore, openStore, storeExists } from '../platform/store/open.ts'
 import { listWals, readWalSummary } from '../platform/wal/reader.ts'
-import { commitMetadata, LEDGER_NAMES, type LedgerCounts } from '../schemas/refine.ts'
+import { commitMetadata, type LedgerCounts } from '../schemas/refine.ts'
 import { CLEAN, DLQ, DLQ_MARKS, LATE, RAW } from '../schemas/topics.ts'
 import type { Findings } from './core/findings.ts'
 import { keyOfText } from './core/records.ts'
@@ -136,9 +135,7 @@ function refineState(
 
 function ledgerOf(metadata: string, partition: number, offset: number, findings: Findings): LedgerCounts | null {
   try {
-    const { ledger } = commitMetadata.parse(JSON.parse(metadata))
-    if (ledger.length !== LEDGER_NAMES.length) throw new PlumblineError('FOREIGN_OFFSET', `${ledger.length} counters`)
-    return Object.fromEntries(LEDGER_NAMES.map((name, i) => [name, ledger[i]])) as LedgerCounts
+    return commitMetadata.parse(JSON.parse(metadata)).ledger
   } catch {
     findings.problem(
       'FOREIGN_OFFSET',

@@ -13,7 +13,7 @@ export interface Metric {
   readonly doc: string
 }
 
-/** In the order of the schema; an index into this list names a metric in typed arrays and snapshots. */
+/** In the order of the schema; an index into this list names a metric within one process, never in a log. */
 export const METRICS: readonly Metric[] = loadSchema('reading')
   .fields.filter((field): field is AvroField & Metric => 'unit' in field)
   .map(({ name, unit, min, max, kind, doc }) => Object.freeze({ name, unit, min, max, kind, doc }))

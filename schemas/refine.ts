@@ -1,5 +1,5 @@
-// What refine leaves in the log beside its topics' values: header names, the order of its ledger, and the state that
-// stands as metadata beside its committed offset. Written by stream-jobs/, read by whoever audits or shows it.
+// What refine leaves in the log beside the values of its topics: header names, its ledger with the equation that must
+// hold, and the metadata of its committed offset. Written by stream-jobs/, read by everything that audits or shows it.
 import { z } from 'zod'
 
 /** Header that marks a control record in telemetry.raw; its value says what it is. */
@@ -17,8 +17,50 @@ export const REPLAY_OF_HEADER = 'plumbline.replay.of'
  */
 export const REPLAY_AS_HEADER = 'plumbline.replay.as'
 
-/** The ledger's counters in the order in which they are written; stream-jobs/refine/core/ledger.ts says what each counts. */
+/** What can become of a record of raw. */
+export const LEDGER_OUTCOMES = ['emitted', 'duplicate', 'late', 'deadLettered', 'control', 'buffered'] as const
+
+/** The ledger's counters; stream-jobs/refine/core/ledger.ts says what each counts. */
 export const LEDGER_NAMES = [
+  'consumed',
+  ...LEDGER_OUTCOMES,
+  'correction',
+  'regressed',
+  'gapsGivenUp',
+  'gapsFilledLate',
+  'anomalies',
+] as const
+
+export type LedgerName = (typeof LEDGER_NAMES)[number]
+export type LedgerCounts = Record<LedgerName, number>
+
+export const emptyLedger = (): LedgerCounts =>
+  Object.fromEntries(LEDGER_NAMES.map((name) => [name, 0])) as unknown as LedgerCounts
+
+/** A ledger that was written down; what its writer did not count yet is 0. */
+export const ledgerFrom = (counters: Readonly<Record<string, number>>): LedgerCounts =>
+  Object.fromEntries(LEDGER_NAMES.map((name) => [name, counters[name] ?? 0])) as unknown as LedgerCounts
+
+/**
+ * The equation of the ledger: every record that was consumed has exactly one outcome.
+ * @returns what the books are off by; 0 when every record is accounted for
+ */
+export function imbalance(ledger: Readonly<LedgerCounts>): number {
+  let difference = ledger.consumed
+  for (const outcome of LEDGER_OUTCOMES) difference -= ledger[outcome]
+  return difference
+}
+
+const snapshot = z.object({
+  offset: z.number(),
+  chunks: z.number().int().positive(),
+  id: z.string(),
+  input: z.number(),
+})
+const refusals = z.array(z.tuple([z.number(), z.number()]))
+
+/** Before version 2 the ledger was a list, and nothing said which core had reached it. */
+const VERSION_1_LEDGER = [
   'consumed',
   'emitted',
   'duplicate',
@@ -31,19 +73,29 @@ export const LEDGER_NAMES = [
   'gapsGivenUp',
   'gapsFilledLate',
   'anomalies',
-] as const
-
-export type LedgerCounts = Record<(typeof LEDGER_NAMES)[number], number>
+]
+const version1 = z
+  .object({ v: z.literal(1), snapshot, ledger: z.array(z.number()).length(VERSION_1_LEDGER.length), refusals })
+  .transform(({ ledger, ...rest }) => ({
+    ...rest,
+    v: 2 as const,
+    core: '',
+    ledger: ledgerFrom(Object.fromEntries(VERSION_1_LEDGER.map((name, i) => [name, ledger[i]]))),
+  }))
 
 /** Metadata of refine's committed offset: written in the transaction that commits it, so always true of that offset. */
-export const commitMetadata = z.object({
-  v: z.literal(1),
+const version2 = z.object({
+  v: z.literal(2),
+  /** Version of the core that has reached this state; only the same one may replay records to reach it again. */
+  core: z.string(),
   /** First offset of the snapshot in refine.snapshots, its chunks, its id and the raw offset it has reached. */
-  snapshot: z.object({ offset: z.number(), chunks: z.number().int().positive(), id: z.string(), input: z.number() }),
-  /** In the order of LEDGER_NAMES. */
-  ledger: z.array(z.number()),
+  snapshot,
+  /** By name. */
+  ledger: z.record(z.string(), z.number()).transform(ledgerFrom),
   /** Schema ids refused since the snapshot, with the raw offset from which each was accepted; -1: still refused. */
-  refusals: z.array(z.tuple([z.number(), z.number()])),
+  refusals,
 })
 
-export type CommitMetadata = z.infer<typeof commitMetadata>
+export const commitMetadata = z.union([version2, version1])
+
+export type CommitMetadata = z.infer<typeof version2>

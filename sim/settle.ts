@@ -2,7 +2,7 @@
 // replicas, and no transaction is open. Looked up from the broker's side and on disk, not asked of the rooms.
 import type { Admin } from '../platform/kafka/port.ts'
 import { SqliteStore } from '../platform/store/sqlite/store.ts'
-import { commitMetadata, LEDGER_NAMES } from '../schemas/refine.ts'
+import { commitMetadata } from '../schemas/refine.ts'
 import { ANOMALIES, CLEAN, CONFIG, EXTENTS, LATE, ORDER, RAW } from '../schemas/topics.ts'
 import { readState } from '../sinks/replica/state.ts'
 import { toldByPartition, versionsOf } from './checks/configuration.ts'
@@ -10,7 +10,6 @@ import { orderOf } from './checks/order.ts'
 import { REPLICAS, replicaDir } from './population.ts'
 import type { World } from './world.ts'
 
-const BUFFERED = LEDGER_NAMES.indexOf('buffered')
 const POLL_MS = 250
 /** Without any fault a world must come to rest within this, ms: sessions, time-outs and backoffs several times over. */
 const SETTLE_MS = 90_000
@@ -53,7 +52,7 @@ async function atRefine({ config }: World, admin: Admin): Promise<string | null>
     const at = committed[partition]
     if (at === null || at === undefined) return `refine has committed nothing of partition ${partition}`
     if (at.offset < end) return `refine stands at ${at.offset} of ${end} in partition ${partition}`
-    const buffered = commitMetadata.parse(JSON.parse(at.metadata)).ledger[BUFFERED]
+    const { buffered } = commitMetadata.parse(JSON.parse(at.metadata)).ledger
     if (buffered > 0) return `refine holds ${buffered} readings of partition ${partition} back`
   }
   return null

@@ -1,7 +1,6 @@
-// Judges the books of one partition against refine's ledger: consumed = emitted + duplicate + late + dead-lettered +
-// control + buffered, by count, and seq by seq: what raw has and no output has must be what refine says it buffers.
+// Judges the books of one partition against refine's ledger: its equation (schemas/refine.ts) by count, and seq by seq: what raw has and no output has must be what refine says it buffers.
 // Where retention has removed records the ledger's word is taken, and the audit says so.
-import type { LedgerCounts } from '../../schemas/refine.ts'
+import { emptyLedger, imbalance, type LedgerCounts } from '../../schemas/refine.ts'
 import type { LaneBook, PartitionBook } from './book.ts'
 import type { Findings } from './findings.ts'
 import { keyText } from './records.ts'
@@ -45,33 +44,13 @@ export interface PartitionRow {
   readonly towardsStore: number
 }
 
-export const NO_LEDGER: LedgerCounts = {
-  consumed: 0,
-  emitted: 0,
-  duplicate: 0,
-  late: 0,
-  deadLettered: 0,
-  control: 0,
-  buffered: 0,
-  correction: 0,
-  regressed: 0,
-  gapsGivenUp: 0,
-  gapsFilledLate: 0,
-  anomalies: 0,
-}
+export const NO_LEDGER: Readonly<LedgerCounts> = Object.freeze(emptyLedger())
 
 export function judgePartition(book: PartitionBook, cut: Cut, findings: Findings): PartitionRow {
   const { partition, counts } = book
   const ledger = cut.ledger ?? NO_LEDGER
   noteRemoved(cut, findings)
-  const balance =
-    ledger.consumed -
-    ledger.emitted -
-    ledger.duplicate -
-    ledger.late -
-    ledger.deadLettered -
-    ledger.control -
-    ledger.buffered
+  const balance = imbalance(ledger)
   if (balance !== 0)
     findings.problem('LEDGER_UNBALANCED', `partition ${partition}: refine's ledger is off by ${balance} records`)
   const control = counts.controls - counts.unknownControls

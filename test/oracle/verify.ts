@@ -2,6 +2,7 @@
 // committed offset against both. Returns what is wrong in words, so that a failing test says more than "false".
 import avsc from 'avsc'
 import { loadSchema } from '../../schemas/load.ts'
+import { commitMetadata } from '../../schemas/refine.ts'
 import { CLEAN, DLQ, EXTENTS, LATE, RAW } from '../../schemas/topics.ts'
 import type { Stack } from '../fixtures/refine.ts'
 import { schemasOf } from '../fixtures/refine.ts'
@@ -132,20 +133,20 @@ function extentProblems(extents: readonly RawRecord[], clean: readonly RawRecord
 
 function ledgerProblems(metadata: string | undefined, raw: readonly RawRecord[], expected: Expected): string[] {
   if (metadata === undefined) return raw.length === 0 ? [] : ['no committed offset']
-  const { ledger } = JSON.parse(metadata) as { ledger: number[] }
+  const { ledger } = commitMetadata.parse(JSON.parse(metadata))
   const sizes = (lists: Map<string, unknown[]>): number =>
     [...lists.values()].reduce((sum, list) => sum + list.length, 0)
-  // In the ledger's order: consumed, emitted, duplicate, late, dead-lettered, control, buffered.
-  const want = [
-    raw.length,
-    sizes(expected.clean),
-    expected.duplicates.length,
-    sizes(expected.late),
-    expected.deadLetters.length,
-    expected.controls.length,
-    expected.waiting.length,
-  ]
-  return want.every((count, i) => ledger[i] === count)
-    ? []
-    : [`the ledger says ${ledger.slice(0, want.length).join(' ')}, the oracle ${want.join(' ')}`]
+  const want = {
+    consumed: raw.length,
+    emitted: sizes(expected.clean),
+    duplicate: expected.duplicates.length,
+    late: sizes(expected.late),
+    deadLettered: expected.deadLetters.length,
+    control: expected.controls.length,
+    buffered: expected.waiting.length,
+  }
+  return Object.entries(want).flatMap(([name, count]) => {
+    const said = ledger[name as keyof typeof want]
+    return said === count ? [] : [`the ledger says ${said} ${name}, the oracle ${count}`]
+  })
 }

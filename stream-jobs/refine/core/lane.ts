@@ -1,6 +1,6 @@
 // The order of one (sensor, epoch) whose readings are numbered. A reading that is next passes at once; an early one
-// waits until the gap before it is filled, or the wait is over and the gap is given up and named. One below the next
-// is a duplicate if its place was taken, late if its place was given up.
+// waits until the gap before it is filled, or until the wait is over and the gap is abandoned and named. One below the
+// next is a duplicate if its place was taken, late if its place was abandoned.
 import { type Held, heldBytes, lowerBound } from './held.ts'
 import { MissingRanges } from './missing-ranges.ts'
 
@@ -14,7 +14,7 @@ export class Lane {
   next: number
   /** Early readings by seq; never holds `next`. */
   readonly held: Held[]
-  /** Arrival time at which the gap in front is given up; Infinity while none is open. */
+  /** Arrival time at which the gap in front is abandoned; Infinity while none is open. */
   deadline: number
 
   constructor(epoch: number, next = 0, missing = new MissingRanges(), held: Held[] = [], deadline = Infinity) {
@@ -25,12 +25,17 @@ export class Lane {
     this.deadline = deadline
   }
 
-  /** Where a reading stands. Asking for a late one takes its place out of the missing ranges. */
+  /** What a reading with this sequence number is; changes nothing. */
   place(seq: number): Place {
     if (seq === this.next) return 'next'
-    if (seq < this.next) return this.missing.take(seq) ? 'late' : 'duplicate'
+    if (seq < this.next) return this.missing.has(seq) ? 'late' : 'duplicate'
     const at = lowerBound(this.held, seq, seqOf)
     return at < this.held.length && this.held[at].seq === seq ? 'duplicate' : 'early'
+  }
+
+  /** A late reading takes its place: another with this number is a duplicate. */
+  fill(seq: number): void {
+    this.missing.take(seq)
   }
 
   /** Keeps an early reading. The first one opens the gap and starts its clock. */
@@ -48,7 +53,7 @@ export class Lane {
     return this.held.shift()!
   }
 
-  /** Gives up the gap in front of the first held reading. Returns how many seqs are missing. */
+  /** Abandons the gap in front of the first held reading. Returns how many sequence numbers are missing. */
   giveUp(): number {
     const first = this.next
     const last = this.held[0].seq - 1

@@ -1,7 +1,7 @@
-// The counters of one partition. At every moment
-//   consumed = emitted + duplicate + late + deadLettered + control + buffered
-// holds exactly: a record is counted once as consumed and once as what became of it.
-import { LEDGER_NAMES, type LedgerCounts } from '../../../schemas/refine.ts'
+// The counters of one partition. At every moment a record is counted once as consumed and once as what became of it:
+// `imbalance` of schemas/refine.ts, which holds the equation, is 0.
+import { PlumblineError } from '../../../platform/errors.ts'
+import { imbalance, type LedgerCounts } from '../../../schemas/refine.ts'
 
 export interface Ledger extends LedgerCounts {
   consumed: number
@@ -17,24 +17,23 @@ export interface Ledger extends LedgerCounts {
   correction: number
   /** Of `late`: event time not above the last one emitted. */
   regressed: number
-  /** Seqs whose wait was given up, and those of them that came after all. */
+  /** Sequence numbers whose wait was given up, and those of them that arrived after all. */
   gapsGivenUp: number
   gapsFilledLate: number
   anomalies: number
 }
 
-export { LEDGER_NAMES }
+export { emptyLedger, LEDGER_NAMES } from '../../../schemas/refine.ts'
 
-export function emptyLedger(): Ledger {
-  return Object.fromEntries(LEDGER_NAMES.map((name) => [name, 0])) as unknown as Ledger
+/** A mistake in the core: going on would commit books that are wrong. */
+export class LedgerError extends PlumblineError {
+  declare readonly code: 'LEDGER_UNBALANCED'
 }
 
-/** What the books are off by; 0 when every record is accounted for. */
-export const imbalance = (ledger: Ledger): number =>
-  ledger.consumed -
-  ledger.emitted -
-  ledger.duplicate -
-  ledger.late -
-  ledger.deadLettered -
-  ledger.control -
-  ledger.buffered
+/** @throws LedgerError when a record has no outcome, or two */
+export function expectBalanced(ledger: Ledger): void {
+  const off = imbalance(ledger)
+  if (off === 0) return
+  const counters = JSON.stringify(ledger)
+  throw new LedgerError('LEDGER_UNBALANCED', `the ledger is off by ${off}: ${counters}; this is a defect of refine`)
+}

@@ -1,7 +1,7 @@
-// The seqs of a lane whose place was given up: disjoint ranges in ascending order. A reading in one of them is late,
-// and takes its seq out of the range. The number of ranges is bounded: beyond it the lowest are forgotten and the
-// horizon rises; below the horizon "late" and "duplicate" can no longer be told apart, so everything counts as late,
-// which costs an idempotent write and loses nothing.
+// The sequence numbers of a lane whose place was abandoned: disjoint ranges in ascending order. A reading in one of them
+// is late, and takes its number out of the range. The number of ranges is bounded: beyond it the lowest are forgotten
+// and the horizon rises; below the horizon "late" and "duplicate" can no longer be told apart, so everything counts as
+// late, which costs an idempotent write and loses nothing.
 
 /** Ranges per lane; at 16 bytes each this is what a lane may cost when nearly everything is lost. */
 const RANGES_MAX = 256
@@ -26,21 +26,22 @@ export class MissingRanges {
     return [...this.#bounds]
   }
 
-  /** Gives up [first, last]; it lies above every range so far. */
+  /** Adds [first, last], which is above every range so far. */
   add(first: number, last: number): void {
     this.#bounds.push(first, last)
     this.#trim()
   }
 
-  /**
-   * Asks for a seq below the lane's next one.
-   * @returns true when its place was given up (or is too old to know): the reading is late; false: a duplicate
-   */
-  take(seq: number): boolean {
-    if (seq < this.#horizon) return true
+  /** Whether the place of a number below the lane's next one was abandoned, or is too old to know. */
+  has(seq: number): boolean {
+    return seq < this.#horizon || this.#find(seq) >= 0
+  }
+
+  /** Takes a number out of its range, if it is in one. */
+  take(seq: number): void {
     const bounds = this.#bounds
     const at = this.#find(seq)
-    if (at < 0) return false
+    if (at < 0) return
     const first = bounds[at]
     const last = bounds[at + 1]
     if (first === last) bounds.splice(at, 2)
@@ -50,7 +51,6 @@ export class MissingRanges {
       bounds.splice(at, 2, first, seq - 1, seq + 1, last)
       this.#trim()
     }
-    return true
   }
 
   #trim(): void {
@@ -60,7 +60,7 @@ export class MissingRanges {
     }
   }
 
-  /** Index of the range that holds seq; -1 for none. */
+  /** Index of the range that contains seq; -1 for none. */
   #find(seq: number): number {
     const bounds = this.#bounds
     let low = 0

@@ -15,7 +15,7 @@ import {
   scripts,
   tickRecord,
 } from './arrivals.test-support.ts'
-import { imbalance } from './ledger.ts'
+import { imbalance } from '../../../schemas/refine.ts'
 import { oracle } from './oracle.test-support.ts'
 import type { CoreSettings } from './settings.ts'
 import { recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'

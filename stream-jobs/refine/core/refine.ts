@@ -11,7 +11,7 @@ import { DueQueue } from './due-queue.ts'
 import { type Held, HELD_BYTES_MAX } from './held.ts'
 import { HoldBack } from './hold-back.ts'
 import type { Lane } from './lane.ts'
-import { emptyLedger, type Ledger } from './ledger.ts'
+import { emptyLedger, expectBalanced, type Ledger } from './ledger.ts'
 import { MetricWindow } from './metric-window.ts'
 import type { DeadLetterReason, LateReason, Outputs, Problem, RecordBytes } from './outputs.ts'
 import { copyOf, isFramed, NOTHING, recordOf, schemaIdAt } from './record-bytes.ts'
@@ -82,6 +82,7 @@ export class Refine {
       this.ledger.consumed += 1
       this.#step(batch, i, plan)
     }
+    expectBalanced(this.ledger)
     return to
   }
 
@@ -154,7 +155,6 @@ export class Refine {
       this.ledger.duplicate += 1
       return
     }
-    if (place === 'late') this.ledger.gapsFilledLate += 1
     if (problem !== null) this.#deadLetter(batch, i, problem.reason, problem.detail)
     switch (place) {
       case 'next':
@@ -170,6 +170,8 @@ export class Refine {
         this.#hold(sensor, lane, batch, i, problem === null)
         return
       case 'late':
+        lane.fill(seq)
+        this.ledger.gapsFilledLate += 1
         if (problem === null) this.#late(recordOf(batch, i), 'late')
         return
     }

@@ -1,11 +1,14 @@
 // The state of a refine core as chunks of SnapshotChunk (schemas/snapshot.avsc), and back. A restored core equals the
 // one that never stopped: everything that can influence an output is in here, down to the last bit of a window's mean.
+// Metrics are named, so that a snapshot outlives changes of the schema: a new metric starts with an empty window, and
+// the window of one that is gone is dropped.
 import avsc from 'avsc'
 import { loadSchema } from '../../../schemas/load.ts'
 import { type Held } from './held.ts'
 import { HoldBack } from './hold-back.ts'
 import { Lane } from './lane.ts'
-import { LEDGER_NAMES } from './ledger.ts'
+import { METRICS } from '../../../schemas/metrics.ts'
+import { ledgerFrom } from '../../../schemas/refine.ts'
 import { MetricWindow } from './metric-window.ts'
 import { MissingRanges } from './missing-ranges.ts'
 import type { Refine } from './refine.ts'
@@ -14,7 +17,7 @@ import { parseSettings, settingsText } from './settings.ts'
 
 export const snapshotType = avsc.Type.forSchema(loadSchema('snapshot') as unknown as avsc.Schema)
 
-/** A chunk is closed at about this size: half of what a reader asks for at once, so that it can always go on. */
+/** A chunk is closed at about this size: half of what a reader asks for at once, so that one always fits. */
 const CHUNK_BYTES = 512 * 1024
 
 interface HeldState {
@@ -61,6 +64,7 @@ export interface SnapshotChunk {
   input_offset: number
   now: number
   settings: string
+  metrics: string[]
   counters: Record<string, number>
   sensors: SensorState[]
 }
@@ -82,7 +86,6 @@ export function takeSnapshot(core: Refine, id: string, inputOffset: number): Sna
     groups.at(-1)!.push(state)
     bytes += size
   }
-  const counters = Object.fromEntries(LEDGER_NAMES.map((name) => [name, core.ledger[name]]))
   const settings = settingsText(core.settings)
   return groups.map((sensors, index) => ({
     id,
@@ -91,7 +94,8 @@ export function takeSnapshot(core: Refine, id: string, inputOffset: number): Sna
     input_offset: inputOffset,
     now: core.now,
     settings,
-    counters,
+    metrics: METRICS.map(({ name }) => name),
+    counters: { ...core.ledger },
     sensors,
   }))
 }
@@ -107,10 +111,12 @@ export function restoreSnapshot(
 ): void {
   core.use(parseSettings(chunks[0].settings))
   core.now = chunks[0].now
-  for (const name of LEDGER_NAMES) core.ledger[name] = chunks[0].counters[name] ?? 0
-  for (const { sensors } of chunks) {
+  Object.assign(core.ledger, ledgerFrom(chunks[0].counters))
+  const own = new Map(METRICS.map(({ name }, metric) => [name, metric]))
+  for (const { metrics, sensors } of chunks) {
+    const places = metrics.map((name) => own.get(name))
     for (const state of sensors) {
-      const sensor = restoreSensor(state, fingerprint)
+      const sensor = restoreSensor(state, places, fingerprint)
       core.sensors.set(sensor.key, sensor)
       for (const lane of sensor.lanes) if (lane.deadline < Infinity) core.due.add(lane.deadline, sensor.key, lane.epoch)
       if (sensor.holdBack !== null && sensor.holdBack.deadline < Infinity)
@@ -187,7 +193,12 @@ function windowState(window: MetricWindow, metric: number): WindowState {
   }
 }
 
-function restoreSensor(state: SensorState, fingerprint: (value: Uint8Array) => number): Sensor {
+/** @param places where a metric of the snapshot is in METRICS; undefined for one that is there no more */
+function restoreSensor(
+  state: SensorState,
+  places: readonly (number | undefined)[],
+  fingerprint: (value: Uint8Array) => number,
+): Sensor {
   const sensor = new Sensor(state.key.toString('latin1'), state.last_ts)
   for (const lane of state.lanes) {
     const held = lane.held.map(({ seq, ts, arrival, state: kind, key, value }) => ({
@@ -206,9 +217,11 @@ function restoreSensor(state: SensorState, fingerprint: (value: Uint8Array) => n
       )
   }
   for (const { metric, reference, mean, m2, slides, peak, samples } of state.windows) {
-    // A copy: the bytes may lie unaligned in the record, and would keep it in memory.
+    const place = places[metric]
+    if (place === undefined) continue
+    // A copy: the bytes may be unaligned in the record, and would keep it in memory.
     const aligned = new Uint8Array(samples)
-    sensor.windows[metric] = MetricWindow.restore({
+    sensor.windows[place] = MetricWindow.restore({
       reference,
       mean,
       m2,

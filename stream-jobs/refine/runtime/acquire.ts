@@ -7,12 +7,13 @@
 import { crc32, crc32c } from '@node-rs/crc32'
 import type { ScanPlan } from '../../../platform/codec/reading-scanner.ts'
 import type { Admin, Kafka, OffsetRange, RangeReader, TransactionalProducer } from '../../../platform/kafka/port.ts'
+import { LEDGER_NAMES } from '../core/ledger.ts'
 import { discard } from '../core/outputs.ts'
 import { Refine } from '../core/refine.ts'
 import type { CoreSettings } from '../core/settings.ts'
 import { restoreSnapshot, schemaIdsOf } from '../core/snapshot.ts'
 import { BatchOutputs } from './batch-outputs.ts'
-import { type CommitMetadata, decodeMetadata, ledgerNumbers } from './commit-metadata.ts'
+import { type CommitMetadata, decodeMetadata, expectReplayable } from './commit-metadata.ts'
 import { FatalRestoreError } from './fatal.ts'
 import { type FetchSchema, Refusals, type SchemaPlans } from './plans.ts'
 import { readSnapshot } from './snapshot-reader.ts'
@@ -102,10 +103,11 @@ async function rebuild(
   deps: AcquireDeps,
   core: Refine,
   partition: number,
-  { snapshot, ledger }: CommitMetadata,
+  metadata: CommitMetadata,
   committed: number,
   raw: OffsetRange,
 ): Promise<void> {
+  const { snapshot, ledger } = metadata
   if (snapshot.input < raw.start) {
     throw new FatalRestoreError(
       'OFFSET_OUT_OF_RANGE',
@@ -118,15 +120,17 @@ async function rebuild(
     )
   }
   const { reader, fetchSchema, settings } = deps
+  expectReplayable(metadata, { topic: settings.topics.raw, partition, offset: committed }, settings.group)
   const chunks = await readSnapshot(reader, fetchSchema, { topic: settings.topics.snapshots, partition }, snapshot)
   for (const id of schemaIdsOf(chunks)) await learn(deps.plans, id)
   restoreSnapshot(core, chunks, fingerprint)
   await replay(deps, core, partition, snapshot.input, committed)
-  const reached = ledgerNumbers(core.ledger)
-  if (reached.some((value, i) => value !== ledger[i])) {
+  const diverged = LEDGER_NAMES.filter((name) => core.ledger[name] !== ledger[name])
+  if (diverged.length > 0) {
+    const differences = diverged.map((name) => `${name} ${core.ledger[name]} instead of ${ledger[name]}`)
     throw new FatalRestoreError(
       'REPLAY_DIVERGED',
-      `raw partition ${partition}: the replay from ${snapshot.input} to ${committed} gave the ledger ${reached.join(',')} instead of ${ledger.join(',')}`,
+      `raw partition ${partition}: the replay from ${snapshot.input} to ${committed} gave ${differences.join(', ')}: raw or refine.snapshots is not what it was; run plumbline audit`,
       {
         topic: deps.settings.topics.raw,
         partition,

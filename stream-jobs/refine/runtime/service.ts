@@ -147,7 +147,7 @@ async function runMember(
     crash = error
   } finally {
     ended.abort()
-    await tasks.stop()
+    await tasks.stop(signal.aborted && fatal === null ? 'clean' : 'failed')
     await consumer.close().catch((error: unknown) => log.warn({ err: error }, 'the consumer did not leave cleanly'))
   }
   if (fatal !== null) throw fatal as Error

@@ -17,7 +17,7 @@ import { emptyLedger, type Ledger, LEDGER_NAMES } from '../core/ledger.ts'
 import type { Refine } from '../core/refine.ts'
 import { snapshotType, takeSnapshot } from '../core/snapshot.ts'
 import { BatchList, type BatchOutputs } from './batch-outputs.ts'
-import { type CommitMetadata, encodeMetadata, ledgerNumbers } from './commit-metadata.ts'
+import { type CommitMetadata, encodeMetadata } from './commit-metadata.ts'
 import { type Refusals, REFUSALS_MAX, type SchemaPlans } from './plans.ts'
 
 /** Records between looks at the size of the outputs. */
@@ -80,6 +80,7 @@ export class Task {
   #inputFrom: number
   #recordsSinceSnapshot = 0
   #snapshotAt: number
+  #isLast = false
   #monoAtLastRecord: number
 
   constructor(
@@ -134,6 +135,16 @@ export class Task {
   async settle(position: number): Promise<void> {
     this.position = Math.max(this.position, position)
     if (this.position > this.#committedPosition || this.#snapshotDue(this.#deps.clock.mono())) await this.#commit()
+  }
+
+  /**
+   * The last transaction of a clean stop takes a snapshot, so that the next start replays nothing: another version of the
+   * core can then take over.
+   */
+  async finish(): Promise<void> {
+    if (this.#snapshot !== null && this.#snapshot.input === this.position) return
+    this.#isLast = true
+    await this.#commit()
   }
 
   /** True when a wait is over by an estimate of the broker's clock, but no record comes to say so. */
@@ -191,9 +202,8 @@ export class Task {
     }
     const snapshotBytes = this.#snapshotDue(started) ? await this.#sendSnapshot(transaction) : 0
     const metadata = encodeMetadata({
-      v: 1,
       snapshot: this.#snapshot!,
-      ledger: ledgerNumbers(this.core.ledger),
+      ledger: this.core.ledger,
       refusals: this.#refusals.entries(),
     })
     const at = { topic: settings.topics.raw, partition: this.partition }
@@ -239,7 +249,7 @@ export class Task {
 
   #snapshotDue(mono: number): boolean {
     const { snapshotMs, snapshotRecords } = this.#deps.settings
-    if (this.#snapshot === null || this.#refusals.size >= REFUSALS_MAX) return true
+    if (this.#snapshot === null || this.#isLast || this.#refusals.size >= REFUSALS_MAX) return true
     return (
       this.#recordsSinceSnapshot >= snapshotRecords ||
       (this.position > this.#snapshot.input && mono - this.#snapshotAt >= snapshotMs)

@@ -14,6 +14,7 @@ import type {
 import { RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
 import type { Logger } from '../../../platform/log.ts'
 import { type Control, controlHeaders } from '../core/control.ts'
+import { LedgerError } from '../core/ledger.ts'
 import { type CoreSettings, settingsText } from '../core/settings.ts'
 import { acquire, type AcquireDeps } from './acquire.ts'
 import { FatalRestoreError } from './fatal.ts'
@@ -162,11 +163,15 @@ export class Tasks {
     }
   }
 
-  /** Waits for the transactions in work, then lets go of everything. */
-  async stop(): Promise<void> {
+  /**
+   * Waits for the transactions in work, then lets go of everything.
+   * @param how a clean stop leaves snapshots at the last offsets; whoever fails to is replayed instead
+   */
+  async stop(how: 'clean' | 'failed'): Promise<void> {
     this.#stopped = true
     await Promise.allSettled(this.#working)
     const tasks = this.running()
+    if (how === 'clean') await Promise.allSettled(tasks.map((task) => this.#finish(task)))
     this.#slots.clear()
     await Promise.allSettled(this.#attempts.values())
     await Promise.allSettled(tasks.map((task) => task.close()))
@@ -187,6 +192,7 @@ export class Tasks {
     try {
       await work()
     } catch (error) {
+      if (error instanceof LedgerError) return this.#deps.onFatal(error)
       // The client's rebalance signal passes through heartbeats; the task's transaction is then complete or in doubt,
       // and both are settled by acquiring anew.
       this.#deps.log.warn(
@@ -194,6 +200,17 @@ export class Tasks {
         'a transaction is in doubt: the task is dropped and acquired anew',
       )
       this.#drop(task)
+    }
+  }
+
+  async #finish(task: Task): Promise<void> {
+    try {
+      await task.finish()
+    } catch (error) {
+      this.#deps.log.warn(
+        { err: error, partition: task.partition },
+        'failed to take the last snapshot; the next start replays from the one before',
+      )
     }
   }
 
