@@ -1,7 +1,7 @@
 // A snapshot outlives changes of the schema: windows find their metric by name, a new metric starts without one, and
 // that of a metric which is gone is dropped. A snapshot of "another version" is one whose list of metrics differs.
 import { describe, expect, test } from 'vitest'
-import { viewOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
+import { recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { feed, fingerprint, newCore, Recorder, recordOf, SETTINGS, START_MS } from './arrivals.test-support.ts'
 import type { Refine } from './refine.ts'
@@ -15,7 +15,7 @@ function withWindows(): Refine {
   const records = [0, 1, 2, 3].map((seq) =>
     recordOf({ epoch: 1, seq, ts: START_MS + seq, current_a: seq, humidity_pct: 10 * seq }),
   )
-  feed(core, [viewOf(records, { appendTime: START_MS })])
+  feed(core, [recordBatchOf(records, { appendTime: START_MS })])
   return core
 }
 
@@ -71,7 +71,7 @@ describe('a snapshot of a version with other metrics', () => {
     const core = restored(chunks)
     expect(windowsOf(core)).toEqual({ current_a: BOTH.current_a })
     const more = recordOf({ epoch: 1, seq: 4, ts: START_MS + 4, humidity_pct: 40, current_a: 4 })
-    feed(core, [viewOf([more], { appendTime: START_MS })])
+    feed(core, [recordBatchOf([more], { appendTime: START_MS })])
     expect(windowsOf(core)).toEqual({ current_a: [0, 1, 2, 3, 4], humidity_pct: [40] })
   })
 

@@ -2,6 +2,7 @@
 import { KafkaError } from '../../../platform/errors.ts'
 
 export type FatalRestoreCode =
+  | 'CORE_CHANGED'
   | 'FOREIGN_OFFSET'
   | 'OFFSET_OUT_OF_RANGE'
   | 'ORDER_WITHOUT_OFFSET'
