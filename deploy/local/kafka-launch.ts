@@ -33,7 +33,12 @@ export interface Launch {
   /** Heap and other flags besides our own. */
   readonly jvmFlags: readonly string[]
   readonly properties: Readonly<Record<string, string>>
+  /** Brokers of one cluster share it; a single broker gets one of its own. */
+  readonly clusterId?: string
 }
+
+/** A new cluster's name, in the form that Kafka's storage tool takes. */
+export const newClusterId = (): string => Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
 
 export const serverFile = (folder: string): string => join(folder, 'server.properties')
 export const pidFile = (folder: string): string => join(folder, 'broker.pid')
@@ -46,6 +51,7 @@ export async function launch({
   controllerPort,
   jvmFlags,
   properties,
+  clusterId = newClusterId(),
 }: Launch): Promise<Supervised> {
   mkdirSync(folder, { recursive: true })
   const logDir = join(folder, 'log')
@@ -54,7 +60,7 @@ export async function launch({
   writeFileSync(serverFile(folder), serverProperties({ logDir, port, controllerPort, properties }))
   writeFileSync(log4j, log4jProperties(output))
   const java = ['-cp', join(libs, '*'), `-Dlog4j2.configurationFile=${log4j}`]
-  if (!existsSync(join(logDir, 'meta.properties'))) await format(java, serverFile(folder), logDir)
+  if (!existsSync(join(logDir, 'meta.properties'))) await format(java, serverFile(folder), logDir, clusterId)
   const args = [...jvmFlags, ...JVM_FLAGS, ...java, 'kafka.Kafka', serverFile(folder)]
   const broker = await supervise({ command: 'java', args })
   writeFileSync(pidFile(folder), String(broker.pid))
@@ -62,8 +68,7 @@ export async function launch({
   return broker
 }
 
-async function format(java: readonly string[], properties: string, logDir: string): Promise<void> {
-  const clusterId = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+async function format(java: readonly string[], properties: string, logDir: string, clusterId: string): Promise<void> {
   // In one word: an id may begin with a dash.
   const tool = ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId}`, '-c', properties]
   try {

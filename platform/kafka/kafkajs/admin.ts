@@ -33,7 +33,8 @@ export class KafkaJsAdmin implements Admin {
       const missing = topics.filter(({ name }) => !existing.has(name))
       if (missing.length > 0) {
         await this.#admin.createTopics({
-          waitForLeaders: true,
+          // The client would ask one broker, once; in a cluster that one may not know the topic yet.
+          waitForLeaders: false,
           topics: missing.map(({ name, partitions, configs }) => ({
             topic: name,
             numPartitions: partitions,

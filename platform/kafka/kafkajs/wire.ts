@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import type * as kafkajs from 'kafkajs'
 import type { RecordBatchBuilder } from '../record-batch/builder.ts'
 import { HEADER_BYTES } from '../record-batch/record-batch.ts'
+import { closeOnRequestTimeout, lookUpLostCoordinator } from './request-timeouts.ts'
 
 const require = createRequire(import.meta.url)
 type Client = typeof kafkajs
@@ -258,8 +259,10 @@ export function loadClient(): Client {
   replaceModule('protocol/requests/produce/v3/request.js', produceRequest)
   replaceModule('protocol/request.js', createRequest)
   keepLastStableOffset()
+  closeOnRequestTimeout()
   const client = require('kafkajs') as Client
   stopOnOffsetOutOfRange()
+  lookUpLostCoordinator()
   return client
 }
 
