@@ -45,7 +45,7 @@ export class KafkaJsProducer implements Producer {
     const answer = await attempt('sending', () =>
       this.#producer.sendBatch({ acks: -1, topicMessages: toTopicMessages(batches) }),
     )
-    return baseOffsets(batches, answer)
+    return baseOffsets(batches, answer, true)
   }
 
   async close(): Promise<void> {
@@ -106,7 +106,7 @@ class KafkaJsTransaction implements Transaction {
     const answer = await attempt('sending in a transaction', () =>
       untilReady(() => this.#transaction.sendBatch({ acks: -1, topicMessages })),
     )
-    return baseOffsets(batches, answer)
+    return baseOffsets(batches, answer, false)
   }
 
   async sendOffsets(group: string, offsets: readonly OffsetCommit[]): Promise<void> {
@@ -151,14 +151,25 @@ function toTopicMessages(batches: readonly OutgoingBatch[]): ClientTopicMessages
   })) as unknown as ClientTopicMessages[]
 }
 
-function baseOffsets(batches: readonly OutgoingBatch[], answer: readonly RecordMetadata[]): number[] {
+/**
+ * Where each batch was written. Retrying a request over several brokers, the client remembers which *broker* has
+ * answered, not which partition. When leaders move in between, a partition is left out, or is sent again with new
+ * sequence numbers, which the broker cannot know to be a repetition.
+ * @param mayRepeat whether a batch may have been written more than once
+ * @throws KafkaError NO_BASE_OFFSET, SENT_TWICE
+ */
+export function baseOffsets(
+  batches: readonly OutgoingBatch[],
+  answer: readonly RecordMetadata[],
+  mayRepeat: boolean,
+): number[] {
   return batches.map(({ topic, partition }) => {
-    const found = answer.find((entry) => entry.topicName === topic && entry.partition === partition)
-    if (found?.baseOffset === undefined)
-      throw new KafkaError('NO_BASE_OFFSET', `the broker did not say where it wrote to ${topic}/${partition}`, {
-        topic,
-        partition,
-      })
-    return Number(found.baseOffset)
+    const found = answer.filter((entry) => entry.topicName === topic && entry.partition === partition)
+    const at = { topic, partition, retriable: true }
+    if (found[0]?.baseOffset === undefined)
+      throw new KafkaError('NO_BASE_OFFSET', `the broker did not say where it wrote to ${topic}/${partition}`, at)
+    if (found.length > 1 && !mayRepeat)
+      throw new KafkaError('SENT_TWICE', `a batch for ${topic}/${partition} was sent twice as its leader moved`, at)
+    return Number(found[0].baseOffset)
   })
 }
