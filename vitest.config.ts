@@ -1,5 +1,6 @@
-// Three projects: `unit` is pure and quick; `real` starts Kafka, Redis and whole processes, two files at a time: most of
-// their time is waiting for sessions to expire and processes to start; `docker` needs a Docker engine.
+// Three projects: `unit` is pure and quick; `real` starts Kafka, Redis and whole processes: most of its time is
+// waiting for sessions to expire and processes to start, so three files run at a time, of whichever project; `docker`
+// needs a Docker engine and runs last, alone.
 import { defineConfig } from 'vitest/config'
 
 /** They need a server, which only the environment can name; test/run.ts says when they are left out. */
@@ -7,7 +8,7 @@ const TDENGINE_TESTS = process.env.TDENGINE_URL ? [] : ['platform/store/tdengine
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    maxWorkers: 3,
     projects: [
       {
         test: {
@@ -33,6 +34,7 @@ export default defineConfig({
           include: ['**/*.docker.test.ts'],
           exclude: ['node_modules/**', '.plumbline/**'],
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
     ],
