@@ -37,7 +37,29 @@ describe('a progress watch', () => {
     watch.observe('raw/1', 5, 9, 0)
     watch.observe('raw/1', 5, 12, 20_000)
     expect(watch.check(STUCK_AFTER_MS - 1).ready).toBe(true)
-    expect(watch.check(STUCK_AFTER_MS)).toEqual({ ready: false, detail: 'raw/1 stands at 5 of 12 for 30 s' })
+    expect(watch.check(STUCK_AFTER_MS)).toEqual({ ready: false, detail: 'raw/1 is stuck at 5 of 12 for 30 s' })
+  })
+
+  test('K2: does not say that a partition moves which an open transaction holds, and names it', () => {
+    const watch = new ProgressWatch()
+    const observe = (t: number): void => {
+      watch.observe('raw/0', t, t, t, t)
+      // Everything that may be read has been read, but the log goes on behind the open transaction.
+      watch.observe('raw/3', 7, 7, t, 100 + t)
+    }
+    for (let t = 0; t <= 4_000; t += 1_000) observe(t)
+    expect(watch.check(4_000)).toEqual({ ready: true, detail: '2 partitions move' })
+    for (let t = 5_000; t <= 12_000; t += 1_000) observe(t)
+    expect(watch.check(12_000)).toEqual({
+      ready: true,
+      detail: '1 of 2 partitions move; raw/3 is held at 7 by an open transaction for 12 s',
+    })
+    observe(30_000)
+    const held = { ready: false, detail: 'raw/3 is held at 7 by an open transaction for 30 s' }
+    expect(watch.check(STUCK_AFTER_MS)).toEqual(held)
+    watch.observe('raw/3', 7, 30_000, 31_000, 30_100)
+    watch.observe('raw/3', 30_100, 30_100, 32_000, 30_100)
+    expect(watch.check(32_000).ready).toBe(true)
   })
 
   test('is ready again as soon as the position moves, either way, or the partition is given away', () => {

@@ -1,6 +1,6 @@
-// Live and ready. A process is live while its loop answers; it is ready while every check agrees. The check that
-// matters most is progress: a consumer whose partition's end moves while its own position does not is stuck, however
-// healthy it looks, and readiness says which partition that is.
+// Live and ready. A process is live while its event loop answers; it is ready while every check agrees. The check that
+// matters most is progress: a consumer whose partition has something to read while its position does not move is stuck,
+// however healthy it looks, and so is one that an open transaction keeps from reading; readiness names the partition.
 import { messageOf } from './errors.ts'
 
 export interface CheckResult {
@@ -30,7 +30,7 @@ export class Health {
   }
 }
 
-/** A check that fails says so like any other: readiness must always have an answer. */
+/** A check that throws is not ready: readiness must always have an answer. */
 function resultOf(check: Check): CheckResult {
   try {
     return check()
@@ -42,27 +42,36 @@ function resultOf(check: Check): CheckResult {
 interface Watched {
   position: number
   end: number
-  /** When the position last moved or was level with the end, ms. */
+  logEnd: number
+  /** When the position last moved or was at the end of the log, ms. */
   movedAt: number
 }
 
 /** How long a partition may have something to read and not move, ms. */
 export const STUCK_AFTER_MS = 30_000
+/** How long an open transaction may hold a partition before it is mentioned, ms: those of refine take 100 ms. */
+const HELD_AFTER_MS = 5_000
 
 /** Watches positions against ends of partitions. Time is given, so tests need no waiting. */
 export class ProgressWatch {
   readonly #partitions = new Map<string, Watched>()
 
-  /** Records what is known of a partition: the next offset to read and the end of what may be read. */
-  observe(name: string, position: number, end: number, nowMs: number): void {
+  /**
+   * Records what is known of a partition.
+   * @param position next offset to read
+   * @param end of what may be read: the last stable offset
+   * @param logEnd end of the log (high watermark); what lies between the two is held back by an open transaction
+   */
+  observe(name: string, position: number, end: number, nowMs: number, logEnd = end): void {
     const watched = this.#partitions.get(name)
     if (watched === undefined) {
-      this.#partitions.set(name, { position, end, movedAt: nowMs })
+      this.#partitions.set(name, { position, end, logEnd, movedAt: nowMs })
       return
     }
-    if (position !== watched.position || watched.position >= watched.end) watched.movedAt = nowMs
+    if (position !== watched.position || watched.position >= watched.logEnd) watched.movedAt = nowMs
     watched.position = position
     watched.end = end
+    watched.logEnd = logEnd
   }
 
   /** Stops watching a partition that was given away. */
@@ -71,14 +80,22 @@ export class ProgressWatch {
   }
 
   check(nowMs: number): CheckResult {
-    const stuck = [...this.#partitions].filter(
-      ([, { position, end, movedAt }]) => position < end && nowMs - movedAt >= STUCK_AFTER_MS,
+    const waiting = [...this.#partitions].filter(
+      ([, { position, logEnd, movedAt }]) => position < logEnd && nowMs - movedAt >= HELD_AFTER_MS,
     )
-    if (stuck.length === 0) return { ready: true, detail: `${this.#partitions.size} partitions move` }
-    const names = stuck.map(
-      ([name, { position, end, movedAt }]) =>
-        `${name} stands at ${position} of ${end} for ${Math.round((nowMs - movedAt) / 1000)} s`,
-    )
-    return { ready: false, detail: names.join('; ') }
+    const stuck = waiting.filter(([, { movedAt }]) => nowMs - movedAt >= STUCK_AFTER_MS)
+    const held = waiting.filter(([, { position, end }]) => position >= end)
+    const { size } = this.#partitions
+    if (stuck.length > 0) return { ready: false, detail: stuck.map((one) => describe(one, nowMs)).join('; ') }
+    if (held.length === 0) return { ready: true, detail: `${size} partitions move` }
+    const names = held.map((one) => describe(one, nowMs)).join('; ')
+    return { ready: true, detail: `${size - held.length} of ${size} partitions move; ${names}` }
   }
+}
+
+function describe([name, { position, end, movedAt }]: readonly [string, Watched], nowMs: number): string {
+  const since = `for ${Math.round((nowMs - movedAt) / 1000)} s`
+  return position < end
+    ? `${name} is stuck at ${position} of ${end} ${since}`
+    : `${name} is held at ${position} by an open transaction ${since}`
 }

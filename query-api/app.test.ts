@@ -100,7 +100,7 @@ describe('query API', () => {
     })
     expect(headers.get('age')).toBe('1')
     expect(headers.get('cache-control')).toBe('private, max-age=5, must-revalidate')
-    for (const path of ['/sensors', '/sites/site/agg', '/anomalies', '/status']) {
+    for (const path of ['/sensors', '/sites/site/agg?tenant=t', '/anomalies', '/status']) {
       expect(Object.keys((await get(path)).body)).toEqual(
         expect.arrayContaining(['as_of', 'data_through', 'staleness_ms', 'completeness']),
       )
@@ -111,7 +111,7 @@ describe('query API', () => {
     expect((await get('/sensors?max_staleness=999ms')).status).toBe(503)
     expect((await get('/sensors?max_staleness=1s')).status).toBe(200)
     now += 4_001
-    for (const path of ['/sensors', '/sensors/s/recent', '/sites/site/agg', '/anomalies', '/status']) {
+    for (const path of ['/sensors', '/sensors/s/recent', '/sites/site/agg?tenant=t', '/anomalies', '/status']) {
       const { status, body, headers } = await get(path)
       expect([status, headers.get('retry-after'), headers.get('cache-control')]).toEqual([503, '1', 'no-store'])
       expect(body).toMatchObject({ status: 503, code: 'STALE', staleness_ms: 5_001, max_staleness_ms: 5_000 })
@@ -192,6 +192,57 @@ describe('query API', () => {
     expect((await get(`/sensors/${encodeURIComponent(NASTY)}/recent`)).body.tenant).toBe(NASTY)
   })
 
+  it('security 10: tenants never mix: a site of several is answered for one of them only, and the others are not named', async () => {
+    const all = await get('/sites/site/agg?from=0&to=600000')
+    expect([all.status, all.body.field, all.body.detail]).toEqual([
+      400,
+      'tenant',
+      'tenant is missing: several tenants have a site of this name',
+    ])
+    for (const [tenant, count] of [
+      ['t', 4],
+      ['t1', 1],
+      ['t2', 1],
+    ] as const) {
+      const { body } = await get(`/sites/site/agg?from=0&to=600000&window=10m&tenant=${tenant}`)
+      expect([body.sensors, body.windows[0].count]).toEqual([1, count])
+    }
+    const nasty = encodeURIComponent(NASTY)
+    expect((await get(`/sites/${nasty}/agg?from=0&to=600000`)).body.sensors).toBe(1)
+    const wrong = await get('/sites/site/agg?tenant=t3')
+    expect([wrong.status, wrong.body.detail]).toEqual([404, 'there is no site "site" of tenant "t3"'])
+  })
+
+  it('K10: an id or site that a path cannot carry is asked for in the query', async () => {
+    const nasty = encodeURIComponent(NASTY)
+    expect((await get(`/sensors/recent?id=${nasty}`)).body.sensor).toBe(NASTY)
+    expect((await get(`/sites/agg?site=${nasty}&from=0&to=1000`)).body.site).toBe(NASTY)
+    expect((await get('/sensors?id=twin')).body.sensors.map(({ tenant }: Body) => tenant)).toEqual(['t1', 't2'])
+    expect((await get('/sensors?id=twin&tenant=t1')).body.sensors).toHaveLength(1)
+    expect((await get('/sensors?id=..')).body.sensors).toEqual([])
+  })
+
+  it('K2: what depends on a partition that is behind is 503 and names it, other sensors are answered', async () => {
+    // Of two partitions t/s is in one, and t1/twin and t2/twin tell which of them is the other.
+    const before = now
+    const paths = ['/sensors/s/recent?tenant=t', '/sensors/twin/recent?tenant=t1', '/sensors/twin/recent?tenant=t2']
+    now += 20_000
+    const moved = progress(now, 5).filter(({ partition }) => partition === 0)
+    await writer.write({ rows: NO_ROWS, anomalies: [], progress: moved })
+    const answers = await Promise.all(paths.map(get))
+    const statuses = answers.map(({ status }) => status)
+    expect(new Set(statuses)).toEqual(new Set([200, 503]))
+    for (const { status, body } of answers)
+      if (status === 200) expect(body.staleness_ms).toBe(0)
+      else expect(body.behind.map(({ partition }: Body) => partition)).toEqual([1, 1])
+    const site = await get('/sites/site/agg?tenant=t')
+    expect([site.status, site.body.behind.map(({ topic, partition }: Body) => `${topic}/${partition}`)]).toEqual([
+      503,
+      ['telemetry.clean/1', 'telemetry.late/1'],
+    ])
+    now = before
+  })
+
   it('lists anomalies and counts what is stored', async () => {
     expect((await get('/anomalies?sensor=s')).body.anomalies).toEqual([anomaly({ ts: 5 })])
     expect((await get('/anomalies?site=elsewhere')).body.anomalies).toEqual([])
@@ -268,9 +319,9 @@ describe('query API', () => {
   it('EM-6: says 410 where what a window needs has been deleted by its age', async () => {
     const keep = { rows: 0, '1s': 0, '1m': 0, '1h': null }
     while (await writer.maintain(60 * MINUTE, keep));
-    const { status, body } = await get('/sites/site/agg?window=1m&from=0&to=300000')
+    const { status, body } = await get('/sites/site/agg?tenant=t&window=1m&from=0&to=300000')
     expect([status, body.code]).toEqual([410, 'STORE_EXPIRED'])
     expect(body.detail).toContain('only aggregates of 1h and longer are kept')
-    expect((await get('/sites/site/agg?window=1h&from=0&to=3600000')).status).toBe(200)
+    expect((await get('/sites/site/agg?tenant=t&window=1h&from=0&to=3600000')).status).toBe(200)
   })
 })

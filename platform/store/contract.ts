@@ -356,6 +356,11 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         expect(paged).toEqual(all)
         expect((await view.sensors({ site: 'odd', limit: 100 })).every((sensor) => sensor.tenant === 't1')).toBe(true)
         expect(await view.tenantsOf('s0', 5)).toEqual(['t0', 't1'])
+        expect(await view.tenantsAt('even', 5)).toEqual(['t0'])
+        expect(await view.tenantsAt('odd', 5)).toEqual(['t1'])
+        expect(await view.tenantsAt('nowhere', 5)).toEqual([])
+        expect((await view.sensors({ sensor: 's0', limit: 9 })).map(({ tenant }) => tenant)).toEqual(['t0', 't1'])
+        expect(await view.sensors({ sensor: 's', limit: 9 })).toEqual([])
       })
     })
 

@@ -187,13 +187,23 @@ export interface Retention {
   readonly '1h': number | null
 }
 
+export interface SensorQuery {
+  readonly sensor?: string
+  readonly site?: string
+  readonly tenant?: string
+  readonly after?: SensorRef
+  readonly limit: number
+}
+
 /** Reads of one consistent state. */
 export interface StoreView {
   progress(): Promise<Progress[]>
   /** Up to `limit` tenants that have a sensor of this name. */
   tenantsOf(sensor: string, limit: number): Promise<string[]>
-  /** In order of (tenant, sensor), behind `after`. */
-  sensors(query: { site?: string; tenant?: string; after?: SensorRef; limit: number }): Promise<SensorSummary[]>
+  /** Up to `limit` tenants that have a sensor which ever stood at a site of this name. */
+  tenantsAt(site: string, limit: number): Promise<string[]>
+  /** In order of (tenant, sensor), after `after`. */
+  sensors(query: SensorQuery): Promise<SensorSummary[]>
   /** Numbering of the listed sensors over all that is stored, from counters kept while writing. */
   seqCount(sensors: readonly SensorRef[]): Promise<SeqCount>
   /** Latest readings by event time, newest first; null: no such sensor. */

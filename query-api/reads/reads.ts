@@ -22,10 +22,10 @@ export type ReadParams<N extends ReadName> = Parameters<Reads[N]>[1]
 /** A page of sensors in order of (tenant, sensor); `next` is the `after` of the following page, null at the end. */
 async function sensors(
   view: StoreView,
-  { site, tenant, after, limit }: Pick<Params<'sensors'>, 'site' | 'tenant' | 'after' | 'limit'>,
+  { id, site, tenant, after, limit }: Omit<Params<'sensors'>, 'max_staleness'>,
 ): Promise<Finding> {
   // One more than asked for tells whether there is a next page.
-  const found = await view.sensors({ site, tenant, after, limit: limit + 1 })
+  const found = await view.sensors({ sensor: id, site, tenant, after, limit: limit + 1 })
   const page = found.slice(0, limit)
   const shown = page.map(({ tenant, sensor, site, node, count, lastTs }) => ({
     tenant,
@@ -37,7 +37,8 @@ async function sensors(
   }))
   const next = found.length > limit ? cursorOf(page[page.length - 1]) : null
   const seqs = await view.seqCount(page)
-  return { kind: 'found', topics: READING_TOPICS, sensor: null, body: { sensors: shown, next }, seqs }
+  const sensor = id === undefined || tenant === undefined ? null : { tenant, sensor: id }
+  return { kind: 'found', topics: READING_TOPICS, sensor, body: { sensors: shown, next }, seqs }
 }
 
 /** A sensor's latest readings, newest first. */
@@ -84,6 +85,8 @@ async function aggregate(
   query: Pick<Params<'aggregate'>, 'tenant' | 'window' | 'metric'> & { site: string; from: number; to: number },
 ): Promise<Finding> {
   const { site, tenant = null, window: windowMs, from, to, metric = null } = query
+  // Sums over several tenants would show one the readings of another.
+  if (tenant === null && (await view.tenantsAt(site, 2)).length > 1) throw needsTenant('a site')
   const found = await possibleAggregate(view, { site, tenant, windowMs, from, to, metrics: metric })
   if (found.sensors === 0) {
     const of = tenant === null ? '' : ` of tenant ${JSON.stringify(tenant)}`

@@ -14,6 +14,7 @@ import type {
   Progress,
   SensorCount,
   SensorFingerprint,
+  SensorQuery,
   SensorRef,
   SensorSummary,
   SeqCount,
@@ -58,19 +59,18 @@ export class SqliteView implements StoreView {
     )
   }
 
-  async sensors({
-    site,
-    tenant,
-    after,
-    limit,
-  }: {
-    site?: string
-    tenant?: string
-    after?: SensorRef
-    limit: number
-  }): Promise<SensorSummary[]> {
+  async tenantsAt(site: string, limit: number): Promise<string[]> {
+    return this.#all(
+      'SELECT DISTINCT s.tenant FROM sensor_sites ss CROSS JOIN sensors s ON s.id = ss.sensor_id WHERE ss.site = ? ORDER BY s.tenant LIMIT ?',
+      site,
+      limit,
+    ).map((row) => String(row.tenant))
+  }
+
+  async sensors({ sensor, site, tenant, after, limit }: SensorQuery): Promise<SensorSummary[]> {
     const conditions = where([
       ['s.id IN (SELECT sensor_id FROM sensor_sites WHERE site = ?)', site],
+      ['s.name = ?', sensor],
       ['s.tenant = ?', tenant],
       ['(s.tenant, s.name) > (?, ?)', after?.tenant, after?.sensor],
     ])

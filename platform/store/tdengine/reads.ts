@@ -12,6 +12,7 @@ import type {
   Progress,
   SensorCount,
   SensorFingerprint,
+  SensorQuery,
   SensorRef,
   SensorSummary,
   SeqCount,
@@ -72,18 +73,20 @@ export class TdengineView implements StoreView {
     return rows.map(([tenant]) => textOf(tenant))
   }
 
-  async sensors({
-    site,
-    tenant,
-    after,
-    limit,
-  }: {
-    site?: string
-    tenant?: string
-    after?: SensorRef
-    limit: number
-  }): Promise<SensorSummary[]> {
-    const conditions = where(equals('site_id', site), equals('tenant_id', tenant), after && isBehind(after))
+  async tenantsAt(site: string, limit: number): Promise<string[]> {
+    const rows = await this.#all(
+      `SELECT tenant_id,count(*) FROM ${this.#database}.places${where(equals('site_id', site))} GROUP BY tenant_id ORDER BY tenant_id LIMIT ${limit}`,
+    )
+    return rows.map(([tenant]) => textOf(tenant))
+  }
+
+  async sensors({ sensor, site, tenant, after, limit }: SensorQuery): Promise<SensorSummary[]> {
+    const conditions = where(
+      equals('sensor_id', sensor),
+      equals('site_id', site),
+      equals('tenant_id', tenant),
+      after && isBehind(after),
+    )
     const page = await this.#all(
       `SELECT tenant_id,sensor_id,count(*) FROM ${this.#database}.places${conditions} GROUP BY tenant_id,sensor_id ORDER BY tenant_id,sensor_id LIMIT ${limit}`,
     )

@@ -31,6 +31,7 @@ function shiftedView(view: StoreView): StoreView {
   return {
     progress: () => view.progress(),
     tenantsOf: (sensor, limit) => view.tenantsOf(sensor, limit),
+    tenantsAt: (site, limit) => view.tenantsAt(site, limit),
     sensors: async (query) =>
       (await view.sensors(query)).map((sensor) => ({ ...sensor, lastTs: outward(sensor.lastTs) })),
     seqCount: (sensors) => view.seqCount(sensors),
