@@ -48,7 +48,7 @@ const bearer = text.regex(/^[\x21-\x7e]{1,1024}$/, 'expected up to 1024 printabl
 
 export const SETTINGS = {
   // Where things are
-  KAFKA_BROKERS: setting(brokers, '127.0.0.1:9092', 'Brokers to begin with, host:port, comma separated.'),
+  KAFKA_BROKERS: setting(brokers, '127.0.0.1:9092', 'Bootstrap brokers, host:port, comma separated.'),
   KAFKA_TLS_CA_FILE: optional(file, 'PEM file of the authority that signed the brokers’ certificates; turns TLS on.'),
   KAFKA_TLS_CERT_FILE: optional(file, 'PEM file of the client certificate.'),
   KAFKA_TLS_KEY_FILE: optional(file, 'PEM file of the client certificate’s key.'),
@@ -106,7 +106,7 @@ export const SETTINGS = {
   STREAM_JOBS_PORT: setting(port, '8083', 'Port of the stream jobs: health, metrics.'),
   SINKS_PORT: setting(port, '8084', 'Port of the sinks: health, metrics.'),
   REPLICA_PORT: setting(port, '0', 'Port of a replica: health, metrics; 0: any that is free.'),
-  LOG_LEVEL: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error']), 'info', 'Least level that is logged.'),
+  LOG_LEVEL: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error']), 'info', 'Minimum log level.'),
   TOPIC_PARTITIONS: setting(int(1, 1024), '6', 'Partitions of the data topics when they are created.'),
   TOPIC_REPLICATION: setting(int(1, 9), '1', 'Replicas of every topic when it is created.'),
   // Members and the total order
@@ -140,7 +140,7 @@ export const SETTINGS = {
   FLEET_BURST_FACTOR: setting(num(1, 100), '1', 'Rate during a burst, as a multiple; 1: no bursts.'),
   FLEET_BURST_MS: setting(int(1, 3_600_000), '10000', 'Length of a burst, ms.'),
   FLEET_BURST_EVERY_MS: setting(int(1, 86_400_000), '60000', 'Time between the beginnings of bursts, ms.'),
-  FLEET_ANOMALIES: setting(num(0, 0.1), '0.0005', 'Share of readings into which an outlier is put.'),
+  FLEET_ANOMALIES: setting(num(0, 0.1), '0.0005', 'Share of readings replaced by an outlier.'),
   WAL_SEGMENT_BYTES: setting(int(4_096, 2 ** 30), '8388608', 'Size at which a WAL segment is closed, bytes.'),
   WAL_MAX_BYTES: setting(
     int(65_536, 2 ** 40),
@@ -220,6 +220,11 @@ export const SETTINGS = {
   ),
 } satisfies Record<string, Setting>
 
+/** Variables that hold a secret or name its file: a program that is not ours starts without them. */
+export const SECRET_NAMES: readonly string[] = Object.entries(SETTINGS as Record<string, Setting>).flatMap(
+  ([name, { secret: isSecret }]) => (isSecret ? [name, `${name}_FILE`] : []),
+)
+
 type Settings = typeof SETTINGS
 export type SettingName = keyof Settings
 export type Config = { readonly [K in SettingName]: z.output<Settings[K]['check']> }
@@ -293,7 +298,7 @@ function unknownNames(env: Readonly<Record<string, string | undefined>>): string
   return Object.keys(env)
     .filter((name) => FAMILIES.some((family) => name.startsWith(family)))
     .filter((name) => !known.has(name) && !secretFiles.has(name) && !FOREIGN.has(name))
-    .map((name) => `${name} is not a setting of Plumbline; see the table in README.md`)
+    .map((name) => `${name} is not a setting of Plumbline; docs/reference.md lists them`)
 }
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])

@@ -2,15 +2,20 @@
 // message instead of a stack where the operator can do something, and an exit code that tells the supervisor.
 import { inspect } from 'node:util'
 import { ConfigError } from './errors.ts'
+import { operatorMessage } from './operator-error.ts'
 
 /** Exit code of a process that ended because its configuration is wrong: starting it again does not help. */
 export const EXIT_CONFIG = 78
+
+/** What a process writes is its user's alone: readings, logs, the store. */
+export const PRIVATE_UMASK = 0o077
 
 /**
  * Runs a process to its end.
  * @param main works until the signal fires, then cleans up and returns
  */
 export function runMain(main: (signal: AbortSignal) => Promise<void>): void {
+  process.umask(PRIVATE_UMASK)
   const controller = new AbortController()
   const stop = (): void => {
     // A second signal means that the operator does not want to wait for the clean stop.
@@ -23,8 +28,9 @@ export function runMain(main: (signal: AbortSignal) => Promise<void>): void {
     // 0, unless main has set process.exitCode.
     () => process.exit(),
     (error: unknown) => {
-      // `inspect` shows the causes, too; a stack alone does not.
-      const text = error instanceof ConfigError ? error.message : inspect(error)
+      // Beside the line for the operator the log keeps the causes: `inspect` shows them, a stack alone does not.
+      const line = operatorMessage(error)
+      const text = error instanceof ConfigError ? error.message : `${inspect(error)}${line === null ? '' : `\n${line}`}`
       process.stderr.write(`${text}\n`)
       process.exit(error instanceof ConfigError ? EXIT_CONFIG : 1)
     },

@@ -79,3 +79,19 @@ it('a dead letter shows the reason that its headers carry', () => {
   expect(text).toContain('telemetry.dlq/3 @9')
   expect(text).toContain('__connect.errors.exception.message: not a Reading')
 })
+
+it('a long value is cut for people and whole in JSON', () => {
+  const record = {
+    topic: 'telemetry.raw',
+    partition: 0,
+    offset: 7,
+    time: '2026-01-01T00:00:00.000Z',
+    key: 'k'.repeat(3_000),
+    headers: { h: 'h'.repeat(3_000) },
+    value: 'v'.repeat(900_000),
+  }
+  const shown = renderRecord(record)
+  expect(shown.length).toBeLessThan(7_000)
+  expect(shown).toContain('(900,000 characters; --json prints all)')
+  expect(renderJson(record).length).toBeGreaterThan(900_000)
+})

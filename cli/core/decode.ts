@@ -18,6 +18,8 @@ export interface ShownRecord {
 
 const FRAME_BYTES = 5
 const HEX_BYTES_MAX = 64
+/** Of a value, key or header on a terminal; a record may have a megabyte. */
+const SHOWN_CHARS_MAX = 2_000
 
 /** Schema id of a value in Confluent's framing; null: it has none. */
 export function schemaIdOf(value: Uint8Array | null): number | null {
@@ -63,12 +65,19 @@ function plain(value: unknown): unknown {
 
 /** One record on a few lines for people. */
 export function renderRecord({ topic, partition, offset, time, key, headers, value, note }: ShownRecord): string {
-  const lines = [`${topic}/${partition} @${offset}  ${time}  key ${key ?? '(none)'}`]
-  for (const [name, text] of Object.entries(headers)) lines.push(`  ${name}: ${text}`)
-  lines.push(`  ${typeof value === 'string' ? value : JSON.stringify(value)}${note === undefined ? '' : `  (${note})`}`)
+  const lines = [`${topic}/${partition} @${offset}  ${time}  key ${cut(key ?? '(none)')}`]
+  for (const [name, text] of Object.entries(headers)) lines.push(`  ${name}: ${cut(text)}`)
+  lines.push(
+    `  ${cut(typeof value === 'string' ? value : JSON.stringify(value))}${note === undefined ? '' : `  (${note})`}`,
+  )
   // Line by line: a record must not be able to make lines that look like another record's.
   return lines.map((line) => escapeControls(line).replaceAll('\n', '\\n')).join('\n')
 }
+
+const cut = (text: string): string =>
+  text.length <= SHOWN_CHARS_MAX
+    ? text
+    : `${text.slice(0, SHOWN_CHARS_MAX)}… (${text.length.toLocaleString('en')} characters; --json prints all)`
 
 /** One record as a line of JSON. */
 export const renderJson = (record: ShownRecord): string => escapeControls(JSON.stringify(record))

@@ -80,7 +80,7 @@ async function toOutput(at: Connected, given: ExportArguments, sinceMs: number |
   await output.write(exportHeader(given.format), 0)
   await run(at, given, sinceMs, await planExport(at.admin, [], false), output, stop.signal)
   if (stop.signal.aborted && !output.isClosed) process.exitCode = INTERRUPTED
-  if (output.lines === 0 && !stop.signal.aborted) say(nothing(given.node))
+  if (output.lines === 0 && !stop.signal.aborted) nothing(given)
 }
 
 async function toFile(
@@ -115,7 +115,8 @@ async function toFile(
   if (signal.aborted) {
     say(`stopped with ${count}; go on by --resume`)
     process.exitCode = INTERRUPTED
-  } else say(file.lines === 0 ? nothing(given.node) : count)
+  } else if (file.lines === 0) nothing(given)
+  else say(count)
 }
 
 async function openFile(
@@ -194,5 +195,11 @@ class StandardOutput implements ExportSink {
   }
 }
 
-const nothing = (node: string): string => `nothing is kept of a node ${JSON.stringify(node)}: is that its name?`
+/** An unknown name is a mistake; a known one may have nothing since a time. */
+function nothing({ node, since }: ExportArguments): void {
+  const name = JSON.stringify(node)
+  if (since !== undefined) return say(`nothing is kept of node ${name} since then`)
+  throw new InputError('NODE', 'node', `nothing is kept of node ${name}: "plumbline cluster" lists the nodes`)
+}
+
 const say = (text: string): void => void process.stderr.write(escapeControls(`export: ${text}\n`))

@@ -5,7 +5,9 @@ import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { SECRET_NAMES } from '../../platform/config.ts'
 import { messageOf, PlumblineError } from '../../platform/errors.ts'
+import { isPortFree } from '../../platform/free-port.ts'
 import { log4jProperties, serverProperties, STARTED } from './kafka-config.ts'
 import { supervise, tailOf, waitUntil, type Supervised } from './supervise.ts'
 
@@ -62,9 +64,9 @@ export async function launch({
   const java = ['-cp', join(libs, '*'), `-Dlog4j2.configurationFile=${log4j}`]
   if (!existsSync(join(logDir, 'meta.properties'))) await format(java, serverFile(folder), logDir, clusterId)
   const args = [...jvmFlags, ...JVM_FLAGS, ...java, 'kafka.Kafka', serverFile(folder)]
-  const broker = await supervise({ command: 'java', args })
+  const broker = await supervise({ command: 'java', args, without: SECRET_NAMES })
   writeFileSync(pidFile(folder), String(broker.pid))
-  await started(broker, output)
+  await started(broker, output, port)
   return broker
 }
 
@@ -88,11 +90,17 @@ async function format(java: readonly string[], properties: string, logDir: strin
   }
 }
 
-async function started(broker: Supervised, logFile: string): Promise<void> {
+async function started(broker: Supervised, logFile: string, port: number): Promise<void> {
   const said = tailOf([broker.stdout, broker.stderr], 4_000)
   const startup = await waitUntil(broker, () => said.text().includes(STARTED), START_TIMEOUT_MS)
   if (startup.ready) return
   await broker.kill()
+  // It was free when it was looked at; the broker's own words would say which socket failed, not which setting helps.
+  if (!(await isPortFree(port)))
+    throw new PlumblineError(
+      'PORT_IN_USE',
+      `port ${port} has been taken by another program since it was checked: stop that one, or set KAFKA_BROKERS=127.0.0.1:${port + 1}`,
+    )
   throw new PlumblineError(
     'KAFKA_START',
     `Kafka ${startup.why}; the end of ${logFile}:\n${lastLines(logFile)}\n${said.text().trim()}`,

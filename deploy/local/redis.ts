@@ -1,6 +1,8 @@
 // A Redis for the query API's cache: loopback, a memory bound, and nothing on disk, since a cache that is lost is
 // only slow. It never outlives the process that started it (supervise.ts).
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { SECRET_NAMES } from '../../platform/config.ts'
 import { PlumblineError } from '../../platform/errors.ts'
 import { freePort } from '../../platform/free-port.ts'
 import { supervise, tailOf, waitUntil } from './supervise.ts'
@@ -15,6 +17,8 @@ export interface RedisOptions {
   readonly dataDir: string
   /** 0 takes a free one. */
   readonly port: number
+  /** Asked of every client; none if not given. Letters, digits, - and _. */
+  readonly password?: string
 }
 
 export interface RunningRedis {
@@ -32,7 +36,7 @@ export interface RunningRedis {
  * Starts redis-server; resolves when it accepts connections.
  * @throws PlumblineError REDIS_START with what the server said
  */
-export async function startRedis({ dataDir, port }: RedisOptions): Promise<RunningRedis> {
+export async function startRedis({ dataDir, port, password }: RedisOptions): Promise<RunningRedis> {
   mkdirSync(dataDir, { recursive: true })
   const listenPort = port === 0 ? await freePort() : port
   const settings = {
@@ -43,9 +47,13 @@ export async function startRedis({ dataDir, port }: RedisOptions): Promise<Runni
     appendonly: 'no',
     maxmemory: MEMORY_MAX,
     'maxmemory-policy': 'allkeys-lru',
+    ...(password === undefined ? {} : { requirepass: password }),
   }
-  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
-  const redis = await supervise({ command: 'redis-server', args })
+  // A file, since everybody on the machine can read a process's arguments.
+  const file = join(dataDir, 'redis.conf')
+  const lines = Object.entries(settings).map(([name, value]) => `${name} ${JSON.stringify(value)}\n`)
+  writeFileSync(file, lines.join(''), { mode: 0o600 })
+  const redis = await supervise({ command: 'redis-server', args: [file], without: SECRET_NAMES })
   const said = tailOf([redis.stdout, redis.stderr], 4_000)
   const startup = await waitUntil(redis, () => said.text().includes(SERVING), START_TIMEOUT_MS)
   if (!startup.ready) {
@@ -53,7 +61,7 @@ export async function startRedis({ dataDir, port }: RedisOptions): Promise<Runni
     throw new PlumblineError('REDIS_START', `redis-server on port ${listenPort} ${startup.why}:\n${said.text().trim()}`)
   }
   return {
-    url: `redis://127.0.0.1:${listenPort}`,
+    url: password === undefined ? `redis://127.0.0.1:${listenPort}` : redisUrl(listenPort, password),
     port: listenPort,
     pid: redis.pid,
     exited: redis.exited,
@@ -61,3 +69,5 @@ export async function startRedis({ dataDir, port }: RedisOptions): Promise<Runni
     kill: redis.kill,
   }
 }
+
+export const redisUrl = (port: number, password: string): string => `redis://:${password}@127.0.0.1:${port}`

@@ -15,7 +15,10 @@ export interface SupervisedOptions {
   readonly command: string
   readonly args: readonly string[]
   readonly cwd?: string
+  /** Our own if not given. */
   readonly env?: NodeJS.ProcessEnv
+  /** Variables that it must not get. */
+  readonly without?: readonly string[]
 }
 
 export interface Supervised {
@@ -38,9 +41,11 @@ export interface Supervised {
  * Starts a command. Its stdout and stderr must be read, or it stalls when the pipes are full.
  * @throws PlumblineError SPAWN_FAILED when it cannot be started
  */
-export async function supervise({ command, args, cwd, env }: SupervisedOptions): Promise<Supervised> {
+export async function supervise({ command, args, cwd, env, without = [] }: SupervisedOptions): Promise<Supervised> {
+  // `env` becomes the command, so that its process id is the command's.
+  const cleared = without.length === 0 ? [] : ['env', ...without.flatMap((name) => ['-u', name])]
   // Detached: a Ctrl-C at the terminal reaches us alone, and we stop the parts in order.
-  const child = spawn('/bin/sh', [SCRIPT, String(ORPHAN_GRACE_S), command, ...args], {
+  const child = spawn('/bin/sh', [SCRIPT, String(ORPHAN_GRACE_S), ...cleared, command, ...args], {
     cwd,
     env,
     detached: true,

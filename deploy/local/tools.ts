@@ -1,98 +1,83 @@
-// The programs of the operating system that the local stack stands on. What is missing is installed by apt-get where
-// that is possible without asking for a password; elsewhere the error names the packages.
+// The programs of the operating system that the local stack needs: looks what is there, and installs or names what is
+// missing as core/install-plan.ts decides.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { PlumblineError } from '../../platform/errors.ts'
+import {
+  JAVA_MIN,
+  type Machine,
+  type PackageManager,
+  planInstall,
+  type ToolName,
+  updateCommand,
+  whatOf,
+} from './core/install-plan.ts'
 import type { Progress } from './kafka-jars.ts'
 
+export type { ToolName } from './core/install-plan.ts'
+
 const run = promisify(execFile)
-/** Kafka 4 does not run on anything older. */
-const JAVA_MIN = 17
 const INSTALL_TIMEOUT_MS = 600_000
-/** Another installation may be under way. */
-const DPKG_LOCK = ['-o', 'DPkg::Lock::Timeout=300']
+const PACKAGE_MANAGERS: readonly PackageManager[] = ['apt-get', 'dnf', 'apk']
 
-interface Tool {
-  readonly what: string
-  /** Package of Debian and Ubuntu. */
-  readonly package: string
-  isPresent(): Promise<boolean>
-  /** Undoes what the package does beyond bringing the program. */
-  readonly afterInstall?: (root: readonly string[]) => Promise<void>
+const IS_PRESENT: Readonly<Record<ToolName, () => Promise<boolean>>> = {
+  java: hasJava,
+  maven: () => succeeds('mvn', '-version'),
+  openssl: () => succeeds('openssl', 'version'),
+  redis: () => succeeds('redis-server', '--version'),
 }
-
-const TOOLS = {
-  java: { what: `Java ${JAVA_MIN} or later`, package: 'openjdk-17-jre-headless', isPresent: hasJava },
-  maven: { what: 'Maven', package: 'maven', isPresent: () => succeeds('mvn', '-version') },
-  openssl: { what: 'openssl', package: 'openssl', isPresent: () => succeeds('openssl', 'version') },
-  redis: {
-    what: 'redis-server',
-    package: 'redis-server',
-    isPresent: () => succeeds('redis-server', '--version'),
-    afterInstall: stopRedisService,
-  },
-} satisfies Record<string, Tool>
-
-export type ToolName = keyof typeof TOOLS
 
 /**
  * Makes sure that the tools are there.
- * @throws PlumblineError TOOLS_MISSING naming the packages to install
+ * @throws PlumblineError TOOLS_MISSING with the command that installs them
  */
 export async function ensureTools(names: readonly ToolName[], progress: Progress = () => {}): Promise<void> {
   const missing = await absent(names)
   if (missing.length === 0) return
-  const what = missing.map((tool) => tool.what).join(', ')
-  const packages = missing.map((tool) => tool.package)
-  const root = await rootPrefix()
-  if (root === null || !(await succeeds('apt-get', '--version'))) {
-    throw new PlumblineError(
-      'TOOLS_MISSING',
-      `missing: ${what}. Install them and try again; on Debian or Ubuntu: sudo apt-get install ${packages.join(' ')}`,
-    )
-  }
-  progress(`installing ${what} (apt-get install ${packages.join(' ')})`)
-  await aptGet(root, ['update', '-qq'])
-  await aptGet(root, ['install', '-y', '-qq', '--no-install-recommends', ...packages])
-  for (const tool of missing) await tool.afterInstall?.(root)
+  const machine = await inspect(progress)
+  const plan = planInstall(missing, machine)
+  if (plan.kind === 'nothing') return
+  if (plan.kind === 'tell') throw new PlumblineError('TOOLS_MISSING', plan.message)
+  progress(`installing ${plan.what} by ${machine.packageManager}`)
+  for (const command of plan.commands) await asRoot(command)
+  if (missing.includes('redis')) await stopRedisService(machine.root === 'sudo')
   const still = await absent(names)
   if (still.length > 0)
-    throw new PlumblineError(
-      'TOOLS_MISSING',
-      `installed ${packages.join(' ')}, yet still missing: ${still.map((tool) => tool.what).join(', ')}`,
-    )
+    throw new PlumblineError('TOOLS_MISSING', `installed ${plan.what}, but still missing: ${whatOf(still)}`)
 }
 
-async function absent(names: readonly ToolName[]): Promise<Tool[]> {
-  const tools: Tool[] = names.map((name) => TOOLS[name])
-  const present = await Promise.all(tools.map((tool) => tool.isPresent()))
-  return tools.filter((_, i) => !present[i])
+async function absent(names: readonly ToolName[]): Promise<ToolName[]> {
+  const present = await Promise.all(names.map((name) => IS_PRESENT[name]()))
+  return names.filter((_, i) => !present[i])
 }
 
-async function aptGet(root: readonly string[], args: readonly string[]): Promise<void> {
-  const [command, ...rest] = [
-    ...root,
-    'env',
-    'DEBIAN_FRONTEND=noninteractive',
-    'RUNLEVEL=1',
-    'apt-get',
-    ...DPKG_LOCK,
-    ...args,
-  ]
+async function inspect(progress: Progress): Promise<Machine> {
+  const root = process.getuid?.() === 0 ? 'root' : (await succeeds('sudo', '-n', 'true')) ? 'sudo' : 'none'
+  const found = await Promise.all(PACKAGE_MANAGERS.map((name) => succeeds(name, '--version')))
+  const packageManager = PACKAGE_MANAGERS.find((_, i) => found[i]) ?? null
+  if (packageManager !== 'apt-get') return { packageManager, root, offers: () => false }
+  if (root !== 'none') {
+    progress('apt-get update')
+    await asRoot(updateCommand(root === 'sudo'))
+  }
+  const { stdout } = await run('apt-cache', ['pkgnames', 'openjdk-']).catch(() => ({ stdout: '' }))
+  const known = new Set(stdout.split('\n'))
+  return { packageManager, root, offers: (name) => known.has(name) }
+}
+
+async function asRoot([command, ...args]: readonly string[]): Promise<void> {
   try {
-    await run(command, rest, { timeout: INSTALL_TIMEOUT_MS, maxBuffer: 16 * 1_048_576 })
+    await run(command, args, { timeout: INSTALL_TIMEOUT_MS, maxBuffer: 16 * 1_048_576 })
   } catch (error) {
     const said = String((error as { stderr?: string }).stderr ?? error).trim()
-    throw new PlumblineError('TOOLS_MISSING', `apt-get ${args.join(' ')} failed:\n${said.slice(-2_000)}`, {
-      cause: error,
-    })
+    throw new PlumblineError(
+      'TOOLS_MISSING',
+      `${args.at(-1)} and what goes with it could not be installed:\n${said.slice(-2_000)}`,
+      {
+        cause: error,
+      },
+    )
   }
-}
-
-/** What to put in front of a command to run it as root: nothing, sudo, or null when there is no way. */
-async function rootPrefix(): Promise<readonly string[] | null> {
-  if (process.getuid?.() === 0) return []
-  return (await succeeds('sudo', '-n', 'true')) ? ['sudo', '-n'] : null
 }
 
 async function hasJava(): Promise<boolean> {
@@ -106,12 +91,12 @@ async function hasJava(): Promise<boolean> {
 }
 
 /** The package starts a server on 6379 and at every boot; ours runs on a port of its own. */
-async function stopRedisService(root: readonly string[]): Promise<void> {
+async function stopRedisService(bySudo: boolean): Promise<void> {
   for (const command of [
     ['service', 'redis-server', 'stop'],
     ['update-rc.d', 'redis-server', 'disable'],
   ]) {
-    const [program, ...args] = [...root, ...command]
+    const [program, ...args] = [...(bySudo ? ['sudo', '-n'] : []), ...command]
     await succeeds(program, ...args)
   }
 }

@@ -1,7 +1,7 @@
 // The running instance of a data folder: one file that says where its parts are, so that `status`, `topics` and the
 // rest find it, and a lock that the kernel releases when the instance dies, however it dies. The file of a killed
 // instance is left behind; it names the processes that the next one waits for.
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tryFileLock } from '../../platform/file-lock.ts'
 import { PlumblineError } from '../../platform/errors.ts'
@@ -54,9 +54,14 @@ export interface Claim {
   release(): void
 }
 
+const STICKY = 0o1000
+
 /** @throws PlumblineError ALREADY_RUNNING */
 export function claimInstance(dataDir: string): Claim {
-  mkdirSync(dataDir, { recursive: true })
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  // One that an earlier version has made, too; but never a folder that is shared on purpose, as /tmp is.
+  const isShared = (statSync(dataDir).mode & STICKY) !== 0
+  if (existsSync(join(dataDir, 'up.lock')) && !isShared) chmodSync(dataDir, 0o700)
   const unlock = tryFileLock(join(dataDir, 'up.lock'))
   if (unlock === null) {
     const holder = readRecord(dataDir)

@@ -1,8 +1,9 @@
 // The whole pipeline on this machine: Kafka, Redis and the rooms, started in the order in which they need each other
 // and stopped in the order of the flow, so that what is on its way is taken in before the next part goes.
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { ensureKafkaJars, startKafka } from '../local/kafka.ts'
-import { startRedis } from '../local/redis.ts'
+import { redisUrl, startRedis } from '../local/redis.ts'
 import { ensureTools } from '../local/tools.ts'
 import { loadConfig } from '../../platform/config.ts'
 import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
@@ -37,6 +38,8 @@ export class Stack {
   readonly #rooms = new Map<RoomName, Room[]>()
   readonly #kafka: Keeper
   readonly #redis: Keeper
+  /** Made at every start: whoever else is on this machine cannot read or poison the cache. */
+  readonly #redisPassword = randomBytes(24).toString('base64url')
   #claim: Claim | null = null
   #plan: Plan | null = null
   #startedMs = 0
@@ -45,7 +48,9 @@ export class Stack {
     this.#options = options
     const { dataDir } = options
     this.#kafka = new Keeper((port) => startKafka({ dataDir: join(dataDir, 'kafka-data'), port }))
-    this.#redis = new Keeper((port) => startRedis({ dataDir: join(dataDir, 'redis'), port }))
+    this.#redis = new Keeper((port) =>
+      startRedis({ dataDir: join(dataDir, 'redis'), port, password: this.#redisPassword }),
+    )
   }
 
   /** What was decided before the start. Throws before `start` has come so far: a programmer's mistake. */
@@ -95,16 +100,17 @@ export class Stack {
       return `on ${addresses.KAFKA_BROKERS}`
     })
     await steps.run('topics', () => this.#createTopics())
-    let redisUrl = ''
+    let redis = ''
     await steps.run('Redis', async () => {
-      redisUrl = `redis://127.0.0.1:${await this.#redis.start(0)}`
-      return `on ${redisUrl}`
+      const port = await this.#redis.start(0)
+      redis = redisUrl(port, this.#redisPassword)
+      return `on 127.0.0.1:${port}`
     })
     await this.#startRooms(steps, 'registry', 'schema registry', {})
     await this.#startRooms(steps, 'sinks', 'sinks', {})
     await this.#startRooms(steps, 'stream-jobs', 'stream jobs', {})
     if (replicas > 0) await this.#startRooms(steps, 'replica', 'replicas', {})
-    await this.#startRooms(steps, 'query-api', 'query API', { REDIS_URL: redisUrl })
+    await this.#startRooms(steps, 'query-api', 'query API', { REDIS_URL: redis })
     await this.#startRooms(steps, 'producers', 'producers', {})
   }
 

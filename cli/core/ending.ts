@@ -1,0 +1,22 @@
+// How a command ends after an error: what it says on standard error. Mistakes of the operator are one line with the next
+// step; what nobody but us can repair keeps its stack.
+import { KafkaError, messageOf } from '../../platform/errors.ts'
+import { operatorMessage } from '../../platform/operator-error.ts'
+
+/** The client's names for a broker that cannot be reached. */
+const AWAY = new Set([
+  'UNREACHABLE',
+  'KafkaJSConnectionError',
+  'KafkaJSConnectionClosedError',
+  'KafkaJSNumberOfRetriesExceeded',
+  'KafkaJSBrokerNotFound',
+  'KafkaJSRequestTimeoutError',
+])
+const HINT = 'KAFKA_BROKERS'
+
+export function endingText(error: unknown): string {
+  const line = operatorMessage(error)
+  if (line === null) return error instanceof Error ? (error.stack ?? error.message) : messageOf(error)
+  if (!(error instanceof KafkaError) || !AWAY.has(error.code) || line.includes(HINT)) return line
+  return `${line}; is the broker running? Start it with "plumbline up", or set ${HINT}`
+}

@@ -1,0 +1,90 @@
+// How the programs that the local stack needs get onto a machine, decided from what is known of it: installed by apt-get
+// where we are root or have sudo without a password, else told in one line, by the command for the system's own package
+// manager. Pure: what is there comes in, commands or a message come out.
+
+export const TOOLS = ['java', 'maven', 'openssl', 'redis'] as const
+export type ToolName = (typeof TOOLS)[number]
+export type PackageManager = 'apt-get' | 'dnf' | 'apk'
+
+/** Kafka 4 does not run on anything older. */
+export const JAVA_MIN = 17
+
+export interface Machine {
+  readonly packageManager: PackageManager | null
+  /** As root, by sudo without a password, or not at all. */
+  readonly root: 'root' | 'sudo' | 'none'
+  /** Whether the package manager knows a package; asked only where it will be used. */
+  readonly offers: (name: string) => boolean
+}
+
+export type InstallPlan =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'install'; readonly what: string; readonly commands: readonly (readonly string[])[] }
+  | { readonly kind: 'tell'; readonly message: string }
+
+const WHAT: Readonly<Record<ToolName, string>> = {
+  java: `Java ${JAVA_MIN} or later`,
+  maven: 'Maven',
+  openssl: 'openssl',
+  redis: 'redis-server',
+}
+
+/** The first that is offered is taken; where none is known to be, the first is named. */
+const PACKAGES: Readonly<Record<PackageManager, Readonly<Record<ToolName, readonly string[]>>>> = {
+  'apt-get': {
+    // Debian 12 has 17, Debian 13 has 21, Ubuntu has several.
+    java: ['openjdk-17-jre-headless', 'openjdk-21-jre-headless', 'openjdk-25-jre-headless'],
+    maven: ['maven'],
+    openssl: ['openssl'],
+    redis: ['redis-server'],
+  },
+  dnf: { java: ['java-21-openjdk-headless'], maven: ['maven'], openssl: ['openssl'], redis: ['redis'] },
+  apk: { java: ['openjdk21-jre-headless'], maven: ['maven'], openssl: ['openssl'], redis: ['redis'] },
+}
+const INSTALL: Readonly<Record<PackageManager, string>> = {
+  'apt-get': 'apt-get install -y --no-install-recommends',
+  dnf: 'dnf install -y',
+  apk: 'apk add',
+}
+/** Another installation may be under way. */
+const DPKG_LOCK = ['-o', 'DPkg::Lock::Timeout=300']
+/** Our own files are private; what a package installs is everybody's. */
+const PUBLIC_UMASK = ['sh', '-c', 'umask 022; exec "$@"', 'sh']
+
+export const whatOf = (missing: readonly ToolName[]): string => missing.map((tool) => WHAT[tool]).join(', ')
+
+/** @param missing the tools that are not there */
+export function planInstall(missing: readonly ToolName[], { packageManager, root, offers }: Machine): InstallPlan {
+  if (missing.length === 0) return { kind: 'nothing' }
+  const what = whatOf(missing)
+  if (packageManager === null)
+    return {
+      kind: 'tell',
+      message: `missing: ${what}; install them with your system's package manager, then try again`,
+    }
+  const packages = missing.map((tool) => {
+    const candidates = PACKAGES[packageManager][tool]
+    return candidates.find(offers) ?? candidates[0]
+  })
+  if (packageManager === 'apt-get' && root !== 'none')
+    return { kind: 'install', what, commands: aptCommands(packages, root === 'sudo') }
+  const sudo = root === 'root' ? '' : 'sudo '
+  return { kind: 'tell', message: `missing: ${what}; run: ${sudo}${INSTALL[packageManager]} ${packages.join(' ')}` }
+}
+
+function aptCommands(packages: readonly string[], bySudo: boolean): string[][] {
+  const asRoot = (...command: string[]): string[] => [...(bySudo ? ['sudo', '-n'] : []), ...PUBLIC_UMASK, ...command]
+  // Slim images leave the manual's folders out, and Java's package fails when it links its pages there.
+  const manual = asRoot('mkdir', '-p', '/usr/share/man/man1')
+  // RUNLEVEL=1: a package starts no service while it is installed.
+  const environment = ['env', 'DEBIAN_FRONTEND=noninteractive', 'RUNLEVEL=1']
+  const install = ['install', '-y', '-qq', '--no-install-recommends', ...packages]
+  return [manual, asRoot(...environment, 'apt-get', ...DPKG_LOCK, ...install)]
+}
+
+/** Debian's lists of packages, which slim images come without. */
+export const updateCommand = (bySudo: boolean): string[] => [
+  ...(bySudo ? ['sudo', '-n'] : []),
+  ...PUBLIC_UMASK,
+  ...['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...DPKG_LOCK, 'update', '-qq'],
+]
