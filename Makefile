@@ -1,5 +1,5 @@
-# Everything one does with a checkout. Needs make, git, curl, node 20 or later and npm; the Node that runs Plumbline
-# comes as a package, and Java, Maven and Redis are installed by apt-get when they are missing.
+# Everything one does with a checkout. Needs make, git, node 20 or later and npm; the Node that runs Plumbline comes as a
+# package, and Java, Maven, openssl and Redis are installed by apt-get when they are missing (else the command is named).
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 # Options of a target: make up ARGS="--nodes 5", make test-unit ARGS=platform/
@@ -16,13 +16,16 @@ help: ## list what there is to make
 
 setup: $(INSTALLED) ## install the packages (the other targets do so by themselves)
 
-# Anew when the lock file is newer than what is installed, or the Node is missing. Install scripts run for the package
-# "node" alone, which brings its program by one; where npm is set to run none at all, that is made up for.
+# Again when the lock file is newer than what is installed, or the Node is missing. Install scripts run for the package
+# "node" alone, which fetches its program by one; where npm is set to run none at all, it is run here.
 NODE := node_modules/node/bin/node
 ifeq ($(wildcard $(NODE)),)
 .PHONY: $(INSTALLED)
 endif
 $(INSTALLED): package-lock.json package.json .npmrc
+	@command -v node >/dev/null && command -v npm >/dev/null || { echo 'node and npm are not installed: Node 20 or later is needed, see https://nodejs.org, or run this in the image node:24-bookworm-slim' >&2; exit 1; }
+	@node -e 'process.exit(+process.versions.node.split(".")[0] >= 20 ? 0 : 1)' || { echo "Node $$(node --version) is too old (Debian 12 has 18): install Node 20 or later from https://nodejs.org, or run this in the image node:24-bookworm-slim" >&2; exit 1; }
+	@! ls /lib/ld-musl-* >/dev/null 2>&1 || ls /lib64/ld-linux-* /lib/ld-linux-* >/dev/null 2>&1 || { echo "this system has musl in place of glibc (Alpine): the package 'node' does not run on it; use a Debian or Fedora image, for instance node:24-bookworm-slim" >&2; exit 1; }
 	npm ci --no-audit --no-fund
 	@$(NODE) --version >/dev/null 2>&1 || (cd node_modules/node && node installArchSpecificPackage.js)
 	@$(NODE) --version >/dev/null 2>&1 || { echo 'npm has not installed the program of the package "node": allow its install script and run "make setup" again' >&2; exit 1; }
@@ -74,8 +77,8 @@ typecheck: $(INSTALLED) ## check types
 audit-deps: $(INSTALLED) ## known vulnerabilities and licences of the packages that are shipped
 	@npm audit --omit=dev --json 2>/dev/null | $(RUN) node deploy/audit-deps/main.ts
 
-docs: $(INSTALLED) ## write the settings' table into the README
-	@bin/plumbline settings --write README.md
+docs: $(INSTALLED) ## write the generated tables of docs/reference.md
+	@bin/plumbline settings --write docs/reference.md
 
 bench: $(INSTALLED) ## measure: make bench ARGS="refine --records 2000000 --sensors 1000"
 	@bin/plumbline bench $(ARGS)

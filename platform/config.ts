@@ -1,5 +1,5 @@
-// Every setting of every process: name, check, default and meaning in one list, from which the README's table is
-// made. A main.ts loads it once from the environment; what comes out is validated and frozen. An unknown name in one
+// Every setting of every process: name, check, default and meaning in one list, from which the table in
+// docs/reference.md is made. A main.ts loads it once from the environment; what comes out is validated and frozen. An unknown name in one
 // of our families is an error, since a misspelt setting that silently does nothing is worse than none.
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
@@ -336,7 +336,7 @@ function checkSasl(config: Config): void {
   throw new ConfigError(`${given.join(' and ')} needs ${wanted.join(' and ')} too`)
 }
 
-/** The README's table, in Markdown. */
+/** The table of docs/reference.md, in Markdown. */
 export function settingsTable(): string {
   const rows = (Object.entries(SETTINGS) as [string, Setting][]).map(
     ([name, { default: value, doc, secret: hidden }]) => {

@@ -148,7 +148,7 @@ Next:
   bin/plumbline topics tail telemetry.clean      what the log holds, decoded
   bin/plumbline topics tail telemetry.anomalies  readings that stood out, and by how much
   bin/plumbline audit                            the account above, at any time
-  README.md                                      examples, every setting, what is guaranteed
+  README.md, docs/                               examples, every setting, what is guaranteed
 
 Data and logs are in ${dataDir}; "bin/plumbline clean" removes them.
 `

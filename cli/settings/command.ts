@@ -1,4 +1,4 @@
-// `plumbline settings`: every setting as the table of the README, and its upkeep there, so that the two cannot drift.
+// `plumbline settings`: every setting as the table of docs/reference.md, and its upkeep there, so that the two cannot differ.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { settingsTable } from '../../platform/config.ts'
@@ -7,10 +7,10 @@ import { replaceBetween } from './core/readme.ts'
 export function settingsCommand(): Command {
   return new Command('settings')
     .description('print every setting (environment variable) with its default and meaning')
-    .option('--write <file>', 'put the table between <!-- settings --> and <!-- /settings --> of this file instead')
+    .option('--write <file>', 'write the table between <!-- settings --> and <!-- /settings --> of this file instead')
     .addHelpText(
       'after',
-      '\nExamples:\n  plumbline settings\n  plumbline settings --write README.md     what "npm run docs" does',
+      '\nExamples:\n  plumbline settings\n  plumbline settings --write docs/reference.md     what "make docs" does',
     )
     .action(({ write }: { write?: string }) => {
       if (write === undefined) process.stdout.write(`${settingsTable()}\n`)

@@ -29,10 +29,10 @@ Examples:
   plumbline up --no-fleet                     no simulated nodes: feed it by "produce", "import" or HTTP
   plumbline up --stream-jobs 2 --for 5m       two processes share the work of refine; stop after five minutes
   plumbline up --replicas 2                   and two replicas of the total order, as CSV in DATA_DIR/replicas
-  plumbline up --push-config 15s              a demonstration: detector.z is changed to and fro while everything runs
-  QUERY_API_PORT=9080 plumbline up            any setting of the README's table goes by the environment
+  plumbline up --push-config 15s              a demonstration: detector.z is changed back and forth while everything runs
+  QUERY_API_PORT=9080 plumbline up            settings go by the environment; docs/reference.md lists them
 
-Data stay in DATA_DIR (.plumbline by default): the next "up" goes on with them, "make clean" removes them.`
+Data are kept in DATA_DIR (.plumbline by default): the next "up" continues with them, "make clean" removes them.`
 
 export function upCommand(env: Readonly<Record<string, string>>): Command {
   return new Command('up')
@@ -46,7 +46,7 @@ export function upCommand(env: Readonly<Record<string, string>>): Command {
         .default(1)
         .argParser(whole(1, PROCESSES_MAX)),
     )
-    .option('--push-config <duration>', 'push a change of the configuration every so often, for demonstration: 15s')
+    .option('--push-config <duration>', 'for demonstration, change the configuration at this interval: 15s')
     .addOption(
       new Option('--replicas <n>', 'CSV replicas of the total order, in DATA_DIR/replicas')
         .default(0)

@@ -50,14 +50,14 @@ describe('a local broker', () => {
     await again.close()
   })
 
-  it('says why it does not start: its port is taken', async () => {
+  it('K10: says why it does not start: its port was taken after it was checked', async () => {
     const taken = createServer()
     const port = await freePort()
     await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve))
     const start = startKafka({ dataDir: join(folder, 'taken'), port })
     await expect(start).rejects.toMatchObject({
-      code: 'KAFKA_START',
-      message: expect.stringContaining('Address already in use') as string,
+      code: 'PORT_IN_USE',
+      message: expect.stringContaining(`port ${port} has been taken by another program`) as string,
     })
     await new Promise((resolve) => taken.close(resolve))
   })

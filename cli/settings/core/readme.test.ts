@@ -4,9 +4,9 @@ import { InputError } from '../../../platform/errors.ts'
 import { settingsTable } from '../../../platform/config.ts'
 import { replaceBetween } from './readme.ts'
 
-it('the README’s table of settings is the one of platform/config.ts (if not: npm run docs)', () => {
-  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
-  expect(readme).toBe(replaceBetween(readme, 'settings', settingsTable()))
+it('the table of settings in docs/reference.md is the one of platform/config.ts (if not: make docs)', () => {
+  const reference = readFileSync(new URL('../../../docs/reference.md', import.meta.url), 'utf8')
+  expect(reference).toBe(replaceBetween(reference, 'settings', settingsTable()))
 })
 
 it('only what stands between the marks is replaced, again and again', () => {
@@ -17,4 +17,9 @@ it('only what stands between the marks is replaced, again and again', () => {
 
 it('a file without the marks is refused', () => {
   expect(() => replaceBetween('no marks', 't', 'x')).toThrow(InputError)
+})
+
+it('the README is short: at most 1,500 words, the rest is in docs/', () => {
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+  expect(readme.split(/\s+/).length).toBeLessThanOrEqual(1_500)
 })

@@ -57,11 +57,11 @@ export const whatOf = (missing: readonly ToolName[]): string => missing.map((too
 export function planInstall(missing: readonly ToolName[], { packageManager, root, offers }: Machine): InstallPlan {
   if (missing.length === 0) return { kind: 'nothing' }
   const what = whatOf(missing)
-  if (packageManager === null)
-    return {
-      kind: 'tell',
-      message: `missing: ${what}; install them with your system's package manager, then try again`,
-    }
+  if (packageManager === null) {
+    const debian = missing.map((tool) => PACKAGES['apt-get'][tool][0]).join(' ')
+    const message = `missing: ${what}; install them, on Debian or Ubuntu by: apt-get install ${debian}`
+    return { kind: 'tell', message }
+  }
   const packages = missing.map((tool) => {
     const candidates = PACKAGES[packageManager][tool]
     return candidates.find(offers) ?? candidates[0]

@@ -45,7 +45,7 @@ export function renderPanel({ view, uptimeMs, restarts, troubles, links, hint }:
     '',
     ` ${'records'.padEnd(LABEL)}${count(counts.consumed)} read = ${count(counts.emitted)} clean + ${count(counts.duplicates)} duplicates + ${count(counts.late)} late`,
     ` ${''.padEnd(LABEL)}${spaces(count(counts.consumed))}      + ${count(counts.deadLetters)} dead letters + ${count(counts.held)} waiting for their turn`,
-    ` ${'found'.padEnd(LABEL)}${count(counts.anomalies)} anomalies · ${count(counts.gaps)} numbers given up as missing`,
+    ` ${'found'.padEnd(LABEL)}${count(counts.anomalies)} anomalies · ${count(counts.gaps)} gaps abandoned`,
     ` ${'order'.padEnd(LABEL)}${count(order.nextSequence)} readings have their sequence · ${count(order.waitingExtents)} extents waiting${replicasText(order)}`,
     ` ${'fleet'.padEnd(LABEL)}${count(nodes.count)} nodes · ${emphasised(nodes.degraded, 'degraded', paint)} · ${emphasised(nodes.paused, 'paused', paint)} · ${emphasised(restarts, 'restarts', paint)}`,
     ...troubles.map((trouble) => paint.warn(` ! ${trouble}`.slice(0, WIDTH * 2))),
