@@ -3,13 +3,14 @@
 // per sensor of all).
 import type { Config } from '../platform/config.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
+import { CLEAN, LATE } from '../schemas/topics.ts'
 import { cachedSchemas, type FetchSchema } from '../platform/codec/register.ts'
 import { Findings } from './core/findings.ts'
 import { type Cut, judgePartition, type PartitionRow } from './core/judge.ts'
 import type { AuditReport, AuditTable } from './core/report.ts'
 import { judgeLogs, judgeSent } from './core/sent.ts'
 import { type ExpectedRows, judgeStore } from './core/stored.ts'
-import { type Inputs, lanesByPartition, readInputs } from './inputs.ts'
+import { type Inputs, lanesByPartition, readInputs, topicPartition } from './inputs.ts'
 import { PartitionScanner } from './scan.ts'
 
 /**
@@ -33,9 +34,9 @@ export async function audit(
     const rows: PartitionRow[] = []
     for (let partition = 0; partition < inputs.refine.length; partition += 1) {
       const cut = cutOf(inputs, partition)
-      const book = await scanner.scan(inputs, partition)
+      const book = await scanner.scan(inputs.ranges, cut)
       rows.push(judgePartition(book, cut, findings))
-      judgeSent(book, lanes.get(partition) ?? [], cut.rawStart === 0, findings)
+      judgeSent(book, lanes.get(partition) ?? [], cut.starts.raw === 0, findings)
       for (const { key, stored: count, refused } of book.sensors.values())
         if (count + refused > 0) stored.set(key, { stored: count, refused })
     }
@@ -45,15 +46,21 @@ export async function audit(
   }
 }
 
-function cutOf({ refine, ranges }: Inputs, partition: number): Cut {
+function cutOf({ refine, ranges, store }: Inputs, partition: number): Cut {
+  const { ledger, committed, isStill } = refine[partition]
+  const stored = (topic: string): number => store?.offsets.get(topicPartition(topic, partition)) ?? 0
   return {
     partition,
-    ledger: refine[partition].ledger,
-    isStill: refine[partition].isStill,
-    rawStart: ranges.raw[partition].start,
-    cleanStart: ranges.clean[partition].start,
-    lateStart: ranges.late[partition].start,
-    dlqStart: ranges.dlq[partition].start,
+    ledger,
+    committed: committed ?? ranges.raw[partition].start,
+    isStill,
+    starts: {
+      raw: ranges.raw[partition].start,
+      clean: ranges.clean[partition].start,
+      late: ranges.late[partition].start,
+      dlq: ranges.dlq[partition].start,
+    },
+    stored: { clean: stored(CLEAN), late: stored(LATE) },
   }
 }
 

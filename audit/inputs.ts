@@ -38,9 +38,11 @@ export interface Inputs {
   /** Null where there is none. */
   readonly store: StoreState | null
   readonly refine: readonly RefineState[]
-  /** `marks` is empty where nobody has dealt with a dead letter yet. */
-  readonly ranges: Readonly<Record<'raw' | 'clean' | 'late' | 'dlq' | 'marks', readonly OffsetRange[]>>
+  readonly ranges: Ranges
 }
+
+/** By partition; `marks` is empty where nobody has dealt with a dead letter yet. */
+export type Ranges = Readonly<Record<'raw' | 'clean' | 'late' | 'dlq' | 'marks', readonly OffsetRange[]>>
 
 export async function readInputs(config: Config, admin: Admin, findings: Findings): Promise<Inputs> {
   const logs = readLogs(config.DATA_DIR, findings)
@@ -85,7 +87,10 @@ export function readLogs(dataDir: string, findings: Findings): Logs {
     if (summary === null) continue
     const { appendedIndex, acknowledgedIndex } = summary
     if (summary.tail === 'corrupt')
-      findings.problem('LOG_CORRUPT', `the log in ${join(kind, name)} is damaged behind what it had forced to disk`)
+      findings.problem(
+        'LOG_CORRUPT',
+        `the log in ${join(kind, name)} is damaged before the end of what it had forced to disk`,
+      )
     const log: WalAccount = {
       name: `${kind}/${name}`,
       accepted: appendedIndex,
@@ -122,7 +127,7 @@ async function readStore(config: Config, findings: Findings): Promise<StoreState
   }
 }
 
-function refineState(
+export function refineState(
   partition: number,
   before: CommittedOffset | null,
   after: CommittedOffset | null,

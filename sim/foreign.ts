@@ -33,17 +33,20 @@ export interface ForeignOptions {
   readonly random: Random
   readonly partitions: number
   readonly accepted: Accepted
+  /** An epoch that it never had, in any of its lives: a source that numbers again from 0 must say so. */
+  readonly claimEpoch: () => number
 }
 
 export class Foreign {
   readonly #options: ForeignOptions
   #leaving = false
   #waiting: Outgoing[] = []
-  #epoch = 1
+  #epoch: number
   readonly #seqs = new Array<number>(SENSORS).fill(0)
 
   constructor(options: ForeignOptions) {
     this.#options = options
+    this.#epoch = options.claimEpoch()
   }
 
   get depth(): number {
@@ -84,7 +87,7 @@ export class Foreign {
   #make(): void {
     const { random } = this.#options
     if (chance(random, 0.01)) {
-      this.#epoch += 1
+      this.#epoch = this.#options.claimEpoch()
       this.#seqs.fill(0)
     }
     for (let sensor = 0; sensor < SENSORS; sensor += 1) {
@@ -94,7 +97,8 @@ export class Foreign {
       this.#queue(reading, chance(random, 0.05) ? whole(random, 1, 12) : 0)
       if (chance(random, 0.02)) this.#queue(reading, whole(random, 0, 10))
       if (!isNumbered && chance(random, 0.03)) this.#queue({ ...reading, power_w: 7 }, whole(random, 0, 8))
-      if (chance(random, 0.01)) this.#waiting.push(this.#garbage(reading))
+      // Bad readings have numbers of their own, as those of any source would.
+      if (chance(random, 0.01)) this.#waiting.push(this.#garbage(this.#reading(sensor, isNumbered)))
     }
   }
 

@@ -79,9 +79,11 @@ function producersOf(world: World): Part {
 function foreignOf(world: World): Part {
   const { accepted } = world
   const random = world.random('foreign')
+  let epoch = 0
+  const claimEpoch = (): number => (epoch += 1)
   let current: Foreign | null = null
   const { process } = part(world, 'foreign', async (life, kafka) => {
-    current = new Foreign({ life, kafka, random, partitions: world.scenario.partitions, accepted })
+    current = new Foreign({ life, kafka, random, partitions: world.scenario.partitions, accepted, claimEpoch })
     if (!world.faultsAreOn) current.leave()
     await current.run()
   })

@@ -1,27 +1,41 @@
-// The books of one partition: per sensor and epoch which seqs stand in raw, clean, late and the dead letters, as sets of
-// ranges; and counts of everything else. Readings without seq (epoch 0) are told apart by event time, which fills a range
-// each: they are bounded, and beyond the bound only counted.
+// The books of one partition: per sensor and epoch which seqs are in raw, clean, late and the dead letters, as sets of
+// ranges, with the hashes of the outputs' bytes; and counts of everything else. Readings without seq (epoch 0) are told
+// apart by event time, which fills a range each: they are bounded, and beyond the bound only counted.
+//
+// Memory: some 300 bytes per sensor and epoch, 5 to 10 bytes per numbered reading of one partition (HASHES_MAX of them at
+// most), about 200 bytes per reading without seq (UNNUMBERED_MAX at most).
 import { Marks } from '../../platform/dead-letters/marks.ts'
 import { SeqSet } from '../../platform/seq-set.ts'
+import { HASHES_MAX, type HashBudget, OutputHashes } from './output-hashes.ts'
 
-/** Identities of readings without seq that one partition's books hold; about 100 bytes each over all sets. */
+/** Identities of readings without seq that one partition's books hold. */
 export const UNNUMBERED_MAX = 2_000_000
-const UNNUMBERED = 0
+export const UNNUMBERED = 0
 
 export class LaneBook {
   readonly epoch: number
   /** Below refine's committed offset. */
   readonly raw = new SeqSet()
-  /** At or behind it: not worked on yet. */
+  /** At or after it: refine has not read them yet. */
   readonly ahead = new SeqSet()
   readonly clean = new SeqSet()
   readonly late = new SeqSet()
   readonly dead = new SeqSet()
+  /** In raw, and older than what the output topics still keep whole: their outputs may have been removed. */
+  readonly beforeOutputs = new SeqSet()
+  /** In raw below the committed offset, with bytes that are in no output, although one has the identity. */
+  readonly differing = new SeqSet()
+  readonly hashes: OutputHashes
+  /** Of dead-lettered raw records. */
+  readonly deadHashes = new Map<number, number>()
+  /** Of raw records whose identity has no output. */
+  readonly unplacedHashes = new Map<number, number>()
   /** Records in raw, repeats included. */
   records = 0
 
-  constructor(epoch: number) {
+  constructor(epoch: number, budget: HashBudget) {
     this.epoch = epoch
+    this.hashes = new OutputHashes(budget)
   }
 }
 
@@ -36,9 +50,11 @@ export class SensorBook {
   /** Event times below the sink's offsets that the sink has dead-lettered. */
   readonly #refusedTs = new Set<number>()
   readonly lanes: LaneBook[] = []
+  readonly #budget: HashBudget
 
-  constructor(key: string) {
+  constructor(key: string, budget: HashBudget = { left: HASHES_MAX }) {
     this.key = key
+    this.#budget = budget
   }
 
   refuse(ts: number): void {
@@ -52,65 +68,62 @@ export class SensorBook {
     return refused
   }
 
-  /** The lane of an epoch; readings come in runs of one epoch, so the latest stands first. */
+  /** The lane of an epoch; readings come in runs of one epoch, so the latest is kept first. */
   lane(epoch: number): LaneBook {
     const { lanes } = this
     if (lanes.length > 0 && lanes[0].epoch === epoch) return lanes[0]
     const at = lanes.findIndex((lane) => lane.epoch === epoch)
-    const lane = at < 0 ? new LaneBook(epoch) : lanes.splice(at, 1)[0]
+    const lane = at < 0 ? new LaneBook(epoch, this.#budget) : lanes.splice(at, 1)[0]
     lanes.unshift(lane)
     return lane
   }
 }
 
-export interface Counts {
-  rawBelow: number
-  rawAhead: number
-  controls: number
-  clean: number
-  late: number
-  corrections: number
-  regressed: number
-  deadLetters: number
-  unknownControls: number
+const NO_COUNTS = {
+  rawBelow: 0,
+  rawAhead: 0,
+  controls: 0,
+  clean: 0,
+  late: 0,
+  corrections: 0,
+  regressed: 0,
+  deadLetters: 0,
+  /** Raw records below the committed offset whose bytes an earlier one has brought to an output. */
+  duplicates: 0,
+  /** Of those whose number an earlier one had, the records with other bytes. */
+  conflicts: 0,
   /** Dead letters of every stage by what became of them. */
-  openLetters: number
-  replayedLetters: number
-  droppedLetters: number
-  /** In clean or late, behind the sink's offsets. */
-  towardsStore: number
-  /** In clean, late or the dead letters, beyond what the ledger knows. */
-  beyond: number
+  openLetters: 0,
+  replayedLetters: 0,
+  droppedLetters: 0,
+  /** In clean or late, at or after the sink's offsets. */
+  towardsStore: 0,
+  /** Raw records that could not be looked into. */
+  unread: 0,
 }
+export type Counts = typeof NO_COUNTS
 
 export class PartitionBook {
   readonly partition: number
   readonly sensors = new Map<string, SensorBook>()
-  readonly counts: Counts = {
-    rawBelow: 0,
-    rawAhead: 0,
-    controls: 0,
-    clean: 0,
-    late: 0,
-    corrections: 0,
-    regressed: 0,
-    deadLetters: 0,
-    unknownControls: 0,
-    openLetters: 0,
-    replayedLetters: 0,
-    droppedLetters: 0,
-    towardsStore: 0,
-    beyond: 0,
-  }
+  readonly counts: Counts = { ...NO_COUNTS }
   /** Places (topic@offset) in clean and late whose records the sink has dead-lettered. */
   readonly refusedBySink = new Set<string>()
   /** What became of the partition's dead letters. */
   readonly marks = new Marks()
   /** Offsets of the dead letters whose replays are in raw. */
   readonly replays = new SeqSet()
+  /** Raw offsets that refine has dead-lettered, and those of them that were met in raw. */
+  readonly deadOffsets = new SeqSet()
+  readonly deadMet = new SeqSet()
+  /** Hashes of the dead letters' bytes by raw offset. */
+  readonly letterHashes = new Map<number, number>()
+  /** Arrival of the first record that each topic of outputs keeps, ms. */
+  readonly outputsFrom: Partial<Record<'clean' | 'late' | 'dlq', number>> = {}
   /** Identities of readings without seq are no longer held: there are too many. */
   unnumberedOverflow = false
   #unnumbered = 0
+  readonly budget: HashBudget = { left: HASHES_MAX }
 
   constructor(partition: number) {
     this.partition = partition
@@ -119,7 +132,7 @@ export class PartitionBook {
   sensor(key: string): SensorBook {
     let sensor = this.sensors.get(key)
     if (sensor === undefined) {
-      sensor = new SensorBook(key)
+      sensor = new SensorBook(key, this.budget)
       this.sensors.set(key, sensor)
     }
     return sensor

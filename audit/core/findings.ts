@@ -1,18 +1,63 @@
-// What an audit finds: problems (something is not accounted for), gaps (seqs that never came; named, and no problem by
-// themselves) and notes (what could not be checked). Lists are bounded, totals are not.
+// What an audit finds: problems (something is not accounted for), gaps (missing sequence numbers; named, and no problem
+// by themselves) and notes (what could not be checked, and why). Lists are bounded, totals are not.
 
 /** More than anybody reads; the totals tell the rest. */
 const PROBLEMS_MAX = 200
 const GAPS_MAX = 1_000
 
+/**
+ * Every code, with what it says. faults.test.ts plants a fault for each.
+ *
+ * LOG_CORRUPT          a write-ahead log is damaged before its durable end
+ * FOREIGN_OFFSET       refine's committed offset carries no ledger
+ * UNREADABLE           a record of clean or late is not a valid reading
+ * TWICE                a reading is in clean or late more often than in raw, or in clean twice
+ * CHANGED              clean, late or a dead letter has other bytes than the raw record that it came from
+ * CONFLICT             raw has the same sensor, epoch and seq with other bytes, and these bytes are in no output
+ * TIME_NOT_INCREASING  the event time of a sensor does not increase in clean
+ * LEDGER_UNBALANCED    refine's counters do not add up
+ * LEDGER_DIFFERS       refine's counters are not what the topics hold
+ * BEYOND_LEDGER        the topics hold more than refine has counted
+ * MISSING              a reading is in raw and in no output
+ * BUFFER_DIFFERS       refine buffers more readings than can be found
+ * NOT_DEAD_LETTERED    a raw record is not a valid reading and has no dead letter
+ * NOT_IN_RAW           an output, or an accepted reading, has no record in raw
+ * REPLAYED_TWICE       a dead letter was replayed more than once
+ * REPLAY_MISSING       a dead letter is marked as replayed and is not in raw
+ * NOT_IN_STORE         the store lacks readings
+ * STORE_EXCESS         the store has readings that neither clean nor late has
+ */
+export const PROBLEM_CODES = [
+  'LOG_CORRUPT',
+  'FOREIGN_OFFSET',
+  'UNREADABLE',
+  'TWICE',
+  'CHANGED',
+  'CONFLICT',
+  'TIME_NOT_INCREASING',
+  'LEDGER_UNBALANCED',
+  'LEDGER_DIFFERS',
+  'BEYOND_LEDGER',
+  'MISSING',
+  'BUFFER_DIFFERS',
+  'NOT_DEAD_LETTERED',
+  'NOT_IN_RAW',
+  'REPLAYED_TWICE',
+  'REPLAY_MISSING',
+  'NOT_IN_STORE',
+  'STORE_EXCESS',
+] as const
+
+export type ProblemCode = (typeof PROBLEM_CODES)[number]
+
 export interface Problem {
   /** Stable, for scripts. */
-  readonly code: string
+  readonly code: ProblemCode
   /** Names the place: topic, partition and offset, or sensor, epoch and seqs. */
   readonly message: string
 }
 
-/** Seqs from–to of one sensor and epoch that never came to raw. */
+/** Sequence numbers from–to of one sensor and epoch that are missing in raw. */
 export interface Gap {
   readonly sensor: string
   readonly epoch: number
@@ -26,10 +71,10 @@ export class Findings {
   readonly #notes = new Set<string>()
   problemCount = 0
   gapCount = 0
-  /** Seqs in all gaps. */
+  /** Sequence numbers in all gaps. */
   gapSeqs = 0
 
-  problem(code: string, message: string): void {
+  problem(code: ProblemCode, message: string): void {
     this.problemCount += 1
     if (this.problems.length < PROBLEMS_MAX) this.problems.push({ code, message })
   }

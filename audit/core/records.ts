@@ -13,7 +13,14 @@ import { readingProblem } from '../../platform/codec/reading-verdict.ts'
 import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { CONTROL_HEADER } from '../../schemas/refine.ts'
 
-export type RecordKind = 'control' | 'reading' | 'placeless' | 'unknown-schema'
+/**
+ * control         a control record of ours
+ * reading         a reading, with its place in the order
+ * placeless       not a valid reading: undecodable, or with an identity that its key does not bear out
+ * unknown-schema  its schema must be fetched first
+ * unread          its schema could not be fetched: nothing is known of it
+ */
+export type RecordKind = 'control' | 'reading' | 'placeless' | 'unknown-schema' | 'unread'
 
 /** The plan for a writer's schema id; null: not a Reading's; undefined: the registry must be asked first. */
 export type PlanOf = (schemaId: number) => ScanPlan | null | undefined

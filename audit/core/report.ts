@@ -25,7 +25,7 @@ export interface AuditTable {
 export interface AuditReport {
   readonly balanced: boolean
   readonly table: AuditTable
-  /** Seqs that never came, at most 1,000 ranges; `gapCount` and `gapSeqs` are totals. */
+  /** Missing sequence numbers, at most 1,000 ranges; `gapCount` and `gapSeqs` are totals. */
   readonly gaps: readonly Gap[]
   readonly gapCount: number
   readonly gapSeqs: number
@@ -82,7 +82,7 @@ export function reportText({
             ? []
             : [row('  refused by it', store.refused, 'dead-lettered: plumbline dlq list --stage TASK_PUT')]),
         ]),
-    row('seqs that never came', gapSeqs, `${number(gapCount)} gaps`),
+    row('missing sequence numbers', gapSeqs, `${number(gapCount)} gaps`),
     ...listed(
       gaps.map(
         ({ sensor, epoch, from, to }) => `  gap: ${sensor} epoch ${epoch} seq ${from === to ? from : `${from}–${to}`}`,

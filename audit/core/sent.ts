@@ -3,7 +3,7 @@
 // flight, and more than that must not be missing.
 import type { LaneBook, PartitionBook } from './book.ts'
 import type { Findings } from './findings.ts'
-import { nameOf } from './judge.ts'
+import { nameOf } from './lanes.ts'
 import { keyText } from './records.ts'
 import { sizeOf } from '../../platform/seq-set.ts'
 

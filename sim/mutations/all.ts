@@ -5,6 +5,7 @@ import { keepState } from './keep-state.ts'
 import type { Mutation } from './mutation.ts'
 import { reuseProducer } from './reuse-producer.ts'
 import { skipFencing } from './skip-fencing.ts'
+import { leaveOutReading, rewriteValue } from './spoil-clean.ts'
 import { twoWriters } from './two-writers.ts'
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -14,4 +15,6 @@ export const MUTATIONS: readonly Mutation[] = [
   earlyOffset,
   keepState,
   extentOutside,
+  leaveOutReading,
+  rewriteValue,
 ]

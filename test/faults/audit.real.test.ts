@@ -20,6 +20,9 @@ let dataDir: string
 const run = (): Promise<AuditReport> =>
   audit(loadConfig(stack.env({ DATA_DIR: dataDir, SQLITE_FILE: join(dataDir, 'none.sqlite') })), stack.kafka, () => {})
 const codes = (report: AuditReport): string[] => [...new Set(report.problems.map(({ code }) => code))].sort()
+/** Readings that the problems name. */
+const namedReadings = (report: AuditReport): string[] =>
+  report.problems.flatMap(({ message }) => message.match(/\S+\/\S+ epoch \d+ seq [\d–]+/g) ?? [])
 
 beforeAll(async () => {
   dataDir = mkdtempSync(join(tmpdir(), 'plumbline-audit-'))
@@ -59,15 +62,17 @@ describe(`X-2: audit over raw, clean, late and dead letters (FAULT_SEED=${SEED})
     expect(report.gapCount).toBeGreaterThan(0)
   })
 
-  it('sees a record that somebody else has put into clean, at once and after refine has gone on', async () => {
+  it('faults 7: names a record that somebody else has put into clean and no other, at once and after refine has gone on', async () => {
     const foreign = readingOf('foreign', 1, 0, startMs)
     await stack.send([recordOf(foreign, stack.readingId)], CLEAN)
-    expect(codes(await run())).toEqual(['BEYOND_LEDGER'])
+    const before = await run()
+    expect(codes(before)).toEqual(['BEYOND_LEDGER', 'NOT_IN_RAW'])
+    expect(namedReadings(before)).toEqual(['t1/foreign epoch 1 seq 0'])
     await send('b', SEED + 1)
     await settled(stack)
     const report = await run()
     expect(report.balanced).toBe(false)
     expect(codes(report)).toContain('NOT_IN_RAW')
-    expect(report.problems.some(({ message }) => message.includes('t1/foreign epoch 1 seq 0'))).toBe(true)
+    expect(namedReadings(report)).toEqual(['t1/foreign epoch 1 seq 0'])
   })
 })

@@ -1,0 +1,186 @@
+// A planted fault for every code of the audit: a partition whose books balance is changed in one place, and the audit
+// must name just that. The table has every code by its type, so a code without a fault does not compile.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { segmentName } from '../platform/wal/format.ts'
+import { listSegments } from '../platform/wal/reader.ts'
+import { appendReadings, openWal, tempDir } from '../platform/wal/wal.test-support.ts'
+import { Findings, PROBLEM_CODES, type ProblemCode } from './core/findings.ts'
+import { other, PlantedPartition, reading, SENSOR } from './core/partition.test-support.ts'
+import { judgeStore } from './core/stored.ts'
+import { readLogs, refineState } from './inputs.ts'
+
+interface Fault {
+  /** What was done, as a sentence. */
+  readonly fault: string
+  /** Changes the partition, or finds by itself. */
+  readonly plant: (partition: PlantedPartition, findings: Findings) => void | Promise<void>
+  /** What must be said: words of it. */
+  readonly says: RegExp
+  /** Codes that the fault raises besides. */
+  readonly also?: readonly ProblemCode[]
+}
+
+const FAULTS: Readonly<Record<ProblemCode, Fault>> = {
+  LOG_CORRUPT: {
+    fault: 'a byte of a log is changed before its durable end',
+    plant: (_, findings) => corruptLog(findings),
+    says: /the log in node\/a is damaged/,
+  },
+  FOREIGN_OFFSET: {
+    fault: 'somebody else has committed an offset for refine',
+    plant: (_, findings) => {
+      const foreign = { offset: 12, metadata: '' }
+      expect(refineState(3, foreign, foreign, findings).ledger).toBeNull()
+    },
+    says: /committed offset 12 of raw partition 3 carries no ledger/,
+  },
+  UNREADABLE: {
+    fault: 'a record of late is changed into garbage',
+    plant: ({ late }) => void (late[0] = other(0, 'placeless')),
+    says: /telemetry\.late\/0 offset 0 is not a valid reading/,
+    also: ['MISSING'],
+  },
+  TWICE: {
+    fault: 'a reading is copied within clean',
+    plant: ({ clean, ledger }) => {
+      clean.push({ ...reading(5, 4), ts: clean[4].ts + 1 })
+      ledger.emitted += 1
+      ledger.duplicate -= 1
+    },
+    says: /offset 5: t\/a epoch 1 seq 4 ts \d+ is in clean twice/,
+  },
+  CHANGED: {
+    fault: 'a value is rewritten in clean',
+    plant: ({ clean }) => void (clean[2] = reading(2, 2, 5)),
+    says: /t\/a epoch 1 seq 2 has other bytes in clean than in raw/,
+  },
+  CONFLICT: {
+    fault: 'a number is given out twice: raw has it again with other bytes, and refine has counted a duplicate',
+    plant: ({ raw }) => void (raw[6] = reading(6, 1, 5)),
+    says: /t\/a epoch 1 seq 1 is in raw more than once with different bytes/,
+  },
+  TIME_NOT_INCREASING: {
+    fault: 'two readings of clean change places',
+    plant: ({ clean }) => {
+      clean[1] = reading(1, 2)
+      clean[2] = reading(2, 1)
+    },
+    says: /offset 2: ts \d+ of t\/a follows \d+/,
+  },
+  LEDGER_UNBALANCED: {
+    fault: "one of refine's counters is too high",
+    plant: ({ ledger }) => void (ledger.duplicate += 1),
+    says: /partition 0: refine's ledger is off by -1 records/,
+    also: ['LEDGER_DIFFERS'],
+  },
+  LEDGER_DIFFERS: {
+    fault: 'refine has counted a duplicate as control record',
+    plant: ({ ledger }) => {
+      ledger.duplicate -= 1
+      ledger.control += 1
+    },
+    says: /partition 0: 1 control records; refine has counted 2/,
+    also: ['BEYOND_LEDGER'],
+  },
+  BEYOND_LEDGER: {
+    fault: 'a record is appended to clean by somebody else',
+    plant: ({ clean }) => void clean.push(reading(5, 9)),
+    says: /partition 0: 6 records in clean, 1 more than refine has counted/,
+    also: ['NOT_IN_RAW'],
+  },
+  MISSING: {
+    fault: 'a record is deleted from clean, and the ledger is made to fit',
+    plant: ({ clean, ledger }) => {
+      clean.splice(3, 1)
+      ledger.emitted -= 1
+      ledger.consumed -= 1
+    },
+    says: /t\/a epoch 1 seq 3 is in raw and in no output \(2 of such, of which refine buffers 1\)/,
+    also: ['BEYOND_LEDGER'],
+  },
+  BUFFER_DIFFERS: {
+    fault: 'refine says that it buffers a reading which it has emitted',
+    plant: ({ ledger }) => {
+      ledger.buffered += 1
+      ledger.duplicate -= 1
+    },
+    says: /partition 0: refine buffers 2 readings, of which 1 can be found in raw/,
+    also: ['BEYOND_LEDGER'],
+  },
+  NOT_DEAD_LETTERED: {
+    fault: 'a dead letter is deleted',
+    plant: ({ letters }) => void letters.pop(),
+    says: /telemetry\.raw\/0 offset 7 is not a valid reading and has no dead letter/,
+    also: ['LEDGER_DIFFERS'],
+  },
+  NOT_IN_RAW: {
+    fault: 'a reading that never was is put in the place of another one in clean',
+    plant: ({ clean }) => void (clean[4] = reading(4, 6)),
+    says: /t\/a epoch 1 seq 6 is in clean and not in raw partition 0/,
+    also: ['MISSING'],
+  },
+  REPLAYED_TWICE: {
+    fault: 'a dead letter is replayed by two operators',
+    plant: ({ replayOf }) => {
+      replayOf.set(9, '0@0')
+      replayOf.set(10, '0@0')
+    },
+    says: /offset 10 replays dead letter 0@0 again/,
+  },
+  REPLAY_MISSING: {
+    fault: 'a dead letter is marked as replayed and was not',
+    plant: ({ book }) => book.marks.add({ partition: 0, offset: 0 }, 'replayed'),
+    says: /dead letters 0@0 are marked as replayed and are not in raw/,
+  },
+  NOT_IN_STORE: {
+    fault: 'a row is deleted from the store',
+    plant: (_, findings) =>
+      void judgeStore(new Map([[SENSOR, { stored: 5, refused: 0 }]]), new Map([[SENSOR, 4]]), true, findings),
+    says: /the store lacks 1 of 5 readings of t\/a/,
+  },
+  STORE_EXCESS: {
+    fault: 'a row is added to the store',
+    plant: (_, findings) =>
+      void judgeStore(new Map([[SENSOR, { stored: 5, refused: 0 }]]), new Map([[SENSOR, 6]]), true, findings),
+    says: /the store has 1 readings of t\/a that neither clean nor late has/,
+  },
+}
+
+async function corruptLog(findings: Findings): Promise<void> {
+  const root = tempDir()
+  const dir = join(root, 'wal', 'node', 'a')
+  const wal = openWal(dir)
+  appendReadings(wal, 'a', 20)
+  await wal.sync()
+  appendReadings(wal, 'a', 20, 21)
+  await wal.close()
+  const file = join(dir, segmentName(listSegments(dir)[0]))
+  const bytes = readFileSync(file)
+  bytes[Math.floor(bytes.length / 4)] ^= 0xff
+  writeFileSync(file, bytes)
+  readLogs(root, findings)
+}
+
+describe('the audit names every planted fault (X-2)', () => {
+  it('and nothing where nothing is wrong', () => {
+    const { findings, row } = new PlantedPartition().judge()
+    expect(findings.problems).toEqual([])
+    expect(findings.notes).toEqual([])
+    expect(row).toMatchObject({ raw: 11, clean: 5, duplicate: 1, late: 1, deadLettered: 1, buffered: 1, inFlight: 1 })
+  })
+
+  it.each(PROBLEM_CODES.map((code) => ({ code, ...FAULTS[code] })))(
+    '$code: $fault',
+    async ({ code, plant, says, also }) => {
+      const partition = new PlantedPartition()
+      const own = new Findings()
+      await plant(partition, own)
+      const { findings } = partition.judge()
+      const problems = [...own.problems, ...findings.problems]
+      expect([...new Set(problems.map((problem) => problem.code))].sort()).toEqual([code, ...(also ?? [])].sort())
+      expect(problems.find((problem) => problem.code === code)!.message).toMatch(says)
+    },
+  )
+})
