@@ -4,10 +4,9 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { ConfigError } from './errors.ts'
+import { int, num, optional, secret, type Setting, setting, text } from './setting.ts'
+import { FAULT_SETTINGS, FLEET_SETTINGS } from './simulation-settings.ts'
 
-const int = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
-const num = (min: number, max: number) => z.coerce.number().min(min).max(max)
-const text = z.string().trim()
 const port = int(0, 65_535)
 const file = text.min(1)
 /** With its scheme: "localhost:8081" would pass as a URL of the scheme "localhost". */
@@ -26,27 +25,10 @@ const tdengineUrl = url(/^(https?|wss?)$/).refine(
 /** host:port, comma separated. */
 const brokers = text.regex(/^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/, 'expected host:port, several separated by commas')
 
-interface Setting {
-  readonly check: z.ZodType
-  /** As it would stand in the environment; undefined: not set. */
-  readonly default: string | undefined
-  readonly doc: string
-  /** Its value may also come from the file that NAME_FILE names, and it is never shown. */
-  readonly secret?: true
-}
-
-const setting = <T extends z.ZodType>(check: T, fallback: string, doc: string) => ({ check, default: fallback, doc })
-const optional = <T extends z.ZodType>(check: T, doc: string) => ({ check: check.optional(), default: undefined, doc })
-const secret = (doc: string, check: z.ZodType<string> = text.min(1)) => ({
-  check: check.optional(),
-  default: undefined,
-  doc,
-  secret: true as const,
-})
 /** What can stand in a header as it is. */
 const bearer = text.regex(/^[\x21-\x7e]{1,1024}$/, 'expected up to 1024 printable ASCII characters without spaces')
 
-export const SETTINGS = {
+const PRODUCTION_SETTINGS = {
   // Where things are
   KAFKA_BROKERS: setting(brokers, '127.0.0.1:9092', 'Bootstrap brokers, host:port, comma separated.'),
   KAFKA_TLS_CA_FILE: optional(file, 'PEM file of the authority that signed the brokers’ certificates; turns TLS on.'),
@@ -131,16 +113,6 @@ export const SETTINGS = {
     'Time after which another sequencer takes over from a silent one, ms.',
   ),
   // Producers
-  FLEET_NODES: setting(int(0, 10_000), '20', 'Simulated nodes; 0: none.'),
-  FLEET_SENSORS: setting(int(1, 1_000_000), '200', 'Simulated sensors, shared among the nodes.'),
-  FLEET_RATE_HZ: setting(num(0.001, 1_000), '10', 'Samples per sensor and second.'),
-  FLEET_SEED: setting(int(0, 2 ** 31 - 1), '1', 'Seed of the fleet; the same seed gives the same readings.'),
-  FLEET_OUT_OF_ORDER: setting(num(0, 0.5), '0.02', 'Share of readings that are sent late, out of order.'),
-  FLEET_DUPLICATES: setting(num(0, 0.5), '0.007', 'Share of readings that are sent twice.'),
-  FLEET_BURST_FACTOR: setting(num(1, 100), '1', 'Rate during a burst, as a multiple; 1: no bursts.'),
-  FLEET_BURST_MS: setting(int(1, 3_600_000), '10000', 'Length of a burst, ms.'),
-  FLEET_BURST_EVERY_MS: setting(int(1, 86_400_000), '60000', 'Time between the beginnings of bursts, ms.'),
-  FLEET_ANOMALIES: setting(num(0, 0.1), '0.0005', 'Share of readings replaced by an outlier.'),
   WAL_SEGMENT_BYTES: setting(int(4_096, 2 ** 30), '8388608', 'Size at which a WAL segment is closed, bytes.'),
   WAL_MAX_BYTES: setting(
     int(65_536, 2 ** 40),
@@ -156,23 +128,6 @@ export const SETTINGS = {
     int(16, 10_000_000),
     '20000',
     'Readings that a node keeps in memory until they are acknowledged.',
-  ),
-  FAULT_DROP_PROBABILITY: setting(num(0, 1), '0', 'Probability that a send is dropped (fault injection).'),
-  FAULT_ACK_DELAY_MS: setting(int(0, 60_000), '0', 'Delay added to every acknowledgement, ms (fault injection).'),
-  FAULT_OUTAGE_AT_MS: setting(
-    int(0, 86_400_000),
-    '10000',
-    'When the injected broker outage begins, ms after the start (fault injection).',
-  ),
-  FAULT_OUTAGE_MS: setting(
-    int(0, 86_400_000),
-    '0',
-    'Length of the injected broker outage, ms; 0: none (fault injection).',
-  ),
-  FAULT_CLOCK_STEP_MS: setting(
-    int(-3_600_000, 3_600_000),
-    '0',
-    'Step put into the wall clock of every node after 10 s, ms (fault injection).',
   ),
   HTTP_BODY_BYTES: setting(int(1_024, 2 ** 28), '8388608', 'Largest body of POST /readings, bytes.'),
   // Refine
@@ -219,6 +174,8 @@ export const SETTINGS = {
     'Staleness bound of every answer, ms, unless the client asks for another.',
   ),
 } satisfies Record<string, Setting>
+
+export const SETTINGS = { ...PRODUCTION_SETTINGS, ...FLEET_SETTINGS, ...FAULT_SETTINGS }
 
 /** Variables that hold a secret or name its file: a program that is not ours starts without them. */
 export const SECRET_NAMES: readonly string[] = Object.entries(SETTINGS as Record<string, Setting>).flatMap(
@@ -336,13 +293,21 @@ function checkSasl(config: Config): void {
   throw new ConfigError(`${given.join(' and ')} needs ${wanted.join(' and ')} too`)
 }
 
-/** The table of docs/reference.md, in Markdown. */
+/** The tables of the reference, in Markdown: production, then the simulated fleet and its faults. */
 export function settingsTable(): string {
-  const rows = (Object.entries(SETTINGS) as [string, Setting][]).map(
-    ([name, { default: value, doc, secret: hidden }]) => {
-      const shown = hidden ? `none; or \`${name}_FILE\`` : value === undefined ? 'none' : `\`${value}\``
-      return `| \`${name}\` | ${shown} | ${doc} |`
-    },
-  )
+  return [
+    tableOf(PRODUCTION_SETTINGS),
+    'The simulated fleet (`FLEET_NODES=0`: none):',
+    tableOf(FLEET_SETTINGS),
+    'Faults that a simulated fleet injects, for tests and demonstrations:',
+    tableOf(FAULT_SETTINGS),
+  ].join('\n\n')
+}
+
+function tableOf(settings: Readonly<Record<string, Setting>>): string {
+  const rows = Object.entries(settings).map(([name, { default: value, doc, secret: hidden }]) => {
+    const shown = hidden ? `none; or \`${name}_FILE\`` : value === undefined ? 'none' : `\`${value}\``
+    return `| \`${name}\` | ${shown} | ${doc} |`
+  })
   return ['| variable | default | meaning |', '|---|---|---|', ...rows].join('\n')
 }

@@ -16,6 +16,11 @@ export class Loops {
     return this.#controller.signal
   }
 
+  /** Something runs, and nothing has failed. */
+  get areRunning(): boolean {
+    return this.#running.length > 0 && !this.signal.aborted
+  }
+
   /** Calls `work`, waits `ms`, and so on. */
   every(ms: number, work: () => void | Promise<void>): void {
     this.add(async () => {

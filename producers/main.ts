@@ -1,15 +1,16 @@
 // The producers' process: `main.ts` runs the simulated fleet and POST /readings, `main.ts import FILE` brings a file in.
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { type Config, loadConfig } from '../platform/config.ts'
+import { loadConfig } from '../platform/config.ts'
 import { InputError } from '../platform/errors.ts'
 import { connectKafka } from '../platform/kafka/kafkajs/client.ts'
 import { runMain } from '../platform/lifecycle.ts'
 import { createLog } from '../platform/log.ts'
-import { cachedSchemas, registerSchemas } from '../platform/codec/register.ts'
+import { registerSchemas } from '../platform/codec/register.ts'
+import { runService } from '../platform/service.ts'
 import { RAW } from '../schemas/topics.ts'
-import { type ImportArguments, importFile } from './import/command.ts'
-import { PRESETS } from './import/presets.ts'
-import { runProducers } from './service.ts'
+import { type ImportArguments, importFile } from './doors/import/command.ts'
+import { PRESETS } from './doors/import/presets.ts'
+import { startProducers } from './service.ts'
 
 const positive = (text: string): number => {
   const value = Number(text)
@@ -26,7 +27,12 @@ const collect = (text: string, former: string[] | undefined): string[] => [...(f
 
 // Its help is read as that of `plumbline import`, which runs it.
 const program = new Command('plumbline')
-program.action(() => runMain(serve))
+program.action(() =>
+  runService('producers', process.env, async (service) => {
+    const { REGISTRY_URL, API_TOKEN } = service.config
+    return startProducers(service, await registerSchemas(REGISTRY_URL, API_TOKEN))
+  }),
+)
 program
   .command('import <file>')
   .description('bring a CSV or JSON-lines file in; run again after a crash, it goes on where it stopped')
@@ -51,29 +57,18 @@ program
   .action((file: string, given: ImportArguments) => runMain((signal) => importOnce(file, given, signal)))
 program.parse()
 
-function prepare() {
-  const config: Config = loadConfig(process.env)
-  const log = createLog('producers', config.LOG_LEVEL)
-  return { config, log, kafka: connectKafka(config, log) }
-}
-
-async function serve(signal: AbortSignal): Promise<void> {
-  const prepared = prepare()
-  const { REGISTRY_URL, API_TOKEN } = prepared.config
-  const schemaIds = await registerSchemas(REGISTRY_URL, API_TOKEN)
-  await runProducers({ ...prepared, schemaIds, fetchSchema: cachedSchemas(REGISTRY_URL, API_TOKEN), signal })
-}
-
 async function importOnce(file: string, given: ImportArguments, signal: AbortSignal): Promise<void> {
-  const prepared = prepare()
-  const schemaId = (await registerSchemas(prepared.config.REGISTRY_URL, prepared.config.API_TOKEN)).get(RAW)
+  const config = loadConfig(process.env)
+  const log = createLog('producers', config.LOG_LEVEL)
+  const kafka = connectKafka(config, log)
+  const schemaId = (await registerSchemas(config.REGISTRY_URL, config.API_TOKEN)).get(RAW)
   if (schemaId === undefined) throw new Error(`the registry gave no id for the schema of ${RAW}`)
   const print = (line: string): void => void process.stdout.write(`${line}\n`)
   const progress = (text: string, done: boolean): void => {
     process.stderr.write(process.stderr.isTTY ? `\r${text}\u001b[K${done ? '\n' : ''}` : `${text}\n`)
   }
   try {
-    const complete = await importFile(file, given, { ...prepared, schemaId, signal, print, progress })
+    const complete = await importFile(file, given, { config, log, kafka, schemaId, signal, print, progress })
     if (!complete) process.exitCode = 1
   } catch (error) {
     // The operator's to mend: a message, not a stack.

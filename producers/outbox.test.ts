@@ -4,7 +4,7 @@ import { FRAME_BYTES, type Reading, readingType } from '../platform/codec/readin
 import { RecordBatch } from '../platform/kafka/record-batch/record-batch.ts'
 import { checkAsync } from '../test/fixtures/property.ts'
 import { Batcher } from './batcher.ts'
-import { Disorder } from './core/disorder.ts'
+import { Disorder } from './nodes/core/disorder.ts'
 import { Outbox } from './outbox.ts'
 import { makeBatch, makeReading, openWal, tempDir } from '../platform/wal/wal.test-support.ts'
 

@@ -12,7 +12,8 @@ import { connectKafka } from '../platform/kafka/kafkajs/client.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
 import { type Heartbeat, heartbeatType } from '../platform/membership/heartbeat.ts'
-import { listWals, readWalSummary } from '../platform/wal/reader.ts'
+import { listWals } from '../platform/wal/directory.ts'
+import { readWalSummary } from '../platform/wal/reader.ts'
 import { NODES, RAW, TOPICS } from '../schemas/topics.ts'
 import { startTestKafka, type TestKafka } from '../test/fixtures/kafka.ts'
 import { readMetric, until } from '../test/fixtures/metric.ts'
@@ -267,7 +268,7 @@ describe('the producers on a real broker', () => {
     const dataDir = newDataDir()
     const args = [
       'import',
-      'producers/import/sample/household_power.txt',
+      'producers/doors/import/sample/household_power.txt',
       '--preset',
       'household-power',
       '--start',

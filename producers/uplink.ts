@@ -11,7 +11,7 @@ import type { Logger } from '../platform/log.ts'
 import { RAW } from '../schemas/topics.ts'
 import { WalError } from '../platform/wal/format.ts'
 import { Batcher } from './batcher.ts'
-import type { Faults } from './core/faults.ts'
+import type { Faults } from './nodes/core/faults.ts'
 import type { Outbox } from './outbox.ts'
 
 /** Between two sends: long enough to gather many readings, short against the pipeline's commit interval. */

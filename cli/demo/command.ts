@@ -28,7 +28,7 @@ const FLEET = {
   FLEET_DUPLICATES: '0.007',
 }
 /** A day and a half of the series where it is at hand, else the first hours of it, which are kept in the project. */
-const SERIES = ['../shared/data/household_power_1min.txt', 'producers/import/sample/household_power.txt']
+const SERIES = ['../shared/data/household_power_1min.txt', 'producers/doors/import/sample/household_power.txt']
 /** The longer one is then through in about 40 s. */
 const ROWS_PER_S = 50
 const SETTLE_MS = 90_000

@@ -1,7 +1,10 @@
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { check } from '../../test/fixtures/property.ts'
-import { decodeAck, encodeAck } from './ack-file.ts'
+import { AckFile, readAck } from './ack.ts'
+import { tempDir } from './wal.test-support.ts'
 import {
   decodeHeader,
   encodeHeader,
@@ -120,14 +123,17 @@ describe('the header of a segment', () => {
 
 describe('the acknowledged position', () => {
   test('survives a write that spoils the slot it was made to', () => {
-    const file = Buffer.alloc(32)
-    for (const [turn, index] of [100, 250].entries()) {
-      const { bytes, at } = encodeAck(index, turn)
-      file.set(bytes, at)
-    }
-    expect(decodeAck(file)).toBe(250)
-    file[16] ^= 1
-    expect(decodeAck(file)).toBe(100)
-    expect(decodeAck(file.subarray(0, 5))).toBe(0)
+    const dir = tempDir()
+    const ack = new AckFile(dir, 0, 300)
+    for (const index of [100, 250]) ack.write(index)
+    ack.close()
+    expect(readAck(dir)).toBe(250)
+    const file = join(dir, 'ack')
+    const bytes = readFileSync(file)
+    bytes[16] ^= 1
+    writeFileSync(file, bytes)
+    expect(readAck(dir)).toBe(100)
+    truncateSync(file, 5)
+    expect(readAck(dir)).toBe(0)
   })
 })

@@ -3,7 +3,7 @@
 // meanwhile: then the reading starts over.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ACK_FILE_BYTES, decodeAck } from './ack-file.ts'
+import { readAck } from './ack.ts'
 import {
   decodeHeader,
   entryTs,
@@ -16,10 +16,6 @@ import {
   WalError,
 } from './format.ts'
 import { Lanes } from './lanes.ts'
-
-/** Kinds of logs, and the folders below DATA_DIR/wal that hold them. */
-export const WAL_KINDS = ['node', 'ingest', 'import'] as const
-export type WalKind = (typeof WAL_KINDS)[number]
 
 const ATTEMPTS = 10
 
@@ -46,20 +42,6 @@ export function listSegments(dir: string): number[] {
     if (match !== null) bases.push(Number(match[1]))
   }
   return bases.sort((a, b) => a - b)
-}
-
-/** Folders of all logs below a data folder. */
-export function listWals(dataDir: string): { kind: WalKind; name: string; dir: string }[] {
-  return WAL_KINDS.flatMap((kind) => {
-    const parent = join(dataDir, 'wal', kind)
-    const names = orElse(() => readdirSync(parent), [])
-    return names.sort().map((name) => ({ kind, name, dir: join(parent, name) }))
-  })
-}
-
-/** The acknowledged index as the file has it; 0 without one. */
-export function readAck(dir: string): number {
-  return decodeAck(orElse(() => readFileSync(join(dir, 'ack')).subarray(0, ACK_FILE_BYTES), Buffer.alloc(0)))
 }
 
 export interface LastSegment {
@@ -128,12 +110,3 @@ function summarise(dir: string, bases: readonly number[]): WalSummary {
 }
 
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT'
-
-function orElse<T>(read: () => T, fallback: T): T {
-  try {
-    return read()
-  } catch (error) {
-    if (isMissing(error)) return fallback
-    throw error
-  }
-}

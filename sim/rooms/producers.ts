@@ -10,9 +10,10 @@ import type { EntryBatch } from '../../platform/wal/entry-batch.ts'
 import { decodeHeader, segmentName } from '../../platform/wal/format.ts'
 import { listSegments } from '../../platform/wal/reader.ts'
 import type { Chunk } from '../../platform/wal/chunk.ts'
-import { Faults } from '../../producers/core/faults.ts'
-import { Epochs } from '../../producers/epochs.ts'
-import { Fleet } from '../../producers/fleet.ts'
+import { Faults } from '../../producers/nodes/core/faults.ts'
+import { Epochs } from '../../platform/wal/epochs.ts'
+import { Fleet } from '../../producers/nodes/fleet.ts'
+import { faultOptions } from '../../producers/nodes/options.ts'
 import { Loops } from '../../producers/loops.ts'
 import { Uplink } from '../../producers/uplink.ts'
 import { Wal, type WalOptions } from '../../platform/wal/wal.ts'
@@ -109,14 +110,7 @@ export class Producers {
     const { config, kafka, life, random, log } = options
     const { clock } = life
     this.#options = options
-    const faults = new Faults({
-      seed: config.FLEET_SEED,
-      dropProbability: config.FAULT_DROP_PROBABILITY,
-      ackDelayMs: config.FAULT_ACK_DELAY_MS,
-      outageAtMs: config.FAULT_OUTAGE_AT_MS,
-      outageMs: config.FAULT_OUTAGE_MS,
-      clockStepMs: config.FAULT_CLOCK_STEP_MS,
-    })
+    const faults = new Faults(faultOptions(config))
     this.#uplink = new Uplink({ kafka, clock, log, random, faults })
     const epochs = new Epochs(config.DATA_DIR)
     this.#fleet = new Fleet({

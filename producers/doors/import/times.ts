@@ -1,6 +1,6 @@
 // Event times as files write them: ISO 8601, milliseconds or seconds since 1970, or a pattern such as
 // `dd/mm/yyyy HH:MM:SS`. A time without a zone is UTC. What is not a real time of the calendar is refused.
-import { InputError } from '../../platform/errors.ts'
+import { InputError } from '../../../platform/errors.ts'
 
 /** Text to ms since 1970. @throws InputError */
 export type ParseTime = (text: string) => number

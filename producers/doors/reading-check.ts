@@ -1,13 +1,10 @@
 // Readings from outside, checked: zod schemas derived from the metrics' declaration, so a new metric is accepted and
 // bounded without a line here. Every refusal names the field and the limit; one reading gets one refusal, the first.
 import { z } from 'zod'
-import { InputError } from '../platform/errors.ts'
-import { type IdField, idProblem, numberProblem, tagCountProblem, tagProblem } from '../platform/codec/identity.ts'
-import { METRIC_NAMES, type Reading } from '../platform/codec/reading.ts'
-import { METRICS } from '../schemas/metrics.ts'
-
-/** Event time may be so far ahead: beyond it refine would dead-letter the reading. */
-export const FUTURE_MS = 300_000
+import { type IdField, idProblem, numberProblem, tagCountProblem, tagProblem } from '../../platform/codec/identity.ts'
+import { METRIC_NAMES, type Reading } from '../../platform/codec/reading.ts'
+import { InputError } from '../../platform/errors.ts'
+import { METRICS } from '../../schemas/metrics.ts'
 
 /** A text by the rule of platform/codec/identity.ts for this field. */
 const id = (field: IdField) => z.string().superRefine((text, context) => refuse(context, idProblem(field, text)))
@@ -62,17 +59,18 @@ export interface CheckedReading {
 /**
  * @param input one parsed JSON value
  * @param nodeId for readings that name none
+ * @param futureMs how far event time may be ahead of `nowMs`: REFINE_FUTURE_MS, beyond which refine dead-letters it
  * @throws InputError whose field and message name what is wrong and the limit
  */
-export function checkReading(input: unknown, nodeId: string, nowMs: number): CheckedReading {
+export function checkReading(input: unknown, nodeId: string, nowMs: number, futureMs: number): CheckedReading {
   const parsed = readingSchema.safeParse(input)
   if (!parsed.success) throw refusal(parsed.error.issues[0])
   const given = parsed.data as Record<string, unknown> & z.output<typeof readingSchema>
-  if (given.ts > nowMs + FUTURE_MS)
+  if (given.ts > nowMs + futureMs)
     throw new InputError(
       'FUTURE_TIME',
       'ts',
-      `ts is ${given.ts - nowMs} ms ahead of the clock here; the limit is ${FUTURE_MS} ms`,
+      `ts is ${given.ts - nowMs} ms ahead of the clock here; the limit is ${futureMs} ms`,
     )
   if ((given.epoch === undefined) !== (given.seq === undefined))
     throw new InputError(

@@ -3,11 +3,11 @@
 // doubles nothing.
 import { setTimeout as delay } from 'node:timers/promises'
 import type avsc from 'avsc'
-import { sensorKey } from '../../platform/codec/identity.ts'
-import { InputError } from '../../platform/errors.ts'
-import { EntryBatch } from '../../platform/wal/entry-batch.ts'
-import type { Clock } from '../../platform/clock.ts'
-import type { Outbox } from '../outbox.ts'
+import { sensorKey } from '../../../platform/codec/identity.ts'
+import { InputError } from '../../../platform/errors.ts'
+import { EntryBatch } from '../../../platform/wal/entry-batch.ts'
+import type { Clock } from '../../../platform/clock.ts'
+import type { Outbox } from '../../outbox.ts'
 import type { CheckedReading } from '../reading-check.ts'
 import { type FileOptions, readReadings, type Survey } from './survey.ts'
 

@@ -1,7 +1,7 @@
 // From a row of a file to the JSON of a reading: which column is which metric, in which unit, where sensor and time
 // come from. What it makes is checked like any reading from outside.
-import { InputError } from '../../platform/errors.ts'
-import { METRIC_NAMES } from '../../platform/codec/reading.ts'
+import { InputError } from '../../../platform/errors.ts'
+import { METRIC_NAMES } from '../../../platform/codec/reading.ts'
 import { type ParseTime, timeParser } from './times.ts'
 
 export interface MappingOptions {

@@ -2,16 +2,16 @@
 // to the functions that it is given.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { systemClock } from '../../platform/clock.ts'
-import { readingType } from '../../platform/codec/reading.ts'
-import type { Config } from '../../platform/config.ts'
-import { InputError } from '../../platform/errors.ts'
-import type { Kafka } from '../../platform/kafka/port.ts'
-import type { Logger } from '../../platform/log.ts'
-import { Logs } from '../logs.ts'
-import { Loops } from '../loops.ts'
-import { Outbox } from '../outbox.ts'
-import { Uplink } from '../uplink.ts'
+import { systemClock } from '../../../platform/clock.ts'
+import { readingType } from '../../../platform/codec/reading.ts'
+import type { Config } from '../../../platform/config.ts'
+import { InputError } from '../../../platform/errors.ts'
+import type { Kafka } from '../../../platform/kafka/port.ts'
+import type { Logger } from '../../../platform/log.ts'
+import { WalDirectory } from '../../../platform/wal/directory.ts'
+import { Loops } from '../../loops.ts'
+import { Outbox } from '../../outbox.ts'
+import { Uplink } from '../../uplink.ts'
 import { Mapping, type MappingOptions } from './mapping.ts'
 import { PRESETS } from './presets.ts'
 import { findRun, markComplete } from './progress-file.ts'
@@ -58,7 +58,7 @@ const DRAINED_CHECK_MS = 20
  */
 export async function importFile(file: string, given: ImportArguments, context: ImportContext): Promise<boolean> {
   const { config, log, signal, print } = context
-  const { options, identity } = describeFile(file, given)
+  const { options, identity } = describeFile(file, given, config.REFINE_FUTURE_MS)
   const now = systemClock.now()
   const survey = await surveyFile(options, now)
   printErrors(survey, print)
@@ -72,7 +72,7 @@ export async function importFile(file: string, given: ImportArguments, context: 
     now,
   )
   const clock = systemClock
-  const wal = new Logs(config, clock, log).openDir(run.dir, NODE_ID)
+  const wal = new WalDirectory(config, clock, log).openDir(run.dir, NODE_ID)
   const before = wal.acknowledged
   if (wal.appended > 0)
     print(
@@ -118,7 +118,11 @@ export async function importFile(file: string, given: ImportArguments, context: 
 }
 
 /** `identity` is what decides which readings a file makes. */
-function describeFile(file: string, given: ImportArguments): { options: FileOptions; identity: unknown } {
+function describeFile(
+  file: string,
+  given: ImportArguments,
+  futureMs: number,
+): { options: FileOptions; identity: unknown } {
   if (!existsSync(file)) throw new InputError('NO_FILE', 'file', `${file} does not exist`)
   const preset = given.preset === undefined ? undefined : PRESETS[given.preset]
   if (given.preset !== undefined && preset === undefined)
@@ -142,7 +146,7 @@ function describeFile(file: string, given: ImportArguments): { options: FileOpti
     tags: base?.tags ?? {},
   }
   return {
-    options: { file, format, delimiter, mapping: new Mapping(mapping) },
+    options: { file, format, delimiter, mapping: new Mapping(mapping), futureMs },
     identity: { format, delimiter, mapping },
   }
 }

@@ -2,23 +2,23 @@
 // broker, and have a write-ahead log each. Logs of nodes that are no longer simulated but still hold readings are
 // sent to the end as well: a node that a crash took away loses nothing.
 import type avsc from 'avsc'
-import type { Config } from '../platform/config.ts'
-import type { Clock } from '../platform/clock.ts'
-import { InputError, messageOf } from '../platform/errors.ts'
-import type { Logger } from '../platform/log.ts'
-import type { Heartbeat } from '../platform/membership/heartbeat.ts'
-import { NOTHING_SET, resolve, type RuntimeConfig } from '../platform/runtime-config/document.ts'
-import { listWals } from '../platform/wal/reader.ts'
+import type { Clock } from '../../platform/clock.ts'
+import { InputError, messageOf } from '../../platform/errors.ts'
+import type { Logger } from '../../platform/log.ts'
+import type { Heartbeat } from '../../platform/membership/heartbeat.ts'
+import { NOTHING_SET, resolve, type RuntimeConfig } from '../../platform/runtime-config/document.ts'
+import { listWals } from '../../platform/wal/directory.ts'
 import { Disorder, overtakesAt } from './core/disorder.ts'
 import type { Faults } from './core/faults.ts'
 import { Generator } from './core/generator.ts'
 import { Node } from './node.ts'
-import { Outbox } from './outbox.ts'
-import type { Uplink } from './uplink.ts'
-import type { Wal } from '../platform/wal/wal.ts'
+import { type FleetConfig, samplerOptions } from './options.ts'
+import { Outbox } from '../outbox.ts'
+import type { Uplink } from '../uplink.ts'
+import type { Wal } from '../../platform/wal/wal.ts'
 
 export interface FleetOptions {
-  readonly config: Config
+  readonly config: FleetConfig
   readonly clock: Clock
   readonly uplink: Uplink
   readonly faults: Faults
@@ -104,16 +104,7 @@ export class Fleet {
       firstSensor: first,
       anomalies: config.FLEET_ANOMALIES,
     })
-    const sampler = {
-      sensors: count,
-      rateHz: config.FLEET_RATE_HZ,
-      bursts: {
-        factor: config.FLEET_BURST_FACTOR,
-        lengthMs: config.FLEET_BURST_MS,
-        everyMs: config.FLEET_BURST_EVERY_MS,
-      },
-    }
-    const parts = { id, seed, generator, sampler, outbox, disorder }
+    const parts = { id, seed, generator, sampler: samplerOptions(config, count), outbox, disorder }
     const node = new Node({ ...this.#options, ...parts }, clock.mono(), clock.now())
     this.#nodes.set(id, node)
     this.#apply(node)

@@ -1,6 +1,6 @@
 // The producers' metrics. Counters move once per tick or send; what can be looked up is looked up when it is asked for.
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS_S, type Registry } from '../platform/metrics.ts'
-import type { Fleet } from './fleet.ts'
+import type { Fleet } from './nodes/fleet.ts'
 import type { Outbox } from './outbox.ts'
 import type { Delivery } from './uplink.ts'
 

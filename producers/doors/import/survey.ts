@@ -3,7 +3,7 @@
 // so that a corrected one does not double what had gone in.
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { InputError } from '../../platform/errors.ts'
+import { InputError } from '../../../platform/errors.ts'
 import { type CheckedReading, checkReading } from '../reading-check.ts'
 import type { Mapping } from './mapping.ts'
 import { type FileRow, readRows } from './rows.ts'
@@ -13,6 +13,8 @@ export interface FileOptions {
   readonly format: 'csv' | 'jsonl'
   readonly delimiter: string
   readonly mapping: Mapping
+  /** How far event time may be ahead of the clock, ms. */
+  readonly futureMs: number
 }
 
 export interface LineError {
@@ -48,7 +50,7 @@ export async function* readReadings(
   for await (const fileRow of readRows(options.file, options.format, options.delimiter)) {
     if (first) checkColumns(options, fileRow)
     first = false
-    const checked = check(options.mapping, fileRow, shiftMs, nowMs)
+    const checked = check(options, fileRow, shiftMs, nowMs)
     if ('line' in checked) onError(checked)
     else yield checked
   }
@@ -80,10 +82,10 @@ export async function digestOf(file: string, options: unknown): Promise<string> 
   return hash.digest('hex')
 }
 
-function check(mapping: Mapping, { line, row }: FileRow, shiftMs: number, nowMs: number): CheckedReading | LineError {
+function check(options: FileOptions, { line, row }: FileRow, shiftMs: number, nowMs: number): CheckedReading | LineError {
   try {
     if (row instanceof InputError) throw row
-    return checkReading(mapping.toReading(row, shiftMs), NODE_ID, nowMs)
+    return checkReading(options.mapping.toReading(row, shiftMs), NODE_ID, nowMs, options.futureMs)
   } catch (error) {
     if (error instanceof InputError) return { line, column: error.field, code: error.code, message: error.message }
     throw error

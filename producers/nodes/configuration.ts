@@ -3,12 +3,12 @@
 // sampling must not wait for it (MI-2): so the last version that was applied is kept in a file beside the logs.
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Clock } from '../platform/clock.ts'
-import { messageOf } from '../platform/errors.ts'
-import type { Logger } from '../platform/log.ts'
-import type { Acknowledger } from '../platform/runtime-config/acknowledger.ts'
-import { checkConfig, NOTHING_SET, type RuntimeConfig } from '../platform/runtime-config/document.ts'
-import { type ConfigFollower, firstConfig } from '../platform/runtime-config/follower.ts'
+import type { Clock } from '../../platform/clock.ts'
+import { messageOf } from '../../platform/errors.ts'
+import type { Logger } from '../../platform/log.ts'
+import type { Acknowledger } from '../../platform/runtime-config/acknowledger.ts'
+import { checkConfig, NOTHING_SET, type RuntimeConfig } from '../../platform/runtime-config/document.ts'
+import { type ConfigFollower, firstConfig } from '../../platform/runtime-config/follower.ts'
 import type { Fleet } from './fleet.ts'
 import type { Node } from './node.ts'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { check } from '../../test/fixtures/property.ts'
+import { check } from '../../../test/fixtures/property.ts'
 import { Sampler, type SamplerOptions } from './sampler.ts'
 import { SteadyClock } from './steady-clock.ts'
 

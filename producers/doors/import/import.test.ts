@@ -2,10 +2,10 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { systemClock } from '../../platform/clock.ts'
-import { type Reading, readingType } from '../../platform/codec/reading.ts'
-import { Outbox } from '../outbox.ts'
-import { openWal, SCHEMA_ID, tempDir } from '../../platform/wal/wal.test-support.ts'
+import { systemClock } from '../../../platform/clock.ts'
+import { type Reading, readingType } from '../../../platform/codec/reading.ts'
+import { Outbox } from '../../outbox.ts'
+import { openWal, SCHEMA_ID, tempDir } from '../../../platform/wal/wal.test-support.ts'
 import { Mapping, type MappingOptions } from './mapping.ts'
 import { PRESETS } from './presets.ts'
 import { findRun, markComplete } from './progress-file.ts'
@@ -25,6 +25,7 @@ function fileOf(name: string, text: string, mapping: Partial<MappingOptions> = {
     format: name.endsWith('.csv') ? 'csv' : 'jsonl',
     delimiter,
     mapping: new Mapping({ ...plain, ...mapping }),
+    futureMs: 300_000,
   }
 }
 
@@ -103,7 +104,7 @@ describe('CSV (X-1)', () => {
 
   test('the household preset reads the UCI file: kW become W, ? is missing', async () => {
     const { delimiter, mapping } = PRESETS['household-power']
-    const options = { file: SAMPLE, format: 'csv' as const, delimiter, mapping: new Mapping(mapping) }
+    const options = { file: SAMPLE, format: 'csv' as const, delimiter, mapping: new Mapping(mapping), futureMs: 300_000 }
     const { readings, errors } = await readAll(options)
     expect(errors).toEqual([])
     expect(readings).toHaveLength(300)

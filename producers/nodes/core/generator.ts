@@ -4,7 +4,7 @@
 // over a restart.
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
-import type { Reading } from '../../platform/codec/reading.ts'
+import type { Reading } from '../../../platform/codec/reading.ts'
 
 export interface GeneratorOptions {
   readonly seed: number

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { readingType } from '../../platform/codec/reading.ts'
-import { METRICS } from '../../schemas/metrics.ts'
-import { check } from '../../test/fixtures/property.ts'
+import { readingType } from '../../../platform/codec/reading.ts'
+import { METRICS } from '../../../schemas/metrics.ts'
+import { check } from '../../../test/fixtures/property.ts'
 import { Generator } from './generator.ts'
 
 const START_MS = 1_800_000_000_000

@@ -1,14 +1,14 @@
 import pino from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { systemClock } from '../platform/clock.ts'
-import { readingType } from '../platform/codec/reading.ts'
-import { Health } from '../platform/health.ts'
-import { createApp, listen } from '../platform/http.ts'
-import { createMetrics } from '../platform/metrics.ts'
-import { readWalSummary } from '../platform/wal/reader.ts'
+import { systemClock } from '../../../platform/clock.ts'
+import { readingType } from '../../../platform/codec/reading.ts'
+import { Health } from '../../../platform/health.ts'
+import { createApp, listen } from '../../../platform/http.ts'
+import { createMetrics } from '../../../platform/metrics.ts'
+import { readWalSummary } from '../../../platform/wal/reader.ts'
 import { addIngestRoutes } from './ingest.ts'
-import { Outbox } from './outbox.ts'
-import { openWal, SCHEMA_ID, tempDir } from '../platform/wal/wal.test-support.ts'
+import { Outbox } from '../../outbox.ts'
+import { openWal, SCHEMA_ID, tempDir } from '../../../platform/wal/wal.test-support.ts'
 
 const NOW = Date.now()
 const log = pino({ level: 'silent' })
@@ -25,6 +25,7 @@ describe('POST /readings (X-1)', () => {
       outbox,
       nodeId: 'ingest',
       bodyBytes: 8_192,
+      futureMs: 300_000,
       clock: systemClock,
       type: readingType,
       schemaId: SCHEMA_ID,

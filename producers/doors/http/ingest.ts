@@ -7,19 +7,21 @@
 import { setImmediate } from 'node:timers/promises'
 import type avsc from 'avsc'
 import express, { type Express, type Request, type Response } from 'express'
-import type { Clock } from '../platform/clock.ts'
-import { sensorKey } from '../platform/codec/identity.ts'
-import { InputError, messageOf } from '../platform/errors.ts'
-import { sendProblem } from '../platform/http.ts'
-import { EntryBatch } from '../platform/wal/entry-batch.ts'
-import { WalError } from '../platform/wal/format.ts'
-import type { Outbox } from './outbox.ts'
-import { checkReading } from './reading-check.ts'
+import type { Clock } from '../../../platform/clock.ts'
+import { sensorKey } from '../../../platform/codec/identity.ts'
+import { InputError, messageOf } from '../../../platform/errors.ts'
+import { sendProblem } from '../../../platform/http.ts'
+import { EntryBatch } from '../../../platform/wal/entry-batch.ts'
+import { WalError } from '../../../platform/wal/format.ts'
+import type { Outbox } from '../../outbox.ts'
+import { checkReading } from '../reading-check.ts'
 
 export interface IngestOptions {
   readonly outbox: Outbox
   readonly nodeId: string
   readonly bodyBytes: number
+  /** How far event time may be ahead, ms. */
+  readonly futureMs: number
   readonly clock: Clock
   readonly type: avsc.Type
   readonly schemaId: number
@@ -142,8 +144,8 @@ class Intake {
   }
 
   #add(value: unknown): void {
-    const { outbox, nodeId, clock } = this.#options
-    const { reading, numbered } = checkReading(value, nodeId, clock.now())
+    const { outbox, nodeId, clock, futureMs } = this.#options
+    const { reading, numbered } = checkReading(value, nodeId, clock.now(), futureMs)
     const key = sensorKey(reading.tenant_id, reading.sensor_id)
     if (numbered && reading.epoch === outbox.wal.epoch)
       throw new InputError('EPOCH_IN_USE', 'epoch', `epoch ${reading.epoch} is the one of this server's own log`)

@@ -2,7 +2,7 @@
 // line, so that the rest of the file is still read. Memory is bounded: files are streamed, and so is a line's length.
 import { createReadStream } from 'node:fs'
 import { parse } from 'csv-parse'
-import { InputError, messageOf } from '../../platform/errors.ts'
+import { InputError, messageOf } from '../../../platform/errors.ts'
 import type { Row } from './mapping.ts'
 
 export interface FileRow {

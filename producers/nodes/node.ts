@@ -2,21 +2,21 @@
 // here waits. When the log is full the node pauses and says so, and goes on when there is room again: a sample that
 // cannot be kept is not taken, so its number is never used.
 import type avsc from 'avsc'
-import { sensorKey } from '../platform/codec/identity.ts'
-import { messageOf } from '../platform/errors.ts'
-import type { Logger } from '../platform/log.ts'
-import type { Heartbeat } from '../platform/membership/heartbeat.ts'
-import { EntryBatch } from '../platform/wal/entry-batch.ts'
-import { WalError } from '../platform/wal/format.ts'
-import type { Lane } from '../platform/wal/lanes.ts'
+import { sensorKey } from '../../platform/codec/identity.ts'
+import { messageOf } from '../../platform/errors.ts'
+import type { Logger } from '../../platform/log.ts'
+import type { Heartbeat } from '../../platform/membership/heartbeat.ts'
+import { EntryBatch } from '../../platform/wal/entry-batch.ts'
+import { WalError } from '../../platform/wal/format.ts'
+import type { Lane } from '../../platform/wal/lanes.ts'
 import { nextDegraded } from './core/degraded.ts'
 import { type Disorder, overtakesAt } from './core/disorder.ts'
 import type { Faults } from './core/faults.ts'
 import type { Generator } from './core/generator.ts'
 import { railIsLow } from './core/rail.ts'
 import { Sampler, type SamplerOptions } from './core/sampler.ts'
-import type { Outbox } from './outbox.ts'
-import type { Sender, Uplink } from './uplink.ts'
+import type { Outbox } from '../outbox.ts'
+import type { Sender, Uplink } from '../uplink.ts'
 
 export interface NodeOptions {
   readonly id: string
