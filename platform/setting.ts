@@ -15,8 +15,16 @@ export interface Setting {
   readonly secret?: true
 }
 
-export const setting = <T extends z.ZodType>(check: T, fallback: string, doc: string) => ({ check, default: fallback, doc })
-export const optional = <T extends z.ZodType>(check: T, doc: string) => ({ check: check.optional(), default: undefined, doc })
+export const setting = <T extends z.ZodType>(check: T, fallback: string, doc: string) => ({
+  check,
+  default: fallback,
+  doc,
+})
+export const optional = <T extends z.ZodType>(check: T, doc: string) => ({
+  check: check.optional(),
+  default: undefined,
+  doc,
+})
 export const secret = (doc: string, check: z.ZodType<string> = text.min(1)) => ({
   check: check.optional(),
   default: undefined,

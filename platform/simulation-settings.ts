@@ -24,11 +24,7 @@ export const FAULT_SETTINGS = {
     '10000',
     'When the injected broker outage begins, ms after the start.',
   ),
-  FAULT_OUTAGE_MS: setting(
-    int(0, 86_400_000),
-    '0',
-    'Length of the injected broker outage, ms; 0: none.',
-  ),
+  FAULT_OUTAGE_MS: setting(int(0, 86_400_000), '0', 'Length of the injected broker outage, ms; 0: none.'),
   FAULT_CLOCK_STEP_MS: setting(
     int(-3_600_000, 3_600_000),
     '0',

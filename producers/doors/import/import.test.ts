@@ -104,7 +104,13 @@ describe('CSV (X-1)', () => {
 
   test('the household preset reads the UCI file: kW become W, ? is missing', async () => {
     const { delimiter, mapping } = PRESETS['household-power']
-    const options = { file: SAMPLE, format: 'csv' as const, delimiter, mapping: new Mapping(mapping), futureMs: 300_000 }
+    const options = {
+      file: SAMPLE,
+      format: 'csv' as const,
+      delimiter,
+      mapping: new Mapping(mapping),
+      futureMs: 300_000,
+    }
     const { readings, errors } = await readAll(options)
     expect(errors).toEqual([])
     expect(readings).toHaveLength(300)

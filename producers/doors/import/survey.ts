@@ -82,7 +82,12 @@ export async function digestOf(file: string, options: unknown): Promise<string> 
   return hash.digest('hex')
 }
 
-function check(options: FileOptions, { line, row }: FileRow, shiftMs: number, nowMs: number): CheckedReading | LineError {
+function check(
+  options: FileOptions,
+  { line, row }: FileRow,
+  shiftMs: number,
+  nowMs: number,
+): CheckedReading | LineError {
   try {
     if (row instanceof InputError) throw row
     return checkReading(options.mapping.toReading(row, shiftMs), NODE_ID, nowMs, options.futureMs)
