@@ -57,7 +57,13 @@ export class Heartbeats {
       ...plain,
       accepted: wal.accepted,
       acknowledged: wal.acknowledged,
-      diagnostics: { ...plain.diagnostics, wal_depth: depth, wal_bytes: wal.bytes, ring_fill: ringFill },
+      diagnostics: {
+        ...plain.diagnostics,
+        wal_depth: depth,
+        wal_bytes: wal.bytes,
+        ring_fill: ringFill,
+        wal_renewed: wal.renewed ?? '',
+      },
     }
   }
 

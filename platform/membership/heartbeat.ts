@@ -18,6 +18,8 @@ export interface Diagnostics {
   readonly wal_bytes: number
   readonly ring_fill: number
   readonly dropped_faults: number
+  /** Why the log continues in a new epoch since the start; empty where it does not. */
+  readonly wal_renewed: string
 }
 
 export interface Heartbeat {
@@ -43,7 +45,15 @@ const SAMPLES_NOTHING = {
   accepted: 0,
   acknowledged: 0,
   config_version: 0,
-  diagnostics: { rail_low: false, clock_step_ms: 0, wal_depth: 0, wal_bytes: 0, ring_fill: 0, dropped_faults: 0 },
+  diagnostics: {
+    rail_low: false,
+    clock_step_ms: 0,
+    wal_depth: 0,
+    wal_bytes: 0,
+    ring_fill: 0,
+    dropped_faults: 0,
+    wal_renewed: '',
+  },
 }
 
 /** The heartbeat of a member that samples nothing. */

@@ -51,7 +51,7 @@ export class AckFile {
     const file = join(dir, FILE)
     const stored = readAck(dir)
     this.#index = Math.min(Math.max(stored, first), end)
-    this.#fd = openSync(file, existsSync(file) ? 'r+' : 'w')
+    this.#fd = openSync(file, existsSync(file) ? 'r+' : 'w', 0o600)
     // The log has lost readings that had been acknowledged. Their indexes will be given to others, so the file must not
     // keep saying that these are acknowledged: both slots are set back.
     if (stored > end) for (let slot = 0; slot < 2; slot += 1) this.write(end)

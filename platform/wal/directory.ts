@@ -24,7 +24,7 @@ export class WalDirectory {
     this.#config = config
     this.#clock = clock
     this.#log = log
-    this.#epochs = new Epochs(config.DATA_DIR)
+    this.#epochs = new Epochs(config.DATA_DIR, Math.random)
   }
 
   /** @throws WalError */
@@ -43,6 +43,11 @@ export class WalDirectory {
       fsyncMs: WAL_FSYNC_MS,
       claimEpoch: () => this.#epochs.claim(this.#clock.now()),
     })
+    if (wal.renewed !== null)
+      this.#log.warn(
+        { dir, reason: wal.renewed, epoch: wal.epoch, readings: wal.appended },
+        'the log may be behind what was sent, so it continues in a new epoch; readings that it lost cannot be sent again',
+      )
     const unacknowledged = wal.appended - wal.acknowledged
     if (wal.cutBytes > 0) this.#log.warn({ dir, bytes: wal.cutBytes }, 'cut an unfinished write off the log')
     if (unacknowledged > 0) this.#log.info({ dir, readings: unacknowledged }, 'the log holds readings still to be sent')

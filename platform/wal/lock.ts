@@ -41,7 +41,7 @@ export function acquireLock(dir: string, boot = bootId()): WalLock {
 function tryCreate(file: string, owner: Owner): boolean {
   let fd: number
   try {
-    fd = openSync(file, 'wx')
+    fd = openSync(file, 'wx', 0o600)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw error

@@ -41,7 +41,7 @@ export function inspectSegment(dir: string, base: number): Segment {
 export function createSegment(dir: string, header: SegmentHeader): { segment: Segment; fd: number } {
   const encoded = encodeHeader(header)
   const file = join(dir, segmentName(header.baseIndex))
-  const fd = openSync(`${file}.tmp`, 'w')
+  const fd = openSync(`${file}.tmp`, 'w', 0o600)
   writeAll(fd, encoded, 0)
   fdatasyncSync(fd)
   renameSync(`${file}.tmp`, file)
@@ -56,11 +56,13 @@ export function writeAll(fd: number, bytes: Buffer, position: number): void {
 
 /**
  * Appends or leaves the file as it was.
+ * @param attest what belongs to the write: when it fails, the write is undone
  * @throws WalError WAL_DISK (retriable: space may be made), or WAL_BROKEN when the rest of a failed write stays
  */
-export function appendOrRestore(fd: number, bytes: Buffer, position: number, dir: string): void {
+export function appendOrRestore(fd: number, bytes: Buffer, position: number, dir: string, attest?: () => void): void {
   try {
     writeAll(fd, bytes, position)
+    attest?.()
   } catch (cause) {
     try {
       ftruncateSync(fd, position)

@@ -1,10 +1,11 @@
 // What tests of the log share: a temp folder that goes away, small logs, readings of one sensor.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { makeBatch, makeReading, SCHEMA_ID } from './readings.test-support.ts'
-import { Wal, type WalOptions } from './wal.ts'
+import type { WalOptions } from './options.ts'
+import { Wal } from './wal.ts'
 
 export function tempDir(): string {
   const dir = mkdtempSync(join(tmpdir(), 'plumbline-wal-'))
@@ -34,4 +35,10 @@ export function appendReadings(wal: Wal, sensor: string, count: number, ts = 1):
   const batch = makeBatch()
   for (let i = 0; i < count; i += 1) batch.add(wal.lane(`t/${sensor}`), makeReading(sensor, ts + i))
   return wal.append(batch) !== null
+}
+
+/** Leaves the log as a killed process does: nothing closed, the lock of a dead owner. */
+export function crash(dir: string): void {
+  const owner = JSON.parse(readFileSync(join(dir, 'lock'), 'utf8')) as { start: string }
+  writeFileSync(join(dir, 'lock'), JSON.stringify({ ...owner, start: 'gone' }))
 }

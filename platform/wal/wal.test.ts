@@ -9,7 +9,7 @@ import { Epochs } from './epochs.ts'
 import type { Wal } from './wal.ts'
 import { bootId } from './lock.ts'
 import { checkAsync } from '../../test/fixtures/property.ts'
-import { appendReadings, makeBatch, makeReading, openWal, tempDir } from './wal.test-support.ts'
+import { appendReadings, crash, makeBatch, makeReading, openWal, tempDir } from './wal.test-support.ts'
 
 /** All readings of the log from `index` on, decoded. */
 function readFrom(wal: Wal, index: number): Reading[] {
@@ -29,12 +29,6 @@ function readFrom(wal: Wal, index: number): Reading[] {
     }
   }
   return readings
-}
-
-/** Leaves the log as a killed process does: nothing closed, the lock of a dead owner. */
-function crash(dir: string): void {
-  const owner = JSON.parse(readFileSync(join(dir, 'lock'), 'utf8')) as { start: string }
-  writeFileSync(join(dir, 'lock'), JSON.stringify({ ...owner, start: 'gone' }))
 }
 
 const lastSegment = (dir: string): string =>
@@ -91,6 +85,9 @@ describe('the write-ahead log (MI-2)', () => {
             crash(dir)
             writeFileSync(lastSegment(dir), action.garbage, { flag: 'a' })
             wal = openWal(dir)
+            // A write that was cut short cannot be told from a tail that was restored: numbers begin again in a new epoch.
+            if (action.garbage.length > 0) next.clear()
+            expect(wal.renewed === null).toBe(action.garbage.length === 0)
           }
           expect(wal.appended).toBe(accepted.length)
           expect(wal.acknowledged).toBe(acked)
@@ -296,16 +293,16 @@ describe('the write-ahead log (MI-2)', () => {
 
 test('epochs are never given twice, not within a second and not when the clock steps back', () => {
   const dir = tempDir()
-  const epochs = new Epochs(dir)
-  const other = new Epochs(dir)
+  const epochs = new Epochs(dir, () => 0.5)
+  const other = new Epochs(dir, () => 0.5)
   const given = [
     epochs.claim(5_000_000),
     other.claim(5_000_000),
     epochs.claim(5_000_000),
     other.claim(1_000),
-    new Epochs(dir).claim(2_000),
+    new Epochs(dir, () => 0.5).claim(2_000),
   ]
   expect(new Set(given).size).toBe(given.length)
-  expect(given[0]).toBe(5_000)
-  expect(Math.min(...given)).toBe(5_000)
+  expect(given[0]).toBe(5_000 * 2 ** 20 + 2 ** 19)
+  expect(Math.min(...given)).toBe(given[0])
 })

@@ -3,8 +3,8 @@
 // every fsyncMs. Writes are synchronous: one call of some ten microseconds per batch, and no state between "asked" and
 // "written". Segments that are acknowledged as a whole are deleted; at maxBytes new batches are refused.
 //
-// After a power cut bytes that were not forced may be gone though they had been sent. Their numbers must not be given
-// to other readings, so when the machine went down under the log it goes on in a new epoch.
+// Numbers that were sent must not be given to other readings, so a log that may be behind what was sent, after a power
+// cut, a restore or damage, continues in a new epoch; witness.ts says how that is known.
 import { closeSync, fdatasync, fdatasyncSync, ftruncateSync, mkdirSync, openSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EntryBatch } from './entry-batch.ts'
@@ -12,27 +12,12 @@ import { encodeMark, segmentName, WalError } from './format.ts'
 import { type Lane, Lanes } from './lanes.ts'
 import { listSegments, loadSegment } from './reader.ts'
 import type { Chunk } from './chunk.ts'
-import { AckFile } from './ack.ts'
-import { acquireLock, type WalLock } from './lock.ts'
+import { AckFile, readAck } from './ack.ts'
+import { acquireLock, bootId, type WalLock } from './lock.ts'
+import type { WalOptions } from './options.ts'
 import { readChunk, type WalCursor } from './cursor.ts'
 import { appendOrRestore, createSegment, inspectSegment, type Segment } from './segment.ts'
-
-export type ForceFile = (fd: number, done: (cause: Error | null) => void) => void
-
-export interface WalOptions {
-  readonly dir: string
-  readonly nodeId: string
-  readonly segmentBytes: number
-  readonly maxBytes: number
-  /** How often `sync` is called by the owner, ms; 0: a batch counts only when it has been forced to disk. */
-  readonly fsyncMs: number
-  /** Forces a file to disk in the background; the system's own if not given. */
-  readonly force?: ForceFile
-  /** Gives an epoch that no log had before. */
-  readonly claimEpoch: () => number
-  /** Identity of the machine's boot, for tests. */
-  readonly boot?: string
-}
+import { doubtOf, Witness } from './witness.ts'
 
 /** Share of the bound that one segment may take: the others can be deleted while it fills. */
 const MAX_SEGMENT_SHARE = 1 / 4
@@ -48,11 +33,14 @@ export class Wal {
   readonly nodeId: string
   /** Bytes of an unfinished write that were cut off when the log was opened. */
   readonly cutBytes: number
+  /** Why it continues in a new epoch since it was opened; null when it does not. */
+  readonly renewed: string | null
   readonly #options: WalOptions
   readonly #lock: WalLock
   readonly #lanes: Lanes
   readonly #segments: Segment[]
   readonly #ack: AckFile
+  readonly #witness: Witness
   #fd: number
   #epoch: number
   #appended: number
@@ -72,8 +60,9 @@ export class Wal {
     this.#options = options
     this.dir = options.dir
     this.nodeId = options.nodeId
-    mkdirSync(options.dir, { recursive: true })
-    this.#lock = acquireLock(options.dir, options.boot)
+    const boot = options.boot ?? bootId()
+    mkdirSync(options.dir, { recursive: true, mode: 0o700 })
+    this.#lock = acquireLock(options.dir, boot)
     try {
       const bases = listSegments(options.dir)
       const maxLaneBytes = options.maxBytes * MAX_LANES_SHARE
@@ -81,7 +70,7 @@ export class Wal {
       if (last?.scan.tail === 'corrupt')
         throw new WalError(
           'WAL_CORRUPT',
-          `${last.file}: bytes at ${last.scan.end} had been forced to disk and are damaged; move ${options.dir} aside to go on without what follows`,
+          `${last.file}: bytes at ${last.scan.end} had been forced to disk and are damaged; move ${options.dir} aside to continue without what follows`,
         )
       this.#epoch = last?.header.epoch ?? options.claimEpoch()
       this.#lanes = last?.lanes ?? new Lanes(this.#epoch, maxLaneBytes)
@@ -89,6 +78,8 @@ export class Wal {
       this.#durable = this.#appended
       this.#lastTs = last?.lastTs ?? 0
       this.#segments = bases.slice(0, -1).map((base) => inspectSegment(options.dir, base))
+      const found = { dir: options.dir, boot, last, first: bases[0] ?? 0, acknowledged: readAck(options.dir) }
+      this.renewed = doubtOf(found, this.#lock.machineWentDown)
       this.cutBytes = last === null ? 0 : last.bytes.length - last.scan.end
       if (last === null) {
         const created = createSegment(options.dir, { ...this.#header(), nodeId: options.nodeId })
@@ -101,7 +92,9 @@ export class Wal {
       }
       this.#bytes = this.#segments.reduce((sum, { bytes }) => sum + bytes, 0)
       this.#ack = new AckFile(options.dir, this.#segments[0].baseIndex, this.#appended)
-      if (last !== null && this.#lock.machineWentDown) this.#renewEpoch()
+      this.#witness = new Witness(options.dir, boot)
+      if (last !== null && this.renewed !== null) this.#renewEpoch()
+      this.#attest()
     } catch (error) {
       this.#lock.release()
       throw error
@@ -159,7 +152,7 @@ export class Wal {
   /** Is there room for `bytes` of entries? */
   hasRoom(bytes: number): boolean {
     const header = this.#mustRoll(bytes) ? this.#lanes.bytes + BARE_HEADER_BYTES : 0
-    return this.#bytes + bytes + MARK_BYTES + header <= this.#options.maxBytes
+    return this.#bytes + bytes + 2 * MARK_BYTES + header <= this.#options.maxBytes
   }
 
   /**
@@ -177,8 +170,10 @@ export class Wal {
       const mark = this.#unmarkedSync > 0 ? encodeMark(this.#unmarkedSync) : NO_BYTES
       const bytes = Buffer.concat([mark, batch.bytes])
       const active = this.#segments[this.#segments.length - 1]
-      appendOrRestore(this.#fd, bytes, active.bytes, this.dir)
-      active.bytes += bytes.length
+      const end = active.bytes + bytes.length
+      const attest = (): void => this.#witness.attest(this.#fd, { baseIndex: active.baseIndex, bytes: end })
+      appendOrRestore(this.#fd, bytes, active.bytes, this.dir, attest)
+      active.bytes = end
       this.#bytes += bytes.length
       this.#unmarkedSync = 0
       this.#dirty = true
@@ -236,6 +231,11 @@ export class Wal {
       if (cursor.offset < segment.bytes) return readChunk(this.dir, segment, cursor)
       const next = this.#segments[place + 1]
       if (next === undefined) return null
+      if (next.baseIndex !== cursor.index)
+        throw new WalError(
+          'WAL_CORRUPT',
+          `${this.dir}: readings ${cursor.index} to ${next.baseIndex - 1} are missing from the log`,
+        )
       cursor.segment = next.baseIndex
       cursor.offset = next.headerBytes
     }
@@ -255,6 +255,7 @@ export class Wal {
     } finally {
       closeSync(this.#fd)
       this.#ack.close()
+      this.#witness.close()
       this.#lock.release()
     }
   }
@@ -281,6 +282,7 @@ export class Wal {
   #roll(): void {
     fdatasyncSync(this.#fd)
     this.#durable = this.#appended
+    this.#closeWithMark()
     const former = this.#fd
     const created = createSegment(this.dir, this.#header())
     // A sync under way in the background still uses the file.
@@ -291,6 +293,20 @@ export class Wal {
     this.#bytes += created.segment.bytes
     this.#unmarkedSync = 0
     this.#dirty = false
+    this.#attest()
+  }
+
+  /** A closed segment ends with a mark that no witness attests, so that it never passes for the last one. */
+  #closeWithMark(): void {
+    const active = this.#segments[this.#segments.length - 1]
+    const mark = encodeMark(active.bytes)
+    appendOrRestore(this.#fd, mark, active.bytes, this.dir)
+    active.bytes += mark.length
+    this.#bytes += mark.length
+  }
+
+  #attest(): void {
+    this.#witness.attest(this.#fd, this.#segments[this.#segments.length - 1])
   }
 
   #renewEpoch(): void {

@@ -133,6 +133,7 @@ export class Node implements Sender {
         wal_bytes: wal.bytes,
         ring_fill: this.outbox.ringFill,
         dropped_faults: this.#droppedFaults,
+        wal_renewed: wal.renewed ?? '',
       },
     }
   }

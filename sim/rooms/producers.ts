@@ -16,7 +16,8 @@ import { Fleet } from '../../producers/nodes/fleet.ts'
 import { faultOptions } from '../../producers/nodes/options.ts'
 import { Loops } from '../../producers/loops.ts'
 import { Uplink } from '../../producers/uplink.ts'
-import { Wal, type WalOptions } from '../../platform/wal/wal.ts'
+import type { WalOptions } from '../../platform/wal/options.ts'
+import { Wal } from '../../platform/wal/wal.ts'
 import { RAW } from '../../schemas/topics.ts'
 import type { Accepted } from '../accepted.ts'
 import type { Life } from '../life.ts'
@@ -112,7 +113,7 @@ export class Producers {
     this.#options = options
     const faults = new Faults(faultOptions(config))
     this.#uplink = new Uplink({ kafka, clock, log, random, faults })
-    const epochs = new Epochs(config.DATA_DIR)
+    const epochs = new Epochs(config.DATA_DIR, random)
     this.#fleet = new Fleet({
       config,
       clock,
