@@ -1,4 +1,13 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -73,7 +82,12 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     ['its tail cut off, sent and not acknowledged', 0, /bytes/, (dir) => cutTail(dir, 2 / 3)],
     ['a single byte cut off', 0, /bytes/, (dir) => cutTail(dir, 1)],
     ['its last segment removed', 0, /missing/, (dir) => rmSync(join(dir, segmentsIn(dir).at(-1)!))],
-    ['all segments removed', 200, /segments are missing/, (dir) => segmentsIn(dir).forEach((name) => rmSync(join(dir, name)))],
+    [
+      'all segments removed',
+      200,
+      /segments are missing/,
+      (dir) => segmentsIn(dir).forEach((name) => rmSync(join(dir, name))),
+    ],
     ['a segment removed that was not acknowledged', 0, /missing/, (dir) => rmSync(join(dir, segmentsIn(dir)[0]))],
     ['its witness removed', 0, /missing or damaged/, (dir) => rmSync(join(dir, 'witness'))],
     ['its witness damaged', 0, /missing or damaged/, (dir) => truncateSync(join(dir, 'witness'), 20)],
@@ -131,7 +145,9 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     const { dir } = killedLog(0)
     rmSync(join(dir, segmentsIn(dir)[1]))
     const wal = openWal(dir)
-    expect(() => send(wal, new Map())).toThrow(expect.objectContaining({ code: 'WAL_CORRUPT', message: expect.stringContaining('missing') }))
+    expect(() => send(wal, new Map())).toThrow(
+      expect.objectContaining({ code: 'WAL_CORRUPT', message: expect.stringContaining('missing') }),
+    )
   })
 
   test('whatever is cut, removed or restored from older copies, no (sensor, epoch, seq) names two readings', async () => {
@@ -200,7 +216,7 @@ class DamagedFolder {
   damage(how: string, copy: number, mask: number, cut: number): void {
     const from = join(this.#root, `copy-${copy % Math.max(1, this.#copies)}`)
     const names = how.startsWith('restore') && this.#copies > 0 ? filesIn(from) : filesIn(this.dir)
-    const some = names.filter((_, i) => ((mask >> i % 8) & 1) === 1)
+    const some = names.filter((_, i) => ((mask >> (i % 8)) & 1) === 1)
     if (how === 'remove') for (const name of some) rmSync(join(this.dir, name))
     if (how === 'cut') cutTail(this.dir, cut)
     if (!how.startsWith('restore') || this.#copies === 0) return
