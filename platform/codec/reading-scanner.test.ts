@@ -186,7 +186,7 @@ describe('on bytes that nobody vouches for, the scanner', () => {
     const prefix = fc.constantFrom(
       Buffer.alloc(0),
       readingType.toBuffer(blank).subarray(0, 17),
-      readingType.toBuffer(blank).subarray(0, -1),
+      readingType.toBuffer(blank).subarray(0, -2), // without the ends of tags and erase,
     )
     check(
       fc.property(
@@ -207,7 +207,7 @@ describe('on bytes that nobody vouches for, the scanner', () => {
   })
 
   test('is not kept busy by a forged count of tags', () => {
-    const lead = readingType.toBuffer(blank).subarray(0, -1)
+    const lead = readingType.toBuffer(blank).subarray(0, -2) // without the ends of tags and erase
     const counts = [
       [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f], // 2^52 − 1 entries
       [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x02], // −2^52 entries in a block of 1 byte
@@ -225,10 +225,12 @@ describe('on bytes that nobody vouches for, the scanner', () => {
   })
 
   test('reads tags in several blocks, sized ones too', () => {
-    const lead = readingType.toBuffer(blank).subarray(0, -1)
+    const lead = readingType.toBuffer(blank).subarray(0, -2) // without the ends of tags and erase
     const entry = [2, 97, 2, 98] // a: b
-    expect(scan(Buffer.concat([lead, Buffer.from([2, ...entry, 4, ...entry, ...entry, 0])]))).toEqual(expected(blank))
-    expect(scan(Buffer.concat([lead, Buffer.from([1, 8, ...entry, 0])]))).toEqual(expected(blank))
+    expect(scan(Buffer.concat([lead, Buffer.from([2, ...entry, 4, ...entry, ...entry, 0, 0])]))).toEqual(
+      expected(blank),
+    )
+    expect(scan(Buffer.concat([lead, Buffer.from([1, 8, ...entry, 0, 0])]))).toEqual(expected(blank))
   })
 })
 
@@ -336,7 +338,6 @@ describe('with another writer’s schema, the scanner', () => {
     ['another type of ts', 'ts', 'double'],
     ['another type of seq', 'seq', ['null', 'long']],
     ['a metric that is text', 'power_w', ['null', 'string']],
-    ['an array', 'added', { type: 'array', items: 'int' }],
     ['a fixed', 'added', { type: 'fixed', name: 'F', size: 4 }],
     ['a type of its own', 'added', 'Reading'],
   ])('refuses %s as a whole', (_what, name, type) => {

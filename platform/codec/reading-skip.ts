@@ -43,6 +43,8 @@ export function skipStep(type: AvroType): Step {
         value(s)
       })
     }
+    case 'array':
+      return blocks(skipStep((type as { items: AvroType }).items))
     default:
       throw new UnsupportedSchema(`type ${JSON.stringify(type)}`)
   }
