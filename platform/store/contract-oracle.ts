@@ -1,7 +1,72 @@
 // The oracle of aggregates for tests of stores: brute force over plain rows, by the words of port.ts.
 import { expect } from 'vitest'
-import type { Reading } from '../codec/reading.ts'
+import { METRIC_NAMES, type Reading } from '../codec/reading.ts'
+import type { Row } from './contract-rows.ts'
+import { erasedBy } from './merge.ts'
 import type { Aggregate } from './port.ts'
+
+/** A row's cells and numbers; `corrected` is 1 or 0. */
+export type MergedReading = Reading & { readonly version: number; readonly corrected: number }
+
+/** What the rows of one (sensor, ts) amount to, and the numbers of the readings that have no row of their own. */
+export interface Merged {
+  readonly rows: readonly MergedReading[]
+  readonly joined: readonly { readonly sensor: string; readonly epoch: number; readonly seq: number }[]
+}
+
+/** By the words of port.ts and merge.ts, from all writes in the order in which they were made. */
+export function mergeAll(writes: readonly Row[]): Merged {
+  const places = new Map<string, Row[]>()
+  for (const write of writes) {
+    const key = `${write.reading.tenant_id} ${write.reading.sensor_id} ${write.reading.ts}`
+    places.set(key, [...(places.get(key) ?? []), write])
+  }
+  const rows: Merged['rows'][number][] = []
+  const joined: Merged['joined'][number][] = []
+  for (const place of places.values()) {
+    const inOrder = [...place].sort((a, b) => a.version - b.version)
+    const [first] = inOrder
+    const latest = inOrder.at(-1)!
+    let corrected = false
+    const cells: Record<string, number | null> = {}
+    for (const name of METRIC_NAMES) {
+      const said = inOrder
+        .filter(({ reading }) => reading[name] !== null || erasedBy(reading).includes(name))
+        .map(({ reading }) => reading[name] as number | null)
+      corrected ||= new Set(said).size > 1
+      cells[name] = said.at(-1) ?? null
+    }
+    const { epoch, seq } = first.reading
+    rows.push({
+      ...latest.reading,
+      ...cells,
+      epoch,
+      seq,
+      version: latest.version,
+      corrected: Number(corrected),
+    } as MergedReading)
+    for (const { reading } of inOrder.slice(1))
+      if (reading.epoch !== 0) joined.push({ sensor: reading.sensor_id, epoch: reading.epoch, seq: reading.seq })
+  }
+  return { rows, joined }
+}
+
+/** Numbering of rows, per (sensor, epoch) from the first to the last of their numbers. */
+export function bruteSeqs(rows: readonly Reading[], joined: Merged['joined']): { present: number; expected: number } {
+  const lanes = new Map<string, number[]>()
+  for (const { sensor_id, epoch, seq } of rows)
+    if (epoch !== 0) lanes.set(`${sensor_id} ${epoch}`, [...(lanes.get(`${sensor_id} ${epoch}`) ?? []), seq])
+  const seqs = { present: 0, expected: 0 }
+  for (const [lane, numbers] of lanes) {
+    const [low, high] = [Math.min(...numbers), Math.max(...numbers)]
+    const others = joined.filter(
+      ({ sensor, epoch, seq }) => `${sensor} ${epoch}` === lane && seq >= low && seq <= high && !numbers.includes(seq),
+    )
+    seqs.present += numbers.length + new Set(others.map(({ seq }) => seq)).size
+    seqs.expected += high - low + 1
+  }
+  return seqs
+}
 
 type Query = { site: string; windowMs: number; from: number; to: number; metrics: readonly string[] }
 type Window = {
@@ -14,6 +79,7 @@ type Window = {
 export function bruteForce(
   all: readonly Reading[],
   { site, windowMs, from, to, metrics }: Query,
+  joined: Merged['joined'] = [],
 ): { sensors: number; windows: Window[]; seqs: { present: number; expected: number } } {
   const there = all.filter((r) => r.site_id === site)
   const rows = there.filter((r) => r.ts >= from && r.ts < to)
@@ -21,14 +87,6 @@ export function bruteForce(
   for (const r of rows) {
     const start = Math.floor(r.ts / windowMs) * windowMs
     windows.set(start, [...(windows.get(start) ?? []), r])
-  }
-  const lanes = new Map<string, number[]>()
-  for (const r of rows.filter((row) => row.epoch !== 0))
-    lanes.set(`${r.sensor_id} ${r.epoch}`, [...(lanes.get(`${r.sensor_id} ${r.epoch}`) ?? []), r.seq])
-  const seqs = { present: 0, expected: 0 }
-  for (const numbers of lanes.values()) {
-    seqs.present += numbers.length
-    seqs.expected += Math.max(...numbers) - Math.min(...numbers) + 1
   }
   return {
     sensors: new Set(there.map((r) => r.sensor_id)).size,
@@ -39,7 +97,7 @@ export function bruteForce(
         count: members.length,
         metrics: bruteMetrics(all, members, metrics),
       })),
-    seqs,
+    seqs: bruteSeqs(rows, joined),
   }
 }
 

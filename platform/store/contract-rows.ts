@@ -1,6 +1,17 @@
 // Rows for tests of stores and of what stands on them.
 import type { Reading } from '../codec/reading.ts'
-import type { Anomaly, ProgressUpdate, ReadingRows, WriteBatch } from './port.ts'
+import type { Anomaly, ProgressUpdate, ReadingRows, Store, WriteBatch } from './port.ts'
+
+/** What a part of the contract is given. */
+export interface Ground {
+  /** An empty, migrated store, closed after the test. */
+  readonly fresh: () => Promise<Store>
+  /**
+   * A name that no other run has. A property's runs share a store, since a database of a server takes seconds to make,
+   * and each run has tenants and sites of its own.
+   */
+  readonly ownName: () => string
+}
 
 /** A row to write: a reading with its version. */
 export interface Row {
@@ -24,6 +35,9 @@ export function reading(fields: Partial<Reading> = {}): Reading {
     ...fields,
   }
 }
+
+/** Fields of a reading that withdraws the values of these metrics. */
+export const erasing = (...erase: readonly string[]): Partial<Reading> => ({ erase }) as unknown as Partial<Reading>
 
 export function rowsOf(rows: readonly Row[]): ReadingRows {
   return {
@@ -61,3 +75,13 @@ export function anomaly(fields: Partial<Anomaly> = {}): Anomaly {
     ...fields,
   }
 }
+
+/** A row of telemetry.clean. */
+export const clean = (fields: Partial<Reading>): Row => ({ reading: reading(fields), version: 0 })
+/** A row of telemetry.late at this offset. */
+export const late = (offset: number, fields: Partial<Reading>): Row => ({
+  reading: reading(fields),
+  version: 1 + offset,
+})
+/** The sensor of `reading()`. */
+export const AT = { tenant: 't', sensor: 's' }

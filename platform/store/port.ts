@@ -1,11 +1,12 @@
 // What Plumbline needs of a store. The sink writes by it, the query API and the audit read by it; SQLite implements
 // it now, a time-series server can implement it as well: everything is async, batch-wise and free of one store's words.
 //
-// Row identity is (tenant, sensor, ts). Latest write wins, by this rule: every row carries a `version`, 0 for a row
-// from telemetry.clean and 1 + offset for one from telemetry.late. A write to a known identity wins iff its version
-// is at least the stored one, and then replaces the whole row, nulls included. So what came late or corrected always
-// beats what clean said, several corrections count in the order of their offsets in late, and the order in which a
-// sink happens to write does not matter. (One sensor has one partition, so its offsets compare.)
+// Row identity is (tenant, sensor, ts). The readings of one identity are merged cell by cell (merge.ts has the rule):
+// every reading carries a `version`, 0 for one from telemetry.clean and 1 + offset for one from telemetry.late, and of
+// each metric the value of the greatest version that says something wins. So what came late or corrected always beats
+// what clean said, several corrections count in the order of their offsets in late, and the order in which a sink
+// happens to write does not matter. (One sensor has one partition, so its offsets compare.) A null erases nothing; the
+// names in `erase` do. Of two readings of the same version the one that is written later counts as the later.
 import type { Fingerprint } from '../codec/fingerprint.ts'
 import type { Reading } from '../codec/reading.ts'
 
@@ -79,7 +80,10 @@ export interface SensorSummary extends SensorRef {
   readonly lastTs: number
 }
 
-/** A stored reading as it is read back: identity and place, the metrics by name (absent ones left out), tags. */
+/**
+ * A stored row as it is read back. Epoch and seq are those of its first reading, site, node, tags, arrival and version
+ * those of its latest; the metrics by name, absent ones left out.
+ */
 export interface StoredReading extends SensorRef {
   readonly site: string
   readonly node: string
@@ -90,9 +94,14 @@ export interface StoredReading extends SensorRef {
   readonly arrivalMs: number
   readonly tags: Readonly<Record<string, string>>
   readonly metrics: Readonly<Record<string, number>>
+  /** Readings of this identity said different things of one metric: a value was changed or erased, not only added. */
+  readonly corrected: boolean
 }
 
-/** Readings present and readings expected, by seq; see `Coverage`. Expected 0: the sources number nothing. */
+/**
+ * Readings present and readings expected, by seq: per (sensor, epoch) from the first to the last seq of its rows. A
+ * reading that completed or corrected the row of another is present. Expected 0: the sources number nothing.
+ */
 export interface SeqCount {
   readonly present: number
   readonly expected: number
@@ -167,7 +176,7 @@ export interface Coverage extends SensorRef {
 export interface SensorCount extends SensorRef {
   /** Rows, that is distinct event times; without a range also those that were deleted by their age. */
   readonly count: number
-  /** Writes that met a row of another reading at the same event time: the one or the other is superseded. */
+  /** Readings that completed or corrected the row of another of the same event time: they have no row of their own. */
   readonly superseded: number
 }
 
@@ -206,6 +215,8 @@ export interface StoreView {
   sensors(query: SensorQuery): Promise<SensorSummary[]>
   /** Numbering of the listed sensors over all that is stored, from counters kept while writing. */
   seqCount(sensors: readonly SensorRef[]): Promise<SeqCount>
+  /** Numbering of one sensor's rows with event time in [from, to). */
+  seqCountWithin(sensor: SensorRef, from: number, to: number): Promise<SeqCount>
   /** Latest readings by event time, newest first; null: no such sensor. */
   recent(at: SensorRef, limit: number): Promise<StoredReading[] | null>
   /**

@@ -1,5 +1,5 @@
-// The store holds clean and late, folded by its own rule: the row with the greatest version wins, 0 from clean and
-// 1 + offset from late (EM-2, EM-3). Every row is there, with the metrics of the reading that wins, and no other row.
+// The store holds clean and late, folded by the rule of platform/store/merge.ts in this check's own words (EM-2, EM-3, K8):
+// of each metric the latest reading that has it wins, 0 from clean and 1 + offset from late; the earliest has the place.
 import { CLEAN, LATE } from '../../schemas/topics.ts'
 import { readingIn } from '../accepted.ts'
 import { type Check, type Evidence, type ReadingRecord, readingsOf } from './evidence.ts'
@@ -7,26 +7,34 @@ import { type Check, type Evidence, type ReadingRecord, readingsOf } from './evi
 const NAMED_MAX = 5
 const COMPARED = ['temperature_c', 'power_w'] as const
 
+interface Wanted {
+  readonly version: number
+  readonly reading: ReadingRecord
+}
+
 export const storeIsTheFold: Check = ({ broker, stored }: Evidence) => {
-  const wanted = new Map<string, { version: number; reading: ReadingRecord }>()
+  const wanted = new Map<string, Wanted[]>()
   const enter = (reading: ReadingRecord, version: number): void => {
     const row = `${reading.key} ${reading.ts}`
-    if (version >= (wanted.get(row)?.version ?? -1)) wanted.set(row, { version, reading })
+    wanted.set(row, [...(wanted.get(row) ?? []), { version, reading }])
   }
   for (const reading of readingsOf(broker, CLEAN)) enter(reading, 0)
   for (const reading of readingsOf(broker, LATE)) enter(reading, 1 + reading.offset)
   const missing = [...wanted.keys()].filter((row) => !stored.has(row))
   const extra = [...stored.keys()].filter((row) => !wanted.has(row))
-  const wrong = [...wanted].filter(([row, { version, reading }]) => {
+  const wrong = [...wanted].filter(([row, readings]) => {
     const found = stored.get(row)
     if (found === undefined) return false
-    const { epoch, seq, value } = { ...reading }
-    const metrics = readingIn(value)
+    const inOrder = [...readings].sort((a, b) => a.version - b.version)
+    const [{ reading: first }] = inOrder
+    const metrics = inOrder.map(({ reading }) => readingIn(reading.value))
     return (
-      found.version !== version ||
-      found.epoch !== epoch ||
-      found.seq !== seq ||
-      COMPARED.some((name) => (found.metrics[name] ?? null) !== metrics[name])
+      found.version !== inOrder[inOrder.length - 1].version ||
+      found.epoch !== first.epoch ||
+      found.seq !== first.seq ||
+      COMPARED.some(
+        (name) => (found.metrics[name] ?? null) !== (metrics.findLast((one) => one[name] !== null)?.[name] ?? null),
+      )
     )
   })
   return [

@@ -82,13 +82,24 @@ export const MIGRATIONS: readonly Migration[] = [
       ALTER TABLE sensors ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
       CREATE TABLE horizons (level TEXT PRIMARY KEY, from_ms INTEGER NOT NULL) WITHOUT ROWID;`,
   },
+  {
+    number: 5,
+    name: 'readings that share a row',
+    // history: what merge.ts keeps of the readings of a row, NULL where there is one. joined: numbers of the readings
+    // that completed or corrected the row of another, so that completeness does not take them for holes.
+    sql: `
+      ALTER TABLE readings ADD COLUMN history TEXT;
+      CREATE TABLE joined (
+        sensor_id INTEGER NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (sensor_id, epoch, seq)
+      ) WITHOUT ROWID;`,
+  },
 ]
 
 /** The migration from which on there are rollups. */
 const ROLLUPS_SINCE = 4
 
 /** Columns of readings that are not metrics, in the order of the writer's statements. */
-export const ROW_COLUMNS = ['sensor_id', 'ts', 'version', 'epoch', 'seq', 'source_id', 'arrival'] as const
+export const ROW_COLUMNS = ['sensor_id', 'ts', 'version', 'epoch', 'seq', 'source_id', 'arrival', 'history'] as const
 
 /** A metric's column name, quoted. Names come from the .avsc, never from outside. */
 export function metricColumn(name: string): string {

@@ -21,10 +21,12 @@ import type {
   StoredReading,
   StoreView,
 } from '../port.ts'
+import { isCorrected } from '../merge.ts'
 import { BEGINNING_MS } from '../rollup-plan.ts'
 import { aggregateSite } from './aggregate.ts'
 import { metricColumn } from './migrations.ts'
 import { readHorizons } from './rollup-statements.ts'
+import { countJoined, JOINED } from './seqs.ts'
 
 type Row = Record<string, SQLOutputValue>
 
@@ -96,13 +98,36 @@ export class SqliteView implements StoreView {
     let expected = 0
     for (const { tenant, sensor } of sensors) {
       const [row] = this.#all(
-        `SELECT total(count) AS present, total(max_seq - min_seq + 1) AS expected FROM lanes
-         WHERE sensor_id = (SELECT id FROM sensors WHERE tenant = ? AND name = ?) AND epoch <> 0 AND count > 0`,
+        `WITH sensor AS (SELECT id FROM sensors WHERE tenant = ? AND name = ?),
+         lane AS (SELECT count, max_seq - min_seq + 1 AS expected,
+           (SELECT count(*) FROM joined j WHERE j.sensor_id = l.sensor_id AND j.epoch = l.epoch) AS joined
+           FROM lanes l WHERE sensor_id = (SELECT id FROM sensor) AND epoch <> 0)
+         SELECT total(count + joined) AS present, total(expected) AS expected FROM lane WHERE count + joined > 0`,
         tenant,
         sensor,
       )
       present += Number(row.present)
       expected += Number(row.expected)
+    }
+    return { present, expected }
+  }
+
+  async seqCountWithin({ tenant, sensor }: SensorRef, from: number, to: number): Promise<SeqCount> {
+    const [found] = this.#all('SELECT id FROM sensors WHERE tenant = ? AND name = ?', tenant, sensor)
+    if (found === undefined) return { present: 0, expected: 0 }
+    const lanes = this.#all(
+      `SELECT epoch, count(*) AS n, min(seq) AS low, max(seq) AS high FROM readings
+       WHERE sensor_id = ? AND ts >= ? AND ts < ? AND epoch <> 0 GROUP BY epoch`,
+      found.id,
+      from,
+      to,
+    )
+    let present = 0
+    let expected = 0
+    for (const { epoch, n, low, high } of lanes) {
+      present +=
+        Number(n) + countJoined(this.#statement(JOINED), Number(found.id), Number(epoch), Number(low), Number(high))
+      expected += Number(high) - Number(low) + 1
     }
     return { present, expected }
   }
@@ -131,6 +156,7 @@ export class SqliteView implements StoreView {
       arrivalMs: Number(row.arrival),
       tags: JSON.parse(String(row.tags)) as Record<string, string>,
       metrics: presentMetrics(this.#metrics, row),
+      corrected: isCorrected(row.history as string | null),
     }
   }
 

@@ -1,14 +1,15 @@
 // The write path of the SQLite store: one batch, one transaction. A batch is grouped by sensor first, so that pages
-// of the primary key are touched once. Readings behind a sensor's newest one (nearly all: clean is in order) cannot
-// meet a row and go in by plain inserts of many rows; the others are looked up and follow the version rule of port.ts.
+// of the primary key are touched once. Readings after a sensor's newest one (nearly all: clean is in order) cannot
+// meet a row and are inserted many at a time; the others are looked up and merged by the rule of merge.ts.
 //
 // Counters per (sensor, epoch) and rollups (sqlite-rollups.ts) are kept in the same transaction. What is remembered of
 // sensors between batches (sqlite-sensors.ts) is dropped when a transaction fails or when another process has written to
 // the file.
-import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite'
 import type { Metric } from '../../../schemas/metrics.ts'
 import type { Reading } from '../../codec/reading.ts'
 import { StoreError } from '../../errors.ts'
+import { erasedBy, historyOf, merge, rowOf, storedRow } from '../merge.ts'
 import type { Anomaly, ProgressUpdate, ReadingRows, Retention, WriteBatch } from '../port.ts'
 import { SqliteMaintenance } from './maintenance.ts'
 import { metricColumn, ROW_COLUMNS } from './migrations.ts'
@@ -31,6 +32,17 @@ const ANOMALY_COLUMNS = [
   ),
   ['window_count', 'window_count'],
 ] as const
+
+/** A row as it is read back: these columns, and the metrics by name. */
+interface StoredRow {
+  readonly version: number
+  readonly epoch: number
+  readonly seq: number
+  readonly source_id: number
+  readonly arrival: number
+  readonly history: string | null
+  readonly [metric: string]: SQLOutputValue
+}
 
 export class SqliteWriter {
   readonly #db: DatabaseSync
@@ -214,23 +226,32 @@ export class SqliteWriter {
 
   /** A row that may meet another of the same identity. */
   #writeOverlapping(sensor: SensorState, reading: Reading, version: number, arrival: number): void {
-    const { findRow, insert, replace, count, supersede } = this.#statements
+    const { findRow, insert, replace, count, supersede, join } = this.#statements
     const row = new Array<SQLInputValue>(this.#width)
     this.#bind(row, 0, sensor, reading, version, arrival)
-    const stored = findRow.get(sensor.id, reading.ts)
+    this.#rollups.changed(sensor.frontier, reading.ts)
+    const stored = findRow.get(sensor.id, reading.ts) as StoredRow | undefined
     if (stored === undefined) {
       insert.run(...row)
       count.run(sensor.id, reading.epoch, 1, reading.seq, reading.seq)
-      this.#rollups.changed(sensor.frontier, reading.ts)
       return
     }
-    const same = stored.version === version && stored.epoch === reading.epoch && stored.seq === reading.seq
-    if (!same) supersede.run(sensor.id)
-    if (version < Number(stored.version)) return
-    replace.run(...row)
-    this.#rollups.changed(sensor.frontier, reading.ts)
-    if (stored.epoch !== reading.epoch) count.run(sensor.id, stored.epoch, -1, stored.seq, stored.seq)
-    count.run(sensor.id, reading.epoch, stored.epoch === reading.epoch ? 0 : 1, reading.seq, reading.seq)
+    const values = this.#metrics.map((name) => stored[name] as number | null)
+    const before = storedRow(stored, values, stored.history, this.#metrics)
+    const { row: merged, isLatest, joined } = merge(before, reading, version, this.#metrics)
+    const { first } = merged
+    const [source, arrived] = isLatest ? [sensor.sourceId, arrival] : [stored.source_id, stored.arrival]
+    const history = historyOf(merged, this.#metrics)
+    const columns = [merged.version, first.epoch, first.seq, source, arrived, history]
+    replace.run(sensor.id, reading.ts, ...columns, ...merged.values)
+    if (joined === null) return
+    supersede.run(sensor.id)
+    const isOther = joined.epoch !== first.epoch || joined.seq !== first.seq
+    if (joined.epoch !== 0 && isOther) join.run(sensor.id, joined.epoch, joined.seq)
+    // The place is counted for the epoch of its first reading; the numbers of both widen their epochs.
+    const hasMoved = first !== before.first
+    count.run(sensor.id, reading.epoch, hasMoved ? 1 : 0, reading.seq, reading.seq)
+    if (hasMoved) count.run(sensor.id, joined.epoch, -1, joined.seq, joined.seq)
   }
 
   #bind(
@@ -248,12 +269,14 @@ export class SqliteWriter {
     into[at + 4] = reading.seq
     into[at + 5] = sensor.sourceId
     into[at + 6] = arrival
+    into[at + 7] =
+      erasedBy(reading).length === 0 ? null : historyOf(rowOf(reading, version, this.#metrics), this.#metrics)
     const metrics = this.#metrics
     let { present } = sensor.frontier
     for (let m = 0; m < metrics.length; m += 1) {
       const value = (reading[metrics[m]] ?? null) as SQLInputValue
       if (value !== null && m < MASKED_METRICS) present |= 1 << m
-      into[at + 7 + m] = value
+      into[at + ROW_COLUMNS.length + m] = value
     }
     sensor.frontier.present = present
   }
@@ -280,7 +303,8 @@ function prepare(db: DatabaseSync, metrics: readonly string[]) {
     insert: db.prepare(`INSERT ${into} ${row}`),
     insertChunk: db.prepare(`INSERT ${into} ${Array.from({ length: CHUNK_ROWS }, () => row).join(', ')}`),
     replace: db.prepare(`REPLACE ${into} ${row}`),
-    findRow: db.prepare('SELECT version, epoch, seq FROM readings WHERE sensor_id = ? AND ts = ?'),
+    findRow: db.prepare(`SELECT ${columns.join(', ')} FROM readings WHERE sensor_id = ? AND ts = ?`),
+    join: db.prepare('INSERT OR IGNORE INTO joined VALUES (?, ?, ?)'),
     count:
       db.prepare(`INSERT INTO lanes VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count,
       min_seq = min(min_seq, excluded.min_seq), max_seq = max(max_seq, excluded.max_seq)`),

@@ -3,6 +3,7 @@
 import type { Metric } from '../../../schemas/metrics.ts'
 import type { Aggregate, AggregateQuery, AggregateWindow, MetricAggregate, SeqCount } from '../port.ts'
 import { metricColumn } from './schema.ts'
+import { countLanes, lanesOf } from './seqs.ts'
 import { chunksOf, decodeText, subTable, tableIn, TABLES_PER_STATEMENT, textLiteral, timeOf, where } from './sql.ts'
 import { type StepsPlace, sumSteps } from './steps.ts'
 import type { Rows } from './transport.ts'
@@ -82,16 +83,10 @@ async function readWindows(
   })
 }
 
-/** Sums over (sensor, epoch) what is there and what first to last seq promise. Epoch 0 numbers nothing. */
+/** Epoch 0 numbers nothing. */
 async function countSeqs({ run, database, rows }: StepsPlace): Promise<SeqCount> {
   const lanes = await run(
     `SELECT tbname,epoch,count(*),min(seq),max(seq) FROM ${database}.readings${rows} AND epoch <> 0 GROUP BY tbname,epoch`,
   )
-  let present = 0
-  let expected = 0
-  for (const [, , count, low, high] of lanes) {
-    present += Number(count)
-    expected += Number(high) - Number(low) + 1
-  }
-  return { present, expected }
+  return countLanes(run, database, lanesOf(lanes))
 }

@@ -1,81 +1,80 @@
-// What a batch does to the rows of one sensor, pure: the rows of one event time are folded into the one that wins, and
-// the winner is set against what the store has. TDengine itself keeps whatever arrives last, and within one statement
-// a repeated row's NULL does not overwrite; so the version rule of port.ts is applied here, and no statement names an
-// event time twice.
+// What a batch does to the rows of one sensor, pure: the readings of one event time are gathered, so that they are merged
+// (merge.ts) among each other and with what is stored, and no statement names an event time twice. TDengine itself keeps
+// whatever arrives last, and within one statement a repeated row's NULL does not overwrite.
+import { erasedBy, type Mark, merge, type MergedRow, rowOf } from '../merge.ts'
 import type { ReadingRows } from '../port.ts'
 
-/** What identifies a reading among those of its sensor and event time. */
-export interface Mark {
-  readonly version: number
-  readonly epoch: number
-  readonly seq: number
+/** Readings of one event time, by their index in the batch. */
+export interface Place {
+  readonly index: number
+  /** Those that follow it in the batch. */
+  others: number[] | null
 }
 
-export interface StoredMark extends Mark {
-  /** Readings that this row has displaced or outlived. */
+/** A row as the store has it. */
+export interface StoredRow {
+  readonly row: MergedRow
+  /** Readings that have joined the first one. */
   readonly superseded: number
+  /** Of the latest reading. */
+  readonly arrival: number
+  readonly site: string
+  readonly node: string
+  readonly tagsJson: string
 }
 
-/** The winner of one event time. */
-export interface Winner {
-  /** Index into the batch. */
-  index: number
-  /** Those that it beat within the batch. */
-  losers: Mark[] | null
+/** A row to be written, and the readings that have joined it. */
+export interface FoldedRow extends StoredRow {
+  readonly joined: readonly Mark[]
 }
 
-/** `whole`: the row replaces what is stored; else only the count of superseded readings changes. */
-export interface Verdict {
-  readonly whole: boolean
-  readonly superseded: number
-}
-
-const isSame = (a: Mark, b: Mark): boolean => a.version === b.version && a.epoch === b.epoch && a.seq === b.seq
-
-/** The winners of one sensor's rows, in order of their first appearance. */
+/** The places of one sensor's rows, in order of their first appearance. */
 export class SensorRows {
-  readonly winners: Winner[] = []
-  /** Greatest event time so far: nearly all rows come behind it, and cost no look-up. */
+  readonly places: Place[] = []
+  /** Greatest event time so far: nearly all rows come after it, and cost no look-up. */
   #maxTs = -Infinity
-  #byTs: Map<number, Winner> | null = null
+  #byTs: Map<number, Place> | null = null
 
   add(rows: ReadingRows, index: number): void {
     const { ts } = rows.readings[index]
     const isNew = ts > this.#maxTs
-    if (!isNew) this.#byTs ??= new Map(this.winners.map((winner) => [rows.readings[winner.index].ts, winner]))
+    if (!isNew) this.#byTs ??= new Map(this.places.map((place) => [rows.readings[place.index].ts, place]))
     const met = isNew ? undefined : this.#byTs!.get(ts)
     if (met !== undefined) {
-      meet(rows, met, index)
+      ;(met.others ??= []).push(index)
       return
     }
-    const winner = { index, losers: null }
-    this.winners.push(winner)
-    this.#byTs?.set(ts, winner)
+    const place = { index, others: null }
+    this.places.push(place)
+    this.#byTs?.set(ts, place)
     if (isNew) this.#maxTs = ts
   }
 }
 
-function meet(rows: ReadingRows, winner: Winner, index: number): void {
-  const standing = markOf(rows, winner.index)
-  const coming = markOf(rows, index)
-  const wins = coming.version >= standing.version
-  if (!isSame(standing, coming)) (winner.losers ??= []).push(wins ? standing : coming)
-  if (wins) winner.index = index
+/** True where the reading is the whole row, as nearly all are: nothing is to be merged. */
+export const isAlone = ({ readings }: ReadingRows, { index, others }: Place): boolean =>
+  others === null && erasedBy(readings[index]).length === 0
+
+/** The place's readings merged with the stored row. A replayed batch meets its own readings and counts none again. */
+export function foldPlace(
+  rows: ReadingRows,
+  { index, others }: Place,
+  stored: StoredRow | undefined,
+  metrics: readonly string[],
+): FoldedRow {
+  const joined: Mark[] = []
+  let folded = stored ?? partsOf(rows, index, rowOf(rows.readings[index], rows.versions[index], metrics), 0)
+  const rest = others ?? []
+  for (const at of stored === undefined ? rest : [index, ...rest]) {
+    const step = merge(folded.row, rows.readings[at], rows.versions[at], metrics)
+    const superseded = folded.superseded + (step.joined === null ? 0 : 1)
+    folded = step.isLatest ? partsOf(rows, at, step.row, superseded) : { ...folded, row: step.row, superseded }
+    if (step.joined !== null) joined.push(step.joined)
+  }
+  return { ...folded, joined }
 }
 
-export function markOf({ readings, versions }: ReadingRows, index: number): Mark {
-  const { epoch, seq } = readings[index]
-  return { version: versions[index], epoch, seq }
-}
-
-/**
- * A replayed batch meets its own rows and must not count them again: what is stored already, as the winner or as one of
- * those it beat, is no further reading. (Where two readings of version 0 share an event time, which refine never lets
- * happen, a replay in other portions may count one again.)
- */
-export function judge(mark: Mark, losers: readonly Mark[], stored: StoredMark | undefined): Verdict {
-  if (stored === undefined) return { whole: true, superseded: losers.length }
-  if (isSame(stored, mark)) return { whole: true, superseded: Math.max(stored.superseded, losers.length) }
-  const others = losers.filter((loser) => !isSame(loser, stored)).length
-  return { whole: mark.version >= stored.version, superseded: stored.superseded + others + 1 }
+function partsOf({ readings, arrivals }: ReadingRows, index: number, row: MergedRow, superseded: number): StoredRow {
+  const { site_id: site, node_id: node, tags } = readings[index]
+  return { row, superseded, arrival: arrivals[index], site, node, tagsJson: JSON.stringify(tags) }
 }

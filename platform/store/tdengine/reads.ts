@@ -1,8 +1,8 @@
 // Reads of the TDengine store. TDengine has no snapshots: a view sees each statement's own instant, so whoever needs
 // to know up to when its rows are complete reads progress first (rows are written before it). Cells are read by their
 // place in the select list, and texts come out of their encoding here.
-import { Fingerprint } from '../../codec/fingerprint.ts'
 import type { Metric } from '../../../schemas/metrics.ts'
+import { isCorrected } from '../merge.ts'
 import type {
   Aggregate,
   AggregateQuery,
@@ -21,15 +21,24 @@ import type {
 } from '../port.ts'
 import { aggregateTdengine } from './aggregate.ts'
 import { ANOMALY_COLUMNS } from './rows.ts'
+import { fingerprintSensors, ROWS_PER_PAGE } from './fingerprints.ts'
 import { ROW_COLUMNS } from './schema.ts'
-import { chunksOf, decodeText, subTable, tableIn, TABLES_PER_STATEMENT, textLiteral, timeOf, where } from './sql.ts'
+import { countLanes, countSensors, lanesOf } from './seqs.ts'
+import {
+  chunksOf,
+  decodeText,
+  historyCell,
+  subTable,
+  tableIn,
+  TABLES_PER_STATEMENT,
+  textLiteral,
+  timeOf,
+  where,
+} from './sql.ts'
 import type { Cell, Rows, SqlTransport } from './transport.ts'
 
 /** Longest wait for one statement, ms: who asks by HTTP has gone by then. */
 const READ_MS = 30_000
-
-/** Rows in one answer where all rows are read: some megabytes. */
-const ROWS_PER_PAGE = 10_000
 
 /** In order of (topic, partition). */
 export async function readProgress(
@@ -111,18 +120,15 @@ export class TdengineView implements StoreView {
   }
 
   async seqCount(sensors: readonly SensorRef[]): Promise<SeqCount> {
-    let present = 0
-    let expected = 0
-    for (const part of chunksOf(sensors, TABLES_PER_STATEMENT)) {
-      const rows = await this.#all(
-        `SELECT tbname,epoch,count(*),min(seq),max(seq) FROM ${this.#database}.readings WHERE ${tableIn(part.map(tableOf))} AND epoch <> 0 GROUP BY tbname,epoch`,
-      )
-      for (const [, , count, low, high] of rows) {
-        present += Number(count)
-        expected += Number(high) - Number(low) + 1
-      }
-    }
-    return { present, expected }
+    return countSensors((sql) => this.#all(sql), this.#database, sensors)
+  }
+
+  async seqCountWithin(sensor: SensorRef, from: number, to: number): Promise<SeqCount> {
+    const conditions = where(tableIn([tableOf(sensor)]), `ts >= ${from}`, `ts < ${to}`, 'epoch <> 0')
+    const rows = await this.#all(
+      `SELECT tbname,epoch,count(*),min(seq),max(seq) FROM ${this.#database}.readings${conditions} GROUP BY tbname,epoch`,
+    )
+    return countLanes((sql) => this.#all(sql), this.#database, lanesOf(rows))
   }
 
   async recent({ tenant, sensor }: SensorRef, limit: number): Promise<StoredReading[] | null> {
@@ -140,7 +146,7 @@ export class TdengineView implements StoreView {
 
   #reading(
     at: SensorRef,
-    [ts, epoch, seq, version, arrival, , site, node, tags, ...values]: readonly Cell[],
+    [ts, epoch, seq, version, arrival, , site, node, tags, history, ...values]: readonly Cell[],
   ): StoredReading {
     const metrics: Record<string, number> = {}
     this.#metrics.forEach(({ name }, i) => {
@@ -157,6 +163,7 @@ export class TdengineView implements StoreView {
       arrivalMs: Number(arrival),
       tags: JSON.parse(textOf(tags)) as Record<string, string>,
       metrics,
+      corrected: isCorrected(historyCell(history)),
     }
   }
 
@@ -227,48 +234,9 @@ export class TdengineView implements StoreView {
     }))
   }
 
-  /** Small sensors share a statement, a large one is read in pages: so neither statements nor memory grow with the store. */
   async *fingerprints(from?: number): AsyncGenerator<SensorFingerprint> {
-    const since = from === undefined ? '' : ` WHERE ts >= ${from}`
-    for (const part of groupsOf(await this.#counts(since), ROWS_PER_PAGE)) {
-      const sums = new Map(part.map((sensor) => [tableOf(sensor), new Fingerprint()]))
-      for await (const page of part.length === 1 ? this.#pages(part[0], from) : this.#shared(part, from))
-        for (const [table, ...cells] of page) this.#addTo(sums.get(String(table))!, cells)
-      for (const { tenant, sensor } of part)
-        yield { tenant, sensor, fingerprint: sums.get(tableOf({ tenant, sensor }))! }
-    }
-  }
-
-  #addTo(fingerprint: Fingerprint, [ts, epoch, seq, ...values]: readonly Cell[]): void {
-    const cells: Record<string, number> = {}
-    this.#metrics.forEach(({ name }, i) => {
-      if (values[i] !== null) cells[name] = Number(values[i])
-    })
-    const names = this.#metrics.map(({ name }) => name)
-    fingerprint.add({ ts: timeOf(ts), epoch: Number(epoch), seq: Number(seq) }, cells, names)
-  }
-
-  async *#shared(sensors: readonly SensorRef[], from: number | undefined): AsyncGenerator<Rows> {
-    for (const part of chunksOf(sensors, TABLES_PER_STATEMENT))
-      yield await this.#all(
-        `SELECT ${this.#sumColumns} FROM ${this.#database}.readings${where(tableIn(part.map(tableOf)), from === undefined ? undefined : `ts >= ${from}`)}`,
-      )
-  }
-
-  get #sumColumns(): string {
-    return ['tbname,ts,epoch,seq', ...this.#metrics.map(({ name }) => name)].join(',')
-  }
-
-  async *#pages(sensor: SensorRef, from: number | undefined): AsyncGenerator<Rows> {
-    for (let next = from; ;) {
-      const conditions = where(tableIn([tableOf(sensor)]), next === undefined ? undefined : `ts >= ${next}`)
-      const page = await this.#all(
-        `SELECT ${this.#sumColumns} FROM ${this.#database}.readings${conditions} ORDER BY ts LIMIT ${ROWS_PER_PAGE}`,
-      )
-      yield page
-      if (page.length < ROWS_PER_PAGE) return
-      next = timeOf(page[page.length - 1][1]) + 1
-    }
+    const counts = await this.#counts(from === undefined ? '' : ` WHERE ts >= ${from}`)
+    yield* fingerprintSensors((sql) => this.#all(sql), this.#database, this.#metrics, counts, from)
   }
 
   async *rows(at: SensorRef, from?: number): AsyncGenerator<StoredReading[]> {
@@ -317,22 +285,6 @@ function anomalyOf([tenant, sensor, metric, detector, ts, site, node, ...numbers
     stddev,
     window_count: windowCount,
   }
-}
-
-/** Sensors in order, as many together as have `rows` rows or less; one that has more is alone. */
-function* groupsOf(sensors: readonly SensorCount[], rows: number): Generator<SensorCount[]> {
-  let group: SensorCount[] = []
-  let total = 0
-  for (const sensor of sensors) {
-    if (group.length > 0 && total + sensor.count > rows) {
-      yield group
-      group = []
-      total = 0
-    }
-    group.push(sensor)
-    total += sensor.count
-  }
-  if (group.length > 0) yield group
 }
 
 const equals = (column: string, value: string | undefined): string | undefined =>

@@ -158,7 +158,7 @@ describe('the text of statements', () => {
   const readings = (table: string, tags: readonly string[], columns: string, rows: readonly string[]) => ({
     superTable: 'probe.readings',
     table,
-    tags: tags.map(textLiteral),
+    tags: tags.map((text) => textLiteral(text)),
     columns: columns.split(','),
     rows,
   })

@@ -7,6 +7,7 @@
 // that nobody has to look for the sensors of a site in all rows. Counters are counted from the rows, never kept: what
 // is kept without transactions would drift from them.
 import type { Metric } from '../../../schemas/metrics.ts'
+import { ID_BYTES_MAX } from '../../codec/identity.ts'
 import { StoreError } from '../../errors.ts'
 import { COLUMN_EXISTS, TdengineError } from './errors.ts'
 import { textLiteral } from './sql.ts'
@@ -19,10 +20,12 @@ import type { SqlTransport } from './transport.ts'
 export const STATE_TS = Date.UTC(2020, 0, 1)
 /** Days that rows are kept. A hundred years: what is too old is for Plumbline's own retention to say, not for an error. */
 const KEEP_DAYS = 36_500
-/** Characters of an identifier as it is stored: 200 of the longest that the API takes, and room for encoded ones. */
-const ID_CHARS = 256
+/** Characters of an identifier as it is stored: each byte of the longest (codec/identity.ts) may be encoded as three. */
+export const ID_CHARS = 3 * ID_BYTES_MAX
 /** Characters of a reading's labels as JSON. */
 export const TAGS_JSON_CHARS = 4_096
+/** Characters of what is kept of several readings in one row: sixteen of them, and a version per metric. */
+export const HISTORY_CHARS = 4_096
 
 export interface TdengineMigration {
   readonly number: number
@@ -50,6 +53,14 @@ export const TDENGINE_MIGRATIONS: readonly TdengineMigration[] = [
       `CREATE STABLE IF NOT EXISTS ${db}.anomalies (ts TIMESTAMP, site_id ${ID}, node_id ${ID}, epoch BIGINT, seq BIGINT, metric_value DOUBLE, score DOUBLE, threshold DOUBLE, mean_value DOUBLE, stddev_value DOUBLE, window_count BIGINT) TAGS (sensor_id ${ID}, tenant_id ${ID}, metric ${ID}, detector ${ID})`,
     ],
   },
+  {
+    number: 3,
+    name: 'readings that share a row',
+    statements: (db) => [
+      `ALTER STABLE ${db}.readings ADD COLUMN history NCHAR(${HISTORY_CHARS})`,
+      `CREATE STABLE IF NOT EXISTS ${db}.joined (ts TIMESTAMP, present INT) TAGS (sensor_id ${ID}, tenant_id ${ID}, epoch BIGINT)`,
+    ],
+  },
 ]
 
 /** Columns of readings that are not metrics, in the order of the writer's rows. */
@@ -63,6 +74,7 @@ export const ROW_COLUMNS = [
   'site_id',
   'node_id',
   'tags_json',
+  'history',
 ] as const
 
 /** A metric's column; names come from the .avsc, never from outside. */
@@ -94,12 +106,13 @@ export async function migrateTdengine(
   }
   for (const { number, name, statements } of migrations) {
     if (number <= applied) continue
-    for (const statement of statements(database)) await transport.query(statement)
+    for (const statement of statements(database)) await repeatable(transport, statement)
     await transport.query(
       `INSERT INTO ${database}.\`m_${number}\` USING ${database}.migrations TAGS (${number}) (ts,migration_name) VALUES (${STATE_TS},${textLiteral(name)})`,
     )
   }
-  for (const name of await missingMetrics(transport, database, metrics)) await addColumn(transport, database, name)
+  for (const name of await missingMetrics(transport, database, metrics))
+    await repeatable(transport, `ALTER STABLE ${database}.readings ADD COLUMN ${name} DOUBLE`)
 }
 
 /** True when every migration and every metric column is there: readers wait for it. */
@@ -132,10 +145,10 @@ async function missingMetrics(
   return metrics.map(({ name }) => metricColumn(name)).filter((name) => !present.has(name))
 }
 
-/** Two processes that start together add the same column: whoever comes second finds it there. */
-async function addColumn(transport: SqlTransport, database: string, name: string): Promise<void> {
+/** A column may be there already: after a migration that was broken off, or since two processes start together. */
+async function repeatable(transport: SqlTransport, statement: string): Promise<void> {
   try {
-    await transport.query(`ALTER STABLE ${database}.readings ADD COLUMN ${name} DOUBLE`)
+    await transport.query(statement)
   } catch (error) {
     if (!(error instanceof TdengineError && error.serverCode === COLUMN_EXISTS)) throw error
   }

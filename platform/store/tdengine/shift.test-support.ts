@@ -35,6 +35,7 @@ function shiftedView(view: StoreView): StoreView {
     sensors: async (query) =>
       (await view.sensors(query)).map((sensor) => ({ ...sensor, lastTs: outward(sensor.lastTs) })),
     seqCount: (sensors) => view.seqCount(sensors),
+    seqCountWithin: (sensor, from, to) => view.seqCountWithin(sensor, inward(from), inward(to)),
     recent: async (at, limit) => (await view.recent(at, limit))?.map(back) ?? null,
     aggregate: async (query) => {
       const aggregate = await view.aggregate(movedQuery(query))

@@ -21,7 +21,17 @@ export const encodeText = (text: string): string =>
 export const decodeText = (stored: string): string =>
   stored === '%' ? '' : stored.replace(/%([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
 
-export const textLiteral = (text: string): string => `'${encodeText(text).replaceAll("'", "''")}'`
+/**
+ * @param name for the message
+ * @param charsMax of the column; absent where the text is only compared
+ * @throws StorePoisonError that names the text before a round trip is spent
+ */
+export function textLiteral(text: string, name = '', charsMax = Infinity): string {
+  const stored = encodeText(text)
+  if (stored.length > charsMax && [...stored].length > charsMax)
+    throw new StorePoisonError(`${name} needs ${[...stored].length} characters in TDengine; the limit is ${charsMax}`)
+  return `'${stored.replaceAll("'", "''")}'`
+}
 
 /** @throws StorePoisonError for NaN and the infinities, which SQL cannot say; it names them before a round trip is spent */
 export function numberLiteral(value: number | null, name: string): string {
@@ -93,6 +103,10 @@ export function insertStatements(tables: Iterable<TableRows>): string[] {
 }
 
 const INSERT = 'INSERT INTO'
+
+/** A row's history, see merge.ts. By WebSocket a NULL of a text column is the text "NULL", which is no JSON object. */
+export const historyCell = (cell: unknown): string | null =>
+  typeof cell === 'string' && cell.startsWith('{') ? decodeText(cell) : null
 
 /** Event time of a timestamp cell, ms. */
 export const timeOf = (cell: unknown): number => Date.parse(String(cell))

@@ -46,14 +46,15 @@ export class StandIn implements SqlTransport {
   #define(sql: string): Rows {
     const database = /^CREATE DATABASE IF NOT EXISTS (\w+) PRECISION 'ms' KEEP \d+$/.exec(sql)
     const table = /^CREATE STABLE IF NOT EXISTS \w+\.(\w+) \((.*)\) TAGS \((.*)\)$/.exec(sql)
-    const column = /^ALTER STABLE \w+\.(\w+) ADD COLUMN (\w+) DOUBLE$/.exec(sql)
+    const column = /^ALTER STABLE \w+\.(\w+) ADD COLUMN (\w+) (?:DOUBLE|NCHAR\((\d+)\))$/.exec(sql)
     const described = /^describe \w+\.(\w+)$/.exec(sql)
     if (database !== null) this.#database = database[1]
     else if (table !== null) this.#create(table[1], table[2], table[3])
     else if (column !== null) {
-      const { columns } = this.#table(column[1])
+      const { columns, lengths } = this.#table(column[1])
       if (columns.includes(column[2])) throw errorOfCode(875, 'Column already exists')
       columns.push(column[2])
+      if (column[3] !== undefined) lengths.set(column[2], Number(column[3]))
       this.#db.exec(`ALTER TABLE ${column[1]} ADD COLUMN ${column[2]}`)
     } else if (described !== null) {
       const { columns, tags } = this.#table(described[1])
@@ -148,7 +149,7 @@ export class StandIn implements SqlTransport {
     const items = list.replaceAll(/\((\w+|\*)\)/g, ' $1').split(',')
     return this.#run(
       text,
-      items.map((item) => /^(ts|_wstart|last ts)$/.test(item)),
+      items.map((item) => /^(ts|_wstart|first ts|last ts)$/.test(item)),
     )
   }
 

@@ -5,7 +5,7 @@ import { METRICS } from '../../../schemas/metrics.ts'
 import { anomaly, batch, reading, type Row } from '../contract-rows.ts'
 import type { ProgressUpdate, StoreView, WriteBatch } from '../port.ts'
 import { StoreOutageError, StorePoisonError } from '../store-errors.ts'
-import { migrateTdengine, STATE_TS, TAGS_JSON_CHARS, TDENGINE_MIGRATIONS } from './schema.ts'
+import { ID_CHARS, migrateTdengine, STATE_TS, TAGS_JSON_CHARS, TDENGINE_MIGRATIONS } from './schema.ts'
 import { StandIn } from './stand-in.test-support.ts'
 import type { Rows, SqlTransport } from './transport.ts'
 import { TdengineStore } from './store.ts'
@@ -199,7 +199,7 @@ describe('TDengine without transactions', () => {
       ],
     })
     const poisons = [{ power_w: NaN }, { seq: 2 ** 53 }, { tags: { label: 'x'.repeat(TAGS_JSON_CHARS) } }]
-    for (const fields of [...poisons, { site_id: 'x'.repeat(257) }])
+    for (const fields of [...poisons, { site_id: 'x'.repeat(ID_CHARS + 1) }])
       await expect(store.write(batch([row(10), row(20, 0, fields)], [step(null, 2)]))).rejects.toBeInstanceOf(
         StorePoisonError,
       )

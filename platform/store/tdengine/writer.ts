@@ -4,7 +4,7 @@
 //   2. read progress; refuse the batch if it moved    5. progress, last: whatever it says is stored
 //   3. set the rows against what is stored
 //
-// Broken off anywhere, the same batch comes again and overwrites equal rows with equal rows. Rows behind a sensor's
+// Broken off anywhere, the same batch comes again and overwrites equal rows with equal rows. Rows after a sensor's
 // newest one cannot meet any and are not looked up; that is nearly all of them, since clean is in order.
 //
 // A write that was not answered in time may still be applied, later than what is written after it. It is therefore
@@ -16,11 +16,13 @@ import type { Reading } from '../../codec/reading.ts'
 import { StoreError } from '../../errors.ts'
 import type { Progress, ProgressUpdate, WriteBatch } from '../port.ts'
 import { Refusals, StoreOutageError } from '../store-errors.ts'
-import { judge, markOf, SensorRows, type StoredMark } from './fold.ts'
-import { anomalyTable, placeTable, progressTable, readingRow, readingTable, supersededRow } from './rows.ts'
-import { chunksOf, insertStatements, subTable, tableIn, type TableRows, TABLES_PER_STATEMENT, timeOf } from './sql.ts'
+import { SensorRows, type StoredRow } from './fold.ts'
+import { lookUpOverlaps, type Overlap } from './overlaps.ts'
 import { readProgress } from './reads.ts'
-import type { SqlTransport } from './transport.ts'
+import { progressTable } from './rows.ts'
+import { chunksOf, insertStatements, subTable, tableIn, type TableRows, TABLES_PER_STATEMENT, timeOf } from './sql.ts'
+import { Tables } from './tables.ts'
+import type { Rows, SqlTransport } from './transport.ts'
 
 /** Longest wait for a write whose caller sets no bound, ms: a stopped server answers after ten seconds, a frozen one never. */
 const WRITE_MS = 15_000
@@ -28,9 +30,6 @@ const WRITE_MS = 15_000
 const SETTLE_MS = 2_000
 /** Sensors remembered; beyond it all are forgotten and looked up again. */
 const REMEMBERED = 200_000
-/** Stored rows are looked up in stretches of event time: so a look-up brings little more than what it is for. */
-const STRETCH_MS = 60_000
-const STRETCH_ROWS = 5_000
 
 /** What is known of a sensor while the process runs. */
 interface SensorState {
@@ -42,11 +41,6 @@ interface SensorState {
   /** Site that `places` is known to have. */
   site: string | null
   rows: SensorRows | null
-}
-
-interface Overlap {
-  readonly table: string
-  readonly ts: number
 }
 
 export interface TdengineWriterOptions {
@@ -177,83 +171,38 @@ export class TdengineWriter {
     }
   }
 
-  /** Stored rows that rows of the batch may meet, by table and event time. */
-  async #lookUp(
-    { rows }: WriteBatch,
-    touched: readonly SensorState[],
-    signal: AbortSignal,
-  ): Promise<Map<string, StoredMark>> {
+  /** Stored rows that rows of the batch may meet. */
+  #lookUp({ rows }: WriteBatch, touched: readonly SensorState[], signal: AbortSignal): Promise<Map<string, StoredRow>> {
     const overlaps: Overlap[] = []
     for (const { table, lastTs, rows: own } of touched) {
-      for (const { index } of own!.winners)
+      for (const { index } of own!.places)
         if (rows.readings[index].ts <= lastTs!) overlaps.push({ table, ts: rows.readings[index].ts })
     }
-    const stored = new Map<string, StoredMark>()
-    for (const stretch of stretches(overlaps)) {
-      const wanted = new Set(stretch.map(({ table, ts }) => `${table} ${ts}`))
-      for (const tables of chunksOf([...new Set(stretch.map(({ table }) => table))], TABLES_PER_STATEMENT)) {
-        const range = `ts >= ${stretch[0].ts} AND ts <= ${stretch[stretch.length - 1].ts}`
-        const found = await this.#transport.query(
-          `SELECT tbname,ts,row_version,epoch,seq,superseded FROM ${this.#database}.readings WHERE ${tableIn(tables)} AND ${range}`,
-          signal,
-        )
-        for (const [table, ts, version, epoch, seq, superseded] of found) {
-          const key = `${table} ${timeOf(ts)}`
-          if (wanted.has(key))
-            stored.set(key, {
-              version: Number(version),
-              epoch: Number(epoch),
-              seq: Number(seq),
-              superseded: Number(superseded),
-            })
-        }
-      }
-    }
-    return stored
+    const query = (sql: string): Promise<Rows> => this.#transport.query(sql, signal)
+    return lookUpOverlaps(query, this.#database, this.#metrics, overlaps)
   }
 
   /** @throws StorePoisonError that names the rows which no statement can say */
-  #tables(batch: WriteBatch, touched: readonly SensorState[], stored: ReadonlyMap<string, StoredMark>): TableRows[] {
-    const { rows, anomalies } = batch
+  #tables(batch: WriteBatch, touched: readonly SensorState[], stored: ReadonlyMap<string, StoredRow>): TableRows[] {
     const refusals = new Refusals()
-    const places: TableRows[] = []
-    const readings: TableRows[] = []
-    for (const { table, tenant, sensor, site, rows: own } of touched) {
-      let known = site
-      const whole: string[] = []
-      const counts: string[] = []
-      for (const { index, losers } of own!.winners) {
-        const reading = rows.readings[index]
-        if (reading.site_id !== known) places.push(placeTable(this.#database, tenant, sensor, reading.site_id))
-        known = reading.site_id
-        const verdict = judge(markOf(rows, index), losers ?? [], stored.get(`${table} ${reading.ts}`))
-        try {
-          if (verdict.whole) whole.push(readingRow(rows, index, verdict.superseded, this.#metrics))
-          else counts.push(supersededRow(reading.ts, verdict.superseded))
-        } catch (error) {
-          refusals.add('reading', index, error)
-        }
-      }
-      const names = { database: this.#database, table, tenant, sensor }
-      if (whole.length > 0) readings.push(readingTable(names, this.#metrics, whole))
-      if (counts.length > 0) readings.push(readingTable(names, null, counts))
-    }
-    const anomalyTables: TableRows[] = []
-    for (const [index, anomaly] of anomalies.entries()) {
+    const tables = new Tables(this.#database, this.#metrics)
+    for (const { table, tenant, sensor, site, rows: own } of touched)
+      tables.addSensor({ table, tenant, sensor, site }, own!.places, batch.rows, stored, refusals)
+    for (const [index, anomaly] of batch.anomalies.entries()) {
       try {
-        anomalyTables.push(anomalyTable(this.#database, anomaly))
+        tables.addAnomaly(anomaly)
       } catch (error) {
         refusals.add('anomaly', index, error)
       }
     }
     refusals.throwIfAny()
-    return [...places, ...readings, ...anomalyTables]
+    return tables.all
   }
 
   #remember({ rows }: WriteBatch, touched: readonly SensorState[]): void {
     for (const sensor of touched) {
-      for (const { index } of sensor.rows!.winners) {
-        const { ts, site_id: site } = rows.readings[index]
+      for (const { index, others } of sensor.rows!.places) {
+        const { ts, site_id: site } = rows.readings[others?.at(-1) ?? index]
         if (ts > sensor.lastTs!) sensor.lastTs = ts
         sensor.site = site
       }
@@ -276,18 +225,6 @@ function advance(stored: Map<string, Progress>, update: ProgressUpdate): Progres
   const step = { topic, partition, offset, throughMs, eventMs: latest(at?.eventMs ?? null, update.eventMs) }
   stored.set(keyOf(update), step)
   return step
-}
-
-/** Overlaps in order of time, cut where a stretch grows too long or too many. */
-function* stretches(overlaps: Overlap[]): Generator<Overlap[]> {
-  overlaps.sort((a, b) => a.ts - b.ts)
-  let from = 0
-  for (let i = 1; i <= overlaps.length; i += 1) {
-    const isEnd = i === overlaps.length || overlaps[i].ts - overlaps[from].ts > STRETCH_MS || i - from >= STRETCH_ROWS
-    if (!isEnd) continue
-    yield overlaps.slice(from, i)
-    from = i
-  }
 }
 
 /** True when the promise, which never rejects, ended before the signal. */
