@@ -32,33 +32,11 @@ export interface PartitionThrough {
 /**
  * Readings present / readings expected over the answer's sensors, 0 to 1. For each (sensor, epoch) with seq (epoch > 0)
  * in the answer's range, expected is last seq − first seq + 1 and present the readings with one of these seqs that are
- * there. So it counts gaps inside the range, named or still being waited for; what is missing before the first or
+ * there, those that corrected another included. So it counts gaps inside the range, named or still being waited for; what is missing before the first or
  * after the last reading, or a sensor of which nothing came, cannot be seen by seq. Null where no source has seq.
  */
 export function completenessOf({ present, expected }: SeqCount): number | null {
   return expected === 0 ? null : Math.min(1, present / expected)
-}
-
-/** The seq count of rows at hand, by the rule of `completenessOf`. */
-export function countSeqs(rows: readonly { readonly epoch: number; readonly seq: number }[]): SeqCount {
-  const lanes = new Map<number, { low: number; high: number; present: number }>()
-  for (const { epoch, seq } of rows) {
-    if (epoch === 0) continue
-    const lane = lanes.get(epoch)
-    if (lane === undefined) lanes.set(epoch, { low: seq, high: seq, present: 1 })
-    else {
-      lane.low = Math.min(lane.low, seq)
-      lane.high = Math.max(lane.high, seq)
-      lane.present += 1
-    }
-  }
-  let present = 0
-  let expected = 0
-  for (const lane of lanes.values()) {
-    present += lane.present
-    expected += lane.high - lane.low + 1
-  }
-  return { present, expected }
 }
 
 /**

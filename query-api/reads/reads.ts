@@ -5,7 +5,6 @@ import type { AggregateQuery, SensorRef, StoreView } from '../../platform/store/
 import { METRICS } from '../../schemas/metrics.ts'
 import { ANOMALIES, CLEAN, LATE } from '../../schemas/topics.ts'
 import { cursorOf } from '../core/cursor.ts'
-import { countSeqs } from '../core/freshness.ts'
 import { brokenInvariant } from '../core/invariants.ts'
 import type { Params } from '../core/params.ts'
 import type { Finding } from './finding.ts'
@@ -53,7 +52,7 @@ async function recent(
     const of = tenant === undefined ? '' : ` of tenant ${JSON.stringify(tenant)}`
     return { kind: 'absent', topics: READING_TOPICS, sensor, detail: `there is no sensor ${JSON.stringify(id)}${of}` }
   }
-  const readings = rows.map(({ ts, metrics, epoch, seq, site, node, tags, arrivalMs, version }) => ({
+  const readings = rows.map(({ ts, metrics, epoch, seq, site, node, tags, arrivalMs, corrected }) => ({
     ts,
     ...metrics,
     epoch,
@@ -62,9 +61,10 @@ async function recent(
     node,
     tags,
     arrival: arrivalMs,
-    corrected: version > 0,
+    corrected,
   }))
-  return { kind: 'found', topics: READING_TOPICS, sensor: at, body: { ...at, readings }, seqs: countSeqs(rows) }
+  const seqs = await view.seqCountWithin(at, rows[rows.length - 1].ts, rows[0].ts + 1)
+  return { kind: 'found', topics: READING_TOPICS, sensor: at, body: { ...at, readings }, seqs }
 }
 
 /** A sensor's name is unique within its tenant only. */
