@@ -168,6 +168,12 @@ describe('a secret', () => {
     },
   )
 
+  test.each(['x', 'secret', 'x'.repeat(15)])('security 16: that can be guessed is refused: API_TOKEN %j', (token) => {
+    expect(complaint({ API_TOKEN: token })).toMatch(
+      /^configuration: API_TOKEN expected from 16 to 1024 printable ASCII/,
+    )
+  })
+
   test('is never shown, neither in an error nor in the table', () => {
     const env = { API_TOKEN: SECRET, KAFKA_SASL_PASSWORD: SECRET, KAFKA_SASL_MECHANISM: 'plain', FLEET_NODES: 'x' }
     expect(complaint(env)).not.toContain(SECRET)
@@ -200,7 +206,7 @@ describe('settings that belong together', () => {
     'LISTEN_HOST %s needs a token',
     (host) => {
       expect(complaint({ LISTEN_HOST: host })).toMatch(/not loopback.*API_TOKEN/)
-      expect(complaint({ LISTEN_HOST: host, API_TOKEN: 'token' })).toBe('')
+      expect(complaint({ LISTEN_HOST: host, API_TOKEN: 'token-of-the-test' })).toBe('')
     },
   )
 

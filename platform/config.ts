@@ -25,8 +25,11 @@ const tdengineUrl = url(/^(https?|wss?)$/).refine(
 /** host:port, comma separated. */
 const brokers = text.regex(/^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/, 'expected host:port, several separated by commas')
 
-/** What can stand in a header as it is. */
-const bearer = text.regex(/^[\x21-\x7e]{1,1024}$/, 'expected up to 1024 printable ASCII characters without spaces')
+/** What can stand in a header as it is, and cannot be guessed: 16 random characters have some 80 bits or more. */
+const bearer = text.regex(
+  /^[\x21-\x7e]{16,1024}$/,
+  'expected from 16 to 1024 printable ASCII characters without spaces, such as "openssl rand -hex 32" prints',
+)
 
 const PRODUCTION_SETTINGS = {
   // Where things are

@@ -229,9 +229,9 @@ describe('the schema registry', () => {
 
   it('asks for the token where one is set, and registerSchemas sends it', async () => {
     await room.stop()
-    room = await start({ API_TOKEN: 'of-the-test' })
+    room = await start({ API_TOKEN: 'token-of-the-test' })
     expect((await fetch(`${url}/subjects`)).status).toBe(401)
     await expect(registerSchemas(url)).rejects.toMatchObject({ code: 'REGISTRY_REFUSED', retriable: false })
-    expect(await fetchSchema(url, 1, 'of-the-test')).toBe(canonicalText(V1))
+    expect(await fetchSchema(url, 1, 'token-of-the-test')).toBe(canonicalText(V1))
   })
 })
