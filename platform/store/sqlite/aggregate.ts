@@ -1,18 +1,23 @@
-// Windowed aggregates of a site. Every window is cut into pieces (rollup-plan.ts) that rollups or rows answer. One
-// statement per piece reads one primary-key range per sensor and needs no sort (grouping by window would sort every
-// row); between windows the event loop turns. Coverage by seq is in seqs.ts.
-import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
+// Windowed aggregates of a site. Every window is cut into pieces (rollup-plan.ts) that rollups or rows answer (sums.ts).
+// There are two ways to read them. Window by window, one statement per piece reads one primary-key range per sensor and
+// needs no sort. That is sensors × windows look-ups, nearly all of them in vain where many sensors report seldom; beyond
+// a bound the pieces of all windows are therefore read together, some sensors at a time, and sorted by window. Between
+// statements the event loop turns. Coverage by seq is in seqs.ts.
+import type { DatabaseSync } from 'node:sqlite'
 import type { Metric } from '../../../schemas/metrics.ts'
 import { Breather } from '../breather.ts'
-import type { Aggregate, AggregateQuery, AggregateWindow, MetricAggregate } from '../port.ts'
+import type { Aggregate, AggregateQuery, AggregateWindow } from '../port.ts'
 import { type Horizons, type Piece, planRange } from '../rollup-plan.ts'
-import { metricColumn, rollupColumn, type RollupPart } from './migrations.ts'
-import { beforeSql, readHorizons } from './rollup-statements.ts'
+import { metricColumn } from './migrations.ts'
+import { readHorizons } from './rollup-statements.ts'
 import { countSeqs } from './seqs.ts'
-import { AT_SITE, findSite, SENSORS, type Site, tailsMeet } from './site.ts'
-import { resetSql, stepSql } from './steps.ts'
+import { findSite, SENSORS, type Site } from './site.ts'
+import { type Sums, SumReader } from './sums.ts'
 
-type Row = Record<string, SQLOutputValue>
+/** Look-ups, some 3 µs each, beyond which windows are read together. */
+const LOOKUPS_MAX = 100_000
+/** Sensors whose rows are sorted at once: some 100 ms. */
+const SENSORS_AT_ONCE = 1_000
 
 export async function aggregateSite(
   db: DatabaseSync,
@@ -23,14 +28,11 @@ export async function aggregateSite(
   const horizons = readHorizons(db)
   const site = findSite(db, query)
   if (site === null) return { sensors: 0, windows: [], seqs: { present: 0, expected: 0 } }
-  const read = windowReader(db, chooseMetrics(db, metrics, query, site), site, horizons)
-  const windows: AggregateWindow[] = []
   const breather = new Breather()
-  for (let start = Math.floor(from / windowMs) * windowMs; start < to; start += windowMs) {
-    await breather.pause()
-    const window = read(start, Math.max(from, start), Math.min(to, start + windowMs))
-    if (window.count > 0) windows.push(window)
-  }
+  const sums = new SumReader(db, chooseMetrics(db, metrics, query, site), site)
+  const plan = planWindows(query, horizons)
+  const isMany = plan.length * site.sensors.length > LOOKUPS_MAX
+  const windows = await (isMany ? readTogether : readEach)(sums, plan, site, windowMs, breather)
   const seqs = await countSeqs(db, site, planRange(from, to, horizons), breather)
   return { sensors: site.sensors.length, windows, seqs }
 }
@@ -54,111 +56,62 @@ function chooseMetrics(
   return metrics.filter(({ name }) => Number(latest[name]) > 0)
 }
 
-function windowReader(
-  db: DatabaseSync,
-  metrics: readonly Metric[],
-  site: Site,
-  horizons: Horizons,
-): (start: number, from: number, to: number) => AggregateWindow {
-  const sums = new SumReader(db, metrics, site)
-  return (start, from, to) => ({ start, ...sums.read(planRange(from, to, horizons)) })
+interface PlannedWindow {
+  readonly start: number
+  readonly pieces: readonly Piece[]
 }
 
-/** Counts, extremes, sums and steps over pieces of time. */
-class SumReader {
-  readonly #db: DatabaseSync
-  readonly #metrics: readonly Metric[]
-  readonly #site: Site
-  /** By table, or "tail" for the rows that no rollup has yet. */
-  readonly #statements = new Map<string, StatementSync>()
+function planWindows({ windowMs, from, to }: AggregateQuery, horizons: Horizons): PlannedWindow[] {
+  const plan: PlannedWindow[] = []
+  for (let start = Math.floor(from / windowMs) * windowMs; start < to; start += windowMs)
+    plan.push({ start, pieces: planRange(Math.max(from, start), Math.min(to, start + windowMs), horizons) })
+  return plan
+}
 
-  constructor(db: DatabaseSync, metrics: readonly Metric[], site: Site) {
-    this.#db = db
-    this.#metrics = metrics
-    this.#site = site
+async function readEach(
+  sums: SumReader,
+  plan: readonly PlannedWindow[],
+  _site: Site,
+  _windowMs: number,
+  breather: Breather,
+): Promise<AggregateWindow[]> {
+  const windows: AggregateWindow[] = []
+  for (const { start, pieces } of plan) {
+    await breather.pause()
+    const window = sums.read(pieces)
+    if (window.count > 0) windows.push({ start, ...window })
   }
+  return windows
+}
 
-  read(pieces: readonly Piece[]): { count: number; metrics: Record<string, MetricAggregate> } {
-    const { place, siteId } = this.#site
-    const rows: Row[] = []
-    for (const { level, from, to } of pieces) {
-      if (level === null) rows.push(this.#statement('readings').get({ ...place, from, to })!)
-      else {
-        rows.push(this.#statement(level.table).get({ ...place, siteId, from, to })!)
-        if (tailsMeet(this.#site, from, to)) rows.push(this.#statement('tail').get({ ...place, from, to })!)
-      }
+async function readTogether(
+  sums: SumReader,
+  plan: readonly PlannedWindow[],
+  { sensors }: Site,
+  windowMs: number,
+  breather: Breather,
+): Promise<AggregateWindow[]> {
+  const pieces = joinPieces(plan.flatMap((window) => window.pieces))
+  const ids = sensors.map(({ id }) => id).sort((a, b) => a - b)
+  const found = new Map<number, Sums>()
+  for (let first = 0; first < ids.length; first += SENSORS_AT_ONCE) {
+    const last = Math.min(first + SENSORS_AT_ONCE, ids.length) - 1
+    for (const piece of pieces) {
+      await breather.pause()
+      sums.readInto(found, piece, windowMs, ids[first], ids[last])
     }
-    const metrics: Record<string, MetricAggregate> = {}
-    this.#metrics.forEach(({ name, kind }, i) => {
-      const found = merge(rows, i)
-      if (found !== null) metrics[name] = kind === 'cumulative' ? { ...found, ...mergeSteps(rows, i) } : found
-    })
-    return { count: rows.reduce((sum, { count }) => sum + Number(count), 0), metrics }
   }
-
-  #statement(table: string): StatementSync {
-    let statement = this.#statements.get(table)
-    if (statement === undefined) {
-      const sql = table === 'readings' || table === 'tail' ? this.#ofRows(table === 'tail') : this.#ofRollup(table)
-      this.#statements.set(table, (statement = this.#db.prepare(sql)))
-    }
-    return statement
-  }
-
-  /** CROSS JOIN keeps this order, so one range of the primary key is read per sensor. */
-  #ofRows(tail: boolean): string {
-    const columns = this.#metrics.map(({ kind }, i) => {
-      const steps = `, total(${stepSql(`c${i}`, `before${i}`)}) AS increase${i}, total(${resetSql(`c${i}`, `before${i}`)}) AS resets${i}`
-      return `, count(c${i}) AS n${i}, min(c${i}) AS min${i}, max(c${i}) AS max${i}, sum(c${i}) AS sum${i}${kind === 'cumulative' ? steps : ''}`
-    })
-    const cells = this.#metrics.map((metric, i) => {
-      const before = metric.kind === 'cumulative' ? `, ${beforeSql(metric, 'r')} AS before${i}` : ''
-      return `, r.${metricColumn(metric.name)} AS c${i}${before}`
-    })
-    const begin = tail ? 'max(:from, s.rolled_to)' : ':from'
-    // LIMIT: else the look-up of the value before would be made once for every use of its result.
-    return `SELECT count(*) AS count${columns.join('')} FROM (SELECT r.ts${cells.join('')} ${SENSORS}
-      CROSS JOIN readings r ON r.sensor_id = ss.sensor_id AND r.ts >= ${begin} AND r.ts < :to
-      WHERE ss.site = :site AND (:tenant IS NULL OR s.tenant = :tenant) AND ${AT_SITE} LIMIT -1)`
-  }
-
-  #ofRollup(table: string): string {
-    const columns = this.#metrics.map(({ name, kind }, i) => {
-      const part = (one: RollupPart): string => `r.${rollupColumn(name, one)}`
-      const steps = `, total(${part('increase')}) AS increase${i}, total(${part('resets')}) AS resets${i}`
-      return `, total(${part('n')}) AS n${i}, min(${part('min')}) AS min${i}, max(${part('max')}) AS max${i}, sum(${part('sum')}) AS sum${i}${kind === 'cumulative' ? steps : ''}`
-    })
-    return `SELECT total(r.count) AS count${columns.join('')} ${SENSORS}
-      CROSS JOIN ${table} r ON r.sensor_id = ss.sensor_id AND r.bucket >= :from AND r.bucket < :to
-      WHERE ss.site = :site AND (:tenant IS NULL OR s.tenant = :tenant) AND r.site_id = :siteId`
-  }
+  return [...found].sort(([a], [b]) => a - b).map(([start, window]) => ({ start, ...sums.resultOf(window) }))
 }
 
-/** Metric i of the pieces as one; null: no value. */
-function merge(rows: readonly Row[], i: number): MetricAggregate | null {
-  let count = 0
-  let min = Infinity
-  let max = -Infinity
-  let sum = 0
-  for (const row of rows) {
-    const values = Number(row[`n${i}`])
-    if (values === 0) continue
-    count += values
-    min = Math.min(min, Number(row[`min${i}`]))
-    max = Math.max(max, Number(row[`max${i}`]))
-    sum += Number(row[`sum${i}`])
+/** Pieces next to each other of one level as one: no piece goes beyond its window, so a bucket still tells the window. */
+function joinPieces(pieces: readonly Piece[]): Piece[] {
+  const joined: Piece[] = []
+  for (const piece of pieces) {
+    const last = joined.at(-1)
+    if (last !== undefined && last.level === piece.level && last.to === piece.from)
+      joined[joined.length - 1] = { ...last, to: piece.to }
+    else joined.push(piece)
   }
-  // The rounding of the division may lead out of [min, max] by a last digit: 3 × 0.1 / 3 > 0.1.
-  return count === 0 ? null : { count, min, max, avg: Math.min(max, Math.max(min, sum / count)), sum }
-}
-
-/** Steps of cumulative metric i of the pieces, added up. */
-function mergeSteps(rows: readonly Row[], i: number): { increase: number; resets: number } {
-  let increase = 0
-  let resets = 0
-  for (const row of rows) {
-    increase += Number(row[`increase${i}`])
-    resets += Number(row[`resets${i}`])
-  }
-  return { increase, resets }
+  return joined
 }
