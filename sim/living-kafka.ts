@@ -42,6 +42,8 @@ const livingAdmin = (inner: Admin & { close(): Promise<void> }, call: Call): Adm
   listTopics: () => call('list topics', () => inner.listTopics()),
   partitionCount: (topic) => call(`partitions of ${topic}`, () => inner.partitionCount(topic)),
   offsetRanges: (topic) => call(`ranges of ${topic}`, () => inner.offsetRanges(topic)),
+  highWatermarks: (topic) => call(`high watermarks of ${topic}`, () => inner.highWatermarks(topic)),
+  openTransactions: (topic) => call(`open transactions of ${topic}`, () => inner.openTransactions(topic)),
   committedOffsets: (group, topic) => call(`committed ${group} ${topic}`, () => inner.committedOffsets(group, topic)),
   close: () => call('close admin', () => inner.close()),
 })

@@ -8,6 +8,7 @@ import { connectKafka } from './kafkajs/client.ts'
 import type { PortEnvironment } from './port-contract.test-support.ts'
 import { describeGroups } from './port-contract-groups.test-support.ts'
 import { describeLogs } from './port-contract-logs.test-support.ts'
+import { describeTransactions } from './port-contract-transactions.test-support.ts'
 
 /** The cleaner looks for work every 15 s by default: too long for a test that waits for it. */
 const EAGER_CLEANER = { 'log.cleaner.backoff.ms': '200' }
@@ -28,3 +29,4 @@ async function makeRealEnvironment(): Promise<PortEnvironment> {
 
 describeLogs('the real broker', makeRealEnvironment)
 describeGroups('the real broker', makeRealEnvironment)
+describeTransactions('the real broker', makeRealEnvironment)

@@ -73,6 +73,17 @@ export interface OffsetRange {
   readonly end: number
 }
 
+/** A transaction that has written to a partition and has not ended there: nothing after it can be read yet. */
+export interface OpenTransaction extends TopicPartition {
+  readonly producerId: string
+  /** Null when no coordinator knows the transaction: it hangs, and will not end by itself. */
+  readonly transactionalId: string | null
+  /** Of its first record in the partition. */
+  readonly firstOffset: number
+  /** When it began; where that is not known, when it last wrote; ms of wall time. */
+  readonly sinceMs: number
+}
+
 export interface Admin {
   /** Creates what is missing and brings settings of existing topics to the declared ones. */
   ensureTopics(topics: readonly TopicDeclaration[]): Promise<void>
@@ -80,6 +91,10 @@ export interface Admin {
   partitionCount(topic: string): Promise<number>
   /** Start and end of every partition, by partition number. */
   offsetRanges(topic: string): Promise<OffsetRange[]>
+  /** The end of every partition's log, open transactions included, by partition number. */
+  highWatermarks(topic: string): Promise<number[]>
+  /** By partition and first offset. Costs requests to every broker: not for a loop. */
+  openTransactions(topic: string): Promise<OpenTransaction[]>
   /** Committed offsets by partition number; null where there is none. */
   committedOffsets(group: string, topic: string): Promise<(CommittedOffset | null)[]>
 }

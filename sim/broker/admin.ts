@@ -1,6 +1,12 @@
 // Topics and offsets. All of it is repeated by the client itself while the line is broken; committed offsets are those
 // of finished transactions whose markers have arrived, whoever may have a commit under way.
-import type { Admin, CommittedOffset, OffsetRange, TopicDeclaration } from '../../platform/kafka/port.ts'
+import type {
+  Admin,
+  CommittedOffset,
+  OffsetRange,
+  OpenTransaction,
+  TopicDeclaration,
+} from '../../platform/kafka/port.ts'
 import type { Link } from './link.ts'
 
 export class SimAdmin implements Admin {
@@ -28,6 +34,24 @@ export class SimAdmin implements Admin {
   async offsetRanges(topic: string): Promise<OffsetRange[]> {
     return this.#link.call({ call: 'ListOffsets', topics: [topic], patient: true }, () =>
       this.#partitions(topic).map(({ start, lastStableOffset }) => ({ start, end: lastStableOffset })),
+    )
+  }
+
+  async highWatermarks(topic: string): Promise<number[]> {
+    return this.#link.call({ call: 'ListOffsets', topics: [topic], patient: true }, () =>
+      this.#partitions(topic).map(({ end }) => end),
+    )
+  }
+
+  async openTransactions(topic: string): Promise<OpenTransaction[]> {
+    return this.#link.call({ call: 'Metadata', topics: [topic], patient: true }, () =>
+      this.#partitions(topic).flatMap((log) =>
+        log.openTransactions().map(({ producerId, firstOffset }) => {
+          const { transactionalId, startMs } = this.#link.server.transactions.describe(producerId)
+          const at = { topic, partition: log.partition, firstOffset, producerId: String(producerId) }
+          return { ...at, transactionalId, sinceMs: startMs }
+        }),
+      ),
     )
   }
 

@@ -1,7 +1,7 @@
 // Fetching as the broker does it (it holds the answer back until there is enough or the time is up) and what the client
 // makes of it: batches without aborted and control ones, by the very filter of the real adapter.
 import { filterAborted } from '../../platform/kafka/kafkajs/wire.ts'
-import { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
+import { type RecordBatch, readRecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import type { FetchedRange, PartitionLog } from './log.ts'
 import type { Server } from './server.ts'
 
@@ -53,5 +53,5 @@ export function batchesOf({ batches, abortedTransactions }: FetchedRange, from: 
   }))
   return filterAborted({ messages, abortedTransactions })
     .filter(({ isControlRecord }) => !isControlRecord)
-    .map(({ bytes }) => new RecordBatch(bytes, from))
+    .map(({ bytes }) => readRecordBatch(bytes, from))
 }

@@ -139,6 +139,13 @@ export class PartitionLog {
     return aborted ? 'aborted' : 'committed'
   }
 
+  /** Producers with a transaction that has not ended here, by first offset. */
+  openTransactions(): { producerId: bigint; firstOffset: number }[] {
+    return [...this.#open]
+      .map(([producerId, firstOffset]) => ({ producerId, firstOffset }))
+      .sort((a, b) => a.firstOffset - b.firstOffset)
+  }
+
   /** Calls back once, at the next change of what can be read; returns how to stop waiting. */
   onChange(callback: () => void): () => void {
     this.#waiting.add(callback)

@@ -21,6 +21,7 @@ interface State {
   last: 'commit' | 'abort' | null
   /** Counts transactions, so that a time-out ends only its own. */
   serial: number
+  startMs: number
   logs: Set<PartitionLog>
   groups: Map<string, Map<string, OffsetCommit>>
 }
@@ -102,6 +103,12 @@ export class Transactions {
     if (state.phase === 'ending') throw concurrent(id)
   }
 
+  describe(producerId: bigint): { transactionalId: string | null; startMs: number } {
+    for (const [transactionalId, state] of this.#states)
+      if (state.producerId === producerId) return { transactionalId, startMs: state.startMs }
+    return { transactionalId: null, startMs: 0 }
+  }
+
   #create(id: string): State {
     const state: State = {
       producerId: this.#nextProducerId,
@@ -110,6 +117,7 @@ export class Transactions {
       phase: 'empty',
       last: null,
       serial: 0,
+      startMs: 0,
       logs: new Set(),
       groups: new Map(),
     }
@@ -133,6 +141,7 @@ export class Transactions {
     if (state.phase === 'empty') {
       state.phase = 'ongoing'
       state.serial += 1
+      state.startMs = this.#around.nowMs()
       void this.#timeOut(state, state.serial)
     }
     return state

@@ -19,6 +19,8 @@ export const earlyOffset: Mutation = {
       listTopics: () => admin.listTopics(),
       partitionCount: (topic) => admin.partitionCount(topic),
       offsetRanges: (topic) => admin.offsetRanges(topic),
+      highWatermarks: (topic) => admin.highWatermarks(topic),
+      openTransactions: (topic) => admin.openTransactions(topic),
       committedOffsets: (group, topic) => {
         const key = `${group} ${topic}`
         asked.set(key, { group, topic })

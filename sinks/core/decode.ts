@@ -140,6 +140,7 @@ export function rejectsAt({ batches }: FetchedBatch, reasons: ReadonlyMap<number
 }
 
 function decodeRecord<T>(batch: RecordBatch, i: number, codecs: ReadonlyMap<number, Codec<T>>): T {
+  if (batch.problem !== null) throw new Error(batch.problem)
   const id = schemaId(batch, i)
   if (id === UNFRAMED) throw new Error('the value is not in Confluent’s framing')
   const codec = codecs.get(id)!

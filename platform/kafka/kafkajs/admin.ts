@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Admin as ClientAdmin, Kafka as Client } from 'kafkajs'
 import { KafkaError } from '../../errors.ts'
 import { attempt, untilReady } from './errors.ts'
-import type { Admin, CommittedOffset, OffsetRange, TopicDeclaration } from '../port.ts'
+import type { Admin, CommittedOffset, OffsetRange, OpenTransaction, TopicDeclaration } from '../port.ts'
+import { TransactionInspector } from './transactions.ts'
 
 /** Kafka's number for a topic in DescribeConfigs and AlterConfigs. */
 const TOPIC_RESOURCE = 2
@@ -15,16 +16,18 @@ const RETRY_MS = 100
 export class KafkaJsAdmin implements Admin {
   readonly #admin: ClientAdmin
   readonly #replication: number
+  readonly #transactions: TransactionInspector
 
-  private constructor(admin: ClientAdmin, replication: number) {
+  private constructor(admin: ClientAdmin, replication: number, transactions: TransactionInspector) {
     this.#admin = admin
     this.#replication = replication
+    this.#transactions = transactions
   }
 
   static async connect(kafka: Client, replication: number): Promise<KafkaJsAdmin> {
     const admin = kafka.admin()
     await attempt('connecting to Kafka', () => admin.connect())
-    return new KafkaJsAdmin(admin, replication)
+    return new KafkaJsAdmin(admin, replication, new TransactionInspector(kafka))
   }
 
   async ensureTopics(topics: readonly TopicDeclaration[]): Promise<void> {
@@ -67,6 +70,14 @@ export class KafkaJsAdmin implements Admin {
     return ranges
   }
 
+  highWatermarks(topic: string): Promise<number[]> {
+    return this.#transactions.highWatermarks(topic)
+  }
+
+  openTransactions(topic: string): Promise<OpenTransaction[]> {
+    return this.#transactions.openTransactions(topic)
+  }
+
   async committedOffsets(group: string, topic: string): Promise<(CommittedOffset | null)[]> {
     const [{ partitions }] = await attempt(`reading the committed offsets of ${group}`, () =>
       // The client asks once: right behind a start the group's coordinator may still be loading.
@@ -80,6 +91,7 @@ export class KafkaJsAdmin implements Admin {
   }
 
   async close(): Promise<void> {
+    await this.#transactions.close()
     await this.#admin.disconnect()
   }
 

@@ -7,7 +7,7 @@ import { attempt, toKafkaError } from './errors.ts'
 import { sharedAssigner } from './shared-assigner.ts'
 import type { WireBatch } from './wire.ts'
 import type { BatchContext, ConsumerHandlers, GroupConsumer, GroupConsumerOptions, TopicPartition } from '../port.ts'
-import { RecordBatch } from '../record-batch/record-batch.ts'
+import { unpack } from '../record-batch/record-batch.ts'
 
 /** More than a member is ever assigned: every partition has its own worker, so none waits for another's transaction. */
 const CONCURRENT_PARTITIONS = 256
@@ -105,13 +105,11 @@ async function handle(
   const context: BatchContext = { isStale: () => isStale() || !isRunning(), heartbeat }
   const { topic, partition } = batch
   const { fetchedOffset, lastStableOffset, messages } = batch as unknown as WireFetch
-  const batches = messages.map(({ bytes }) => new RecordBatch(bytes, Number(fetchedOffset)))
-  const lastOffset = batch.lastOffset()
-  await handlers.onBatch(
-    { topic, partition, batches, nextOffset: Number(lastOffset) + 1, endOffset: Number(lastStableOffset) },
-    context,
-  )
-  if (context.isStale()) return
-  resolveOffset(lastOffset)
+  const endOffset = Number(lastStableOffset)
+  for (const { batches, nextOffset } of unpack(messages, Number(fetchedOffset), Number(batch.lastOffset()))) {
+    await handlers.onBatch({ topic, partition, batches, nextOffset, endOffset }, context)
+    if (context.isStale()) return
+    resolveOffset(String(nextOffset - 1))
+  }
   await heartbeat()
 }

@@ -3,33 +3,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Kafka as Client } from 'kafkajs'
 import { KafkaError } from '../../errors.ts'
+import { type Cluster, createCluster, type FetchedPartition, READ_COMMITTED } from './cluster.ts'
 import { attempt, codeOf, toKafkaError } from './errors.ts'
-import { type AbortedTransaction, filterAborted, type WireBatch } from './wire.ts'
+import { filterAborted } from './wire.ts'
 import { FETCH_BYTES, type FetchAnswer, type Fetching, followLog, MAX_WAIT_MS, readRange } from '../patient-reads.ts'
 import type { FetchedBatch, RangeReader, TopicPartition } from '../port.ts'
-import { RecordBatch } from '../record-batch/record-batch.ts'
-
-const READ_COMMITTED = 1
-
-interface FetchedPartition {
-  readonly lastStableOffset: string
-  readonly abortedTransactions: readonly AbortedTransaction[] | null
-  readonly messages: WireBatch[]
-}
-
-/** The part of kafkajs's internal cluster that is used here. */
-interface Cluster {
-  connect(): Promise<void>
-  disconnect(): Promise<void>
-  addTargetTopic(topic: string): Promise<void>
-  refreshMetadata(): Promise<void>
-  findLeaderForPartitions(topic: string, partitions: number[]): Record<string, number[]>
-  findBroker(at: {
-    nodeId: string
-  }): Promise<{ fetch(request: object): Promise<{ responses: { partitions: FetchedPartition[] }[] }> }>
-}
-
-type CreateCluster = (options: object) => Cluster
+import { type HandOver, unpack } from '../record-batch/record-batch.ts'
 
 export class KafkaJsRangeReader implements RangeReader {
   readonly #cluster: Cluster
@@ -44,14 +23,7 @@ export class KafkaJsRangeReader implements RangeReader {
   }
 
   static async connect(kafka: Client): Promise<KafkaJsRangeReader> {
-    const key = Object.getOwnPropertySymbols(kafka).find(
-      (symbol) => symbol.description === 'private:Kafka:createCluster',
-    )
-    if (key === undefined) throw new Error('kafkajs no longer has private:Kafka:createCluster')
-    const cluster = (kafka as unknown as Record<symbol, CreateCluster>)[key]({
-      isolationLevel: READ_COMMITTED,
-      allowAutoTopicCreation: false,
-    })
+    const cluster = createCluster(kafka)
     await attempt('connecting a reader', () => cluster.connect())
     return new KafkaJsRangeReader(cluster)
   }
@@ -93,10 +65,10 @@ export class KafkaJsRangeReader implements RangeReader {
       const stable = Number(lastStableOffset)
       const last = messages.at(-1)
       if (last === undefined) return { batch: null, stable }
-      const batches = filterAborted({ messages, abortedTransactions })
-        .filter((message) => !message.isControlRecord)
-        .map(({ bytes }) => new RecordBatch(bytes, position))
-      return { batch: { topic, partition, batches, nextOffset: Number(last.offset) + 1, endOffset: stable }, stable }
+      const readable = filterAborted({ messages, abortedTransactions }).filter((message) => !message.isControlRecord)
+      // What is beyond one hand-over is fetched again.
+      const handOver = unpack(readable, position, Number(last.offset)).next().value as HandOver
+      return { batch: { topic, partition, ...handOver, endOffset: stable }, stable }
     } catch (error) {
       throw named(error, at, position)
     }

@@ -81,11 +81,20 @@ export async function decodeRecordSet(decoder: Decoder): Promise<WireBatch[]> {
     if (bytes[at + MAGIC_AT] !== 2)
       throw new TypeError(`record batch of format ${bytes[at + MAGIC_AT]}: brokers since 4.0 have only format 2`)
     const batch = bytes.subarray(at, end)
-    const lastOffset = batch.readBigInt64BE(0) + BigInt(batch.readInt32BE(23))
+    const lastOffset = lastOffsetOf(batch, bytes.subarray(end))
     batches.push({ offset: lastOffset.toString(), isControlRecord: (batch[22] & CONTROL_MASK) !== 0, bytes: batch })
     at = end
   }
   return batches
+}
+
+/** A damaged count of offsets must lead neither back nor over the batch that follows. */
+function lastOffsetOf(batch: Buffer, following: Buffer): bigint {
+  const base = batch.readBigInt64BE(0)
+  const claimed = base + BigInt(Math.max(0, batch.readInt32BE(23)))
+  if (following.length < 8) return claimed
+  const next = following.readBigInt64BE(0)
+  return next > base && claimed >= next ? next - 1n : claimed
 }
 
 export interface AbortedTransaction {

@@ -5,8 +5,11 @@ import { decompressFrameSync } from 'lz4-napi'
 import { uncompressSync } from 'snappy'
 import { KafkaError } from '../../errors.ts'
 
-/** A batch may not unpack to more than this: a small batch must not be able to fill the memory. */
-const MAX_UNPACKED_BYTES = 64 * 1024 * 1024
+/**
+ * A batch may not unpack to more than this: a small batch must not be able to fill the memory. The broker takes 1 MiB of
+ * a producer's compressed batch, and telemetry packs 5 to 20 times. One that is larger is unreadable as a whole.
+ */
+const MAX_UNPACKED_BYTES = 32 * 1024 * 1024
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00])
 const XERIAL_HEADER_BYTES = 16
 

@@ -32,6 +32,8 @@ export class RecordBatch {
   readonly control: boolean
   /** CRC-32C over attributes to the end, as the broker keeps it. */
   readonly crc: number
+  /** Why the batch cannot be read, with the offsets it stands for; null for one that can. See `readRecordBatch`. */
+  readonly problem: string | null
   readonly #columns: Int32Array
   readonly #times: Float64Array | null
   readonly #appendTime: number
@@ -41,7 +43,8 @@ export class RecordBatch {
    * @param firstOffset records below it are left out (a fetch may begin inside a batch)
    * @throws KafkaError CORRUPT_BATCH when the checksum or the structure is wrong
    */
-  constructor(batch: Buffer, firstOffset = 0) {
+  constructor(batch: Buffer, firstOffset = 0, problem: string | null = null) {
+    this.problem = problem
     if (batch.length < HEADER_BYTES)
       throw new KafkaError(
         'CORRUPT_BATCH',
@@ -189,6 +192,80 @@ export class RecordBatch {
     if (at !== bytes.length) throw corrupt(batch, `${bytes.length - at} bytes follow its ${declared} records`)
     return kept
   }
+}
+
+/**
+ * Reads a batch that may be damaged. One that cannot be unpacked or parsed (too large when unpacked, an unknown codec, a
+ * wrong checksum, a structure that contradicts itself) becomes a batch of one record without key and value, at its last
+ * offset, and `problem` names its offsets and the reason. So every reader gives it the verdict that it gives to any
+ * record that it cannot read, and continues after it: nobody has to skip a batch by hand, and nobody stops at one.
+ */
+export function readRecordBatch(batch: Buffer, firstOffset = 0): RecordBatch {
+  try {
+    return new RecordBatch(batch, firstOffset)
+  } catch (error) {
+    if (!(error instanceof KafkaError) || batch.length < HEADER_BYTES) throw error
+    const base = Number(batch.readBigInt64BE(0))
+    const last = base + Math.max(0, batch.readInt32BE(23))
+    const why = error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message
+    return new RecordBatch(placeholderOf(batch), firstOffset, `offsets ${base} to ${last} cannot be read: ${why}`)
+  }
+}
+
+/** A sealed batch with the header of a damaged one and a single record, without key and value, at its last offset. */
+function placeholderOf(damaged: Buffer): Buffer {
+  const delta = Math.max(0, damaged.readInt32BE(23))
+  const deltaBytes: number[] = []
+  let rest = delta * 2 // zigzag
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) deltaBytes.push((rest % 0x80) | 0x80)
+  // Attributes, time delta 0, offset delta, no key, no value, no headers.
+  const record = [0, 0, ...deltaBytes, rest, 1, 1, 0]
+  const batch = Buffer.concat([damaged.subarray(0, HEADER_BYTES), Buffer.from([record.length * 2, ...record])])
+  const isSound = crc32c(damaged.subarray(21)) === damaged.readUInt32BE(17)
+  let attributes = damaged.readInt16BE(21) & ~COMPRESSION_MASK
+  if (!isSound) {
+    // A time that may be damaged must not advance anybody's clock.
+    attributes |= LOG_APPEND_TIME
+    batch.writeBigInt64BE(0n, 35)
+  }
+  batch.writeInt32BE(batch.length - 12, 8)
+  batch.writeInt16BE(attributes, 21)
+  batch.writeInt32BE(delta, 23)
+  batch.writeInt32BE(1, 57)
+  batch.writeUInt32BE(crc32c(batch.subarray(21)), 17)
+  return batch
+}
+
+/** Batches that are handed over together unpack to about this at most; it bounds what a partition holds in memory. */
+const HAND_OVER_BYTES = 32 * 1024 * 1024
+
+export interface HandOver {
+  readonly batches: readonly RecordBatch[]
+  /** Offset to read next. */
+  readonly nextOffset: number
+}
+
+/**
+ * Unpacks fetched batches, piece by piece: many small compressed ones may unpack to far more than the fetch had.
+ * @param lastOffset of the fetch, with what was left out of `encoded`
+ */
+export function* unpack(
+  encoded: readonly { readonly bytes: Buffer }[],
+  firstOffset: number,
+  lastOffset: number,
+): Generator<HandOver> {
+  let batches: RecordBatch[] = []
+  let bytes = 0
+  for (const [i, message] of encoded.entries()) {
+    const batch = readRecordBatch(message.bytes, firstOffset)
+    batches.push(batch)
+    bytes += batch.bytes.length
+    if (bytes < HAND_OVER_BYTES || i === encoded.length - 1) continue
+    yield { batches, nextOffset: batch.lastOffset + 1 }
+    batches = []
+    bytes = 0
+  }
+  yield { batches, nextOffset: lastOffset + 1 }
 }
 
 /** The place behind the headers that begin at `at`; -1 when they are not within `end`. Every header takes 2 bytes or more. */

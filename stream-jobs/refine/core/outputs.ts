@@ -5,6 +5,9 @@ import type { RecordBatch } from '../../../platform/kafka/record-batch/record-ba
 
 /** Why a record went to the dead letters. */
 export type DeadLetterReason =
+  | 'UNREADABLE_BATCH'
+  | 'TOO_LARGE'
+  | 'INTERNAL_ERROR'
   | 'NO_KEY'
   | 'NO_VALUE'
   | 'NOT_FRAMED'

@@ -5,15 +5,15 @@ import { FRAME_BYTES } from '../../../platform/codec/reading.ts'
 import { ReadingScanner, type ScanPlan } from '../../../platform/codec/reading-scanner.ts'
 import { readingProblem } from '../../../platform/codec/reading-verdict.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
-import { METRICS } from '../../../schemas/metrics.ts'
 import { isReplayedAsLate, readControl } from './control.ts'
-import { DueQueue } from './due-queue.ts'
+import { type Due, DueQueue } from './due-queue.ts'
 import { type Held, HELD_BYTES_MAX } from './held.ts'
 import { HoldBack } from './hold-back.ts'
 import type { Lane } from './lane.ts'
-import { emptyLedger, expectBalanced, type Ledger } from './ledger.ts'
+import { emptyLedger, expectBalanced, imbalance, type Ledger } from './ledger.ts'
 import { MetricWindow } from './metric-window.ts'
 import type { DeadLetterReason, LateReason, Outputs, Problem, RecordBytes } from './outputs.ts'
+import { formProblem, valueProblem } from './record-form.ts'
 import { copyOf, isFramed, NOTHING, recordOf, schemaIdAt } from './record-bytes.ts'
 import { Sensor } from './sensor.ts'
 import type { CoreSettings } from './settings.ts'
@@ -35,6 +35,8 @@ export class Refine {
   readonly ledger: Ledger = emptyLedger()
   readonly sensors = new Map<string, Sensor>()
   readonly due = new DueQueue()
+  /** Records on which the core threw, since it began: bugs, which somebody should be told of. */
+  failures = 0
   readonly #scanner = new ReadingScanner()
   /** For readings that waited: they go out while the record that is worked on still lies in the other one. */
   readonly #heldScanner = new ReadingScanner()
@@ -80,10 +82,22 @@ export class Refine {
       if (time > this.now) this.now = time
       if (this.due.next <= this.now) this.#expire()
       this.ledger.consumed += 1
-      this.#step(batch, i, plan)
+      try {
+        this.#step(batch, i, plan)
+      } catch (error) {
+        this.#fail(batch, i, error)
+      }
     }
     expectBalanced(this.ledger)
     return to
+  }
+
+  /** An exception on one record is a mistake in this code; trying again, as in a replay, would only throw again. */
+  #fail(batch: RecordBatch, i: number, error: unknown): void {
+    this.failures += 1
+    const unaccounted = imbalance(this.ledger)
+    if (unaccounted > 1 || unaccounted < 0) throw error
+    if (unaccounted === 1) this.#deadLetter(batch, i, 'INTERNAL_ERROR', String(error))
   }
 
   #step(batch: RecordBatch, i: number, plan: ScanPlan | null): void {
@@ -95,10 +109,8 @@ export class Refine {
       if (control.kind === 'settings') this.#apply(control.settings)
       return
     }
-    if (batch.keyLength(i) <= 0) return this.#deadLetter(batch, i, 'NO_KEY', 'a reading needs the key tenant/sensor')
-    if (batch.valueLength(i) < 0) return this.#deadLetter(batch, i, 'NO_VALUE', 'a reading needs a value')
-    if (!isFramed(batch, i))
-      return this.#deadLetter(batch, i, 'NOT_FRAMED', 'the value does not begin with byte 0 and a schema id')
+    const form = formProblem(batch, i)
+    if (form !== null) return this.#deadLetter(batch, i, form.reason, form.detail)
     const { bytes } = batch
     const at = batch.valueAt(i)
     if (plan === null)
@@ -113,7 +125,7 @@ export class Refine {
     if (mistake !== null) return this.#deadLetter(batch, i, mistake.reason, mistake.detail)
     const keyText = batch.bytes.toString('latin1', batch.keyAt(i), batch.keyAt(i) + batch.keyLength(i))
     const { epoch } = scanner
-    const problem = this.#problem()
+    const problem = valueProblem(this.#scanner, this.now, this.#settings.futureMs)
     if (isReplayedAsLate(batch, i)) {
       if (problem !== null) this.#deadLetter(batch, i, problem.reason, problem.detail)
       else this.#late(recordOf(batch, i), 'replayed')
@@ -128,23 +140,6 @@ export class Refine {
     }
     if (epoch === UNNUMBERED) this.#unnumbered(sensor, batch, i, problem)
     else this.#numbered(sensor, batch, i, problem)
-  }
-
-  /** Why the reading must not go on although it is well formed; its place in the order is taken all the same. */
-  #problem(): Problem | null {
-    const { ts, invalidMetric, metrics } = this.#scanner
-    if (ts - this.now > this.#settings.futureMs) {
-      return {
-        reason: 'FUTURE_TIME',
-        detail: `ts is ${ts - this.now} ms ahead of its arrival; the limit is ${this.#settings.futureMs} ms`,
-      }
-    }
-    if (invalidMetric < 0) return null
-    const { name, min, max, unit } = METRICS[invalidMetric]
-    return {
-      reason: 'METRIC_OUT_OF_BOUNDS',
-      detail: `${name} is ${metrics[invalidMetric]}; it must be from ${min} to ${max} ${unit}`,
-    }
   }
 
   #numbered(sensor: Sensor, batch: RecordBatch, i: number, problem: Problem | null): void {
@@ -215,19 +210,24 @@ export class Refine {
   /** Ends every wait that is over. An entry whose deadline has moved is stale: the new deadline has its own. */
   #expire(): void {
     for (let due = this.due.take(this.now); due !== null; due = this.due.take(this.now)) {
-      const { deadline, key, epoch } = due
-      const sensor = this.sensors.get(key)
-      if (epoch === UNNUMBERED) {
-        const holdBack = sensor?.holdBack
-        if (sensor === undefined || holdBack?.deadline !== deadline) continue
-        this.#emitHeldBack(sensor, holdBack.release(this.now, this.#settings.holdBackMs))
-        this.#watch(sensor, epoch, deadline, holdBack.deadline)
-      } else {
-        const lane = sensor?.lanes.find((candidate) => candidate.epoch === epoch)
-        if (sensor === undefined || lane?.deadline !== deadline) continue
-        while (lane.deadline <= this.now) this.#giveUp(sensor, lane)
-        this.#watch(sensor, epoch, deadline, lane.deadline)
+      try {
+        this.#end(due)
+      } catch (error) {
+        this.failures += 1
+        if (imbalance(this.ledger) !== 0) throw error
       }
+    }
+  }
+
+  #end({ deadline, key, epoch }: Due): void {
+    const sensor = this.sensors.get(key)
+    const wait = epoch === UNNUMBERED ? sensor?.holdBack : sensor?.lanes.find((lane) => lane.epoch === epoch)
+    if (sensor === undefined || wait?.deadline !== deadline) return
+    try {
+      if (wait instanceof HoldBack) this.#emitHeldBack(sensor, wait.release(this.now, this.#settings.holdBackMs))
+      else while (wait.deadline <= this.now) this.#giveUp(sensor, wait)
+    } finally {
+      this.#watch(sensor, epoch, deadline, wait.deadline)
     }
   }
 

@@ -12,6 +12,9 @@ import { LATE_REASON_HEADER } from '../../../schemas/refine.ts'
 import type { RefineTopics } from '../../../schemas/topics.ts'
 import type { DeadLetterReason, LateReason, Outputs, RecordBytes, Score } from '../core/outputs.ts'
 
+/** Of a dead letter's key and value so much is kept; what was cut off is still in raw, at the offset that it names. */
+const DEAD_KEY_BYTES_MAX = 64 * 1024
+const DEAD_VALUE_BYTES_MAX = 1024 * 1024
 /** A batch is closed at this size; topics of outputs take batches of twice that. */
 const BATCH_BYTES = 4 * 1024 * 1024
 
@@ -130,10 +133,10 @@ export class BatchOutputs implements Outputs {
       .append(
         bytes,
         batch.keyAt(index),
-        batch.keyLength(index),
+        Math.min(batch.keyLength(index), DEAD_KEY_BYTES_MAX),
         bytes,
         batch.valueAt(index),
-        batch.valueLength(index),
+        Math.min(batch.valueLength(index), DEAD_VALUE_BYTES_MAX),
         headers,
       )
   }

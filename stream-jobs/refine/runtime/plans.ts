@@ -2,12 +2,7 @@
 // refused for a while. Such a refusal is a decision that a replay must repeat, although the registry may have learnt
 // the id since: the task keeps it, with the offset from which the id was accepted, beside its committed offset.
 import avsc from 'avsc'
-import {
-  planScan,
-  type ScanPlan,
-  UnsupportedSchema,
-  type WriterSchema,
-} from '../../../platform/codec/reading-scanner.ts'
+import { planScan, type ScanPlan, type WriterSchema } from '../../../platform/codec/reading-scanner.ts'
 
 /** How long the registry is not asked again for an id that it did not know, ms. */
 const REFUSAL_MS = 30_000
@@ -46,7 +41,11 @@ export class SchemaPlans {
     const text = await this.#fetch(id)
     const schema = text === null ? null : parseWriter(text)
     if (schema === null) {
-      if (this.#refusedUntil.size >= REFUSED_MAX) this.#refusedUntil.clear()
+      this.#refusedUntil.delete(id)
+      for (const oldest of this.#refusedUntil.keys()) {
+        if (this.#refusedUntil.size < REFUSED_MAX) break
+        this.#refusedUntil.delete(oldest)
+      }
       this.#refusedUntil.set(id, this.#mono() + REFUSAL_MS)
       return
     }
@@ -59,9 +58,9 @@ function parseWriter(text: string): KnownSchema | null {
   try {
     const schema = JSON.parse(text) as WriterSchema
     return { plan: planScan(schema), type: avsc.Type.forSchema(schema as unknown as avsc.Schema) }
-  } catch (error) {
-    if (error instanceof UnsupportedSchema || error instanceof SyntaxError || error instanceof TypeError) return null
-    throw error
+  } catch {
+    // Whatever goes wrong (not JSON, not a Reading, nested too deeply) is the schema's doing: asking again gives the same.
+    return null
   }
 }
 

@@ -1,0 +1,77 @@
+// No record stops the core: what cannot be read, what is too large, and what the core itself throws on become dead letters.
+import { describe, expect, test } from 'vitest'
+import type { ScanPlan } from '../../../platform/codec/reading-scanner.ts'
+import {
+  recordBatchOf,
+  stamped,
+  builderOf,
+  withRecords,
+} from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
+import { readRecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
+import { MAX_RECORD_BYTES } from '../../../schemas/topics.ts'
+import { feed, newCore, planOf, Recorder, recordOf, SETTINGS, START_MS } from './arrivals.test-support.ts'
+import { imbalance } from './ledger.ts'
+import { Refine } from './refine.ts'
+
+const reading = (ts: number, sensor_id = 's') => recordOf({ sensor_id, ts: START_MS - 60_000 + ts })
+
+describe('K1: an exception on one record', () => {
+  test('makes a dead letter with its reason, and the records after it are worked on', () => {
+    const out = new Recorder()
+    // A schema that the registry accepts and the scanner's plan has a mistake for.
+    const broken = {} as ScanPlan
+    const core = new Refine(
+      SETTINGS,
+      (id, offset) => (offset === 1 ? broken : planOf(id)),
+      () => 0,
+      out,
+    )
+    feed(core, [recordBatchOf([reading(1), reading(2), reading(3)], { appendTime: START_MS })])
+    expect(out.of('dead letters').map(({ payload, detail }) => [payload, detail.slice(0, 25)])).toEqual([
+      ['1', 'INTERNAL_ERROR: TypeError'],
+    ])
+    expect(core.failures).toBe(1)
+    expect(core.ledger).toMatchObject({ consumed: 3, deadLettered: 1, buffered: 2 })
+  })
+
+  test('that is in the books already is counted, and the records after it are worked on', () => {
+    let calls = 0
+    const fingerprint = (): number => {
+      calls += 1
+      if (calls === 1) throw new TypeError('a mistake that shows on some bytes only')
+      return calls
+    }
+    const core = new Refine(SETTINGS, planOf, fingerprint, new Recorder())
+    feed(core, [
+      recordBatchOf([reading(1)], { appendTime: START_MS }),
+      recordBatchOf([reading(9_000, 'other')], { baseOffset: 1, appendTime: START_MS + 60_000 }),
+    ])
+    expect(core.failures).toBe(1)
+    expect(core.ledger).toMatchObject({ consumed: 2, emitted: 1, buffered: 1 })
+    expect(imbalance(core.ledger)).toBe(0)
+  })
+})
+
+describe('security 2: a record of a batch that cannot be read, or that is too large', () => {
+  test('is a dead letter that names the offsets and the reason; the next batch is worked on', () => {
+    const out = new Recorder()
+    const core = newCore(out)
+    const good = stamped(builderOf([reading(1), reading(2)]).finish(0, -1n, -1, -1, false), {
+      baseOffset: 10,
+      appendTime: START_MS,
+    })
+    feed(core, [
+      readRecordBatch(withRecords(good, Buffer.from('no zstd'), 4)),
+      recordBatchOf([reading(5)], { baseOffset: 12, appendTime: START_MS }),
+    ])
+    expect(out.of('dead letters')[0].detail).toMatch(/^UNREADABLE_BATCH: offsets 10 to 11 cannot be read/)
+    expect(core.ledger).toMatchObject({ consumed: 2, deadLettered: 1, buffered: 1 })
+  })
+
+  test('is a dead letter when its value has more bytes than raw takes uncompressed', () => {
+    const out = new Recorder()
+    const core = newCore(out)
+    feed(core, [recordBatchOf([{ key: Buffer.from('t/s'), value: Buffer.alloc(MAX_RECORD_BYTES + 1) }])])
+    expect(out.of('dead letters')[0].detail).toMatch(/^TOO_LARGE: /)
+  })
+})

@@ -1,0 +1,40 @@
+// What a raw record must have before anything in it is looked at: a batch that could be read, a key, a value of a size
+// that can be passed on, and Confluent's frame.
+import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
+import type { ReadingScanner } from '../../../platform/codec/reading-scanner.ts'
+import { METRICS } from '../../../schemas/metrics.ts'
+import { MAX_RECORD_BYTES } from '../../../schemas/topics.ts'
+import type { Problem } from './outputs.ts'
+import { isFramed } from './record-bytes.ts'
+
+/** A larger value, which only a compressed batch can bring, could not be passed on; it is what raw takes uncompressed. */
+const VALUE_BYTES_MAX = MAX_RECORD_BYTES
+
+/** Why the record is not even the form of a reading; null when it is. */
+export function formProblem(batch: RecordBatch, i: number): Problem | null {
+  if (batch.problem !== null) return { reason: 'UNREADABLE_BATCH', detail: batch.problem }
+  if (batch.keyLength(i) <= 0) return { reason: 'NO_KEY', detail: 'a reading needs the key tenant/sensor' }
+  const bytes = batch.valueLength(i)
+  if (bytes < 0) return { reason: 'NO_VALUE', detail: 'a reading needs a value' }
+  if (bytes > VALUE_BYTES_MAX)
+    return { reason: 'TOO_LARGE', detail: `the value has ${bytes} bytes; the limit is ${VALUE_BYTES_MAX}` }
+  if (!isFramed(batch, i))
+    return { reason: 'NOT_FRAMED', detail: 'the value does not begin with byte 0 and a schema id' }
+  return null
+}
+
+/** Why the reading must not go on although it is well formed; its place in the order is taken all the same. */
+export function valueProblem(
+  { ts, invalidMetric, metrics }: ReadingScanner,
+  nowMs: number,
+  futureMs: number,
+): Problem | null {
+  if (ts - nowMs > futureMs)
+    return { reason: 'FUTURE_TIME', detail: `ts is ${ts - nowMs} ms ahead of its arrival; the limit is ${futureMs} ms` }
+  if (invalidMetric < 0) return null
+  const { name, min, max, unit } = METRICS[invalidMetric]
+  return {
+    reason: 'METRIC_OUT_OF_BOUNDS',
+    detail: `${name} is ${metrics[invalidMetric]}; it must be from ${min} to ${max} ${unit}`,
+  }
+}

@@ -1,0 +1,59 @@
+// What used to stop a partition for good, or to hide why one stands still: batches that cannot be read, and transactions
+// that others leave open.
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { CLEAN, DLQ, RAW } from '../../schemas/topics.ts'
+import { bare } from '../fixtures/bare.ts'
+import { type LoadRecord, readingOf, recordOf } from '../fixtures/load.ts'
+import { settled, type Stack, startStack } from '../fixtures/refine.ts'
+import { readTopic } from '../fixtures/topic-records.ts'
+
+const NOW = Date.now() - 60_000
+const ZEROS = Buffer.alloc(1_000_000).toString('base64')
+
+let stack: Stack
+
+beforeAll(async () => {
+  stack = await startStack(1)
+  await stack.startRefine()
+})
+afterAll(() => stack?.stop())
+
+const good = (sensor: string): LoadRecord => recordOf(readingOf(sensor, 1, 0, NOW), stack.readingId)
+const cleanKeys = async (): Promise<string[]> =>
+  (await readTopic(stack.kafka, CLEAN)).flat().map(({ key }) => key!.toString())
+
+describe('nothing stops a partition', () => {
+  it.each(['GZIP', 'LZ4', 'ZSTD'])(
+    'security 2: 80 values of a million zero bytes in one small batch of %s: one dead letter names them, and what follows is worked on',
+    async (compression) => {
+      const [{ end: first }] = await stack.admin.offsetRanges(RAW)
+      await bare('produce', {
+        brokers: stack.broker.brokers,
+        topic: RAW,
+        partition: 0,
+        compression,
+        records: Array.from({ length: 80 }, () => ({ key: null, value: ZEROS })),
+      })
+      await stack.send([good(`after-${compression}`)])
+      await settled(stack)
+      expect(await cleanKeys()).toContain(`t1/after-${compression}`)
+      const letters = (await readTopic(stack.kafka, DLQ)).flat().map(({ headers }) => headers)
+      const letter = letters.find(({ '__connect.errors.offset': offset }) => Number(offset) === first + 79)!
+      expect(letter['__connect.errors.exception.class.name']).toBe('UNREADABLE_BATCH')
+      expect(letter['__connect.errors.exception.message']).toContain(`offsets ${first} to ${first + 79} cannot be read`)
+    },
+  )
+
+  it('security 2: many batches that each just unpack are dead-lettered record by record, in bounded pieces', async () => {
+    const before = (await readTopic(stack.kafka, DLQ)).flat().length
+    const records = Array.from({ length: 25 }, () => ({ key: null, value: ZEROS }))
+    for (let i = 0; i < 3; i += 1)
+      await bare('produce', { brokers: stack.broker.brokers, topic: RAW, partition: 0, compression: 'GZIP', records })
+    await stack.send([good('after-many')])
+    await settled(stack)
+    expect(await cleanKeys()).toContain('t1/after-many')
+    expect((await readTopic(stack.kafka, DLQ)).flat().length).toBe(before + 75)
+    await delay(0)
+  })
+})
