@@ -10,7 +10,7 @@ import {
 import { readRecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { MAX_RECORD_BYTES } from '../../../schemas/topics.ts'
 import { feed, newCore, planOf, Recorder, recordOf, SETTINGS, START_MS } from './arrivals.test-support.ts'
-import { imbalance } from './ledger.ts'
+import { imbalance } from '../../../schemas/refine.ts'
 import { Refine } from './refine.ts'
 
 const reading = (ts: number, sensor_id = 's') => recordOf({ sensor_id, ts: START_MS - 60_000 + ts })
