@@ -12,6 +12,7 @@ import { escapeControls } from './core/decode.ts'
 import { endingText } from './core/ending.ts'
 import { demoCommand } from './demo/command.ts'
 import { dlqCommand } from './dlq/command.ts'
+import { doctorCommand } from './doctor/command.ts'
 import { completeEnvironment } from './environment.ts'
 import { exportCommand } from './export/command.ts'
 import { importCommand } from './import/command.ts'
@@ -49,6 +50,7 @@ const commands = [
   upCommand(env),
   demoCommand(env),
   statusCommand(env),
+  doctorCommand(env, packageVersion()),
   clusterCommand(env),
   topicsCommand(env),
   orderCommand(env),
@@ -88,7 +90,10 @@ function fail(error: unknown): never {
 }
 
 function versionOf(): string {
+  return `plumbline ${packageVersion()} (Node ${process.versions.node})`
+}
+
+function packageVersion(): string {
   const file = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
-  const { version } = JSON.parse(file) as { version: string }
-  return `plumbline ${version} (Node ${process.version.slice(1)})`
+  return (JSON.parse(file) as { version: string }).version
 }

@@ -138,6 +138,9 @@ describe('plumbline up', { timeout: RUN_TIMEOUT_MS }, () => {
   it('goes on with the kept data, and SIGINT stops every part in order', async () => {
     const up = await plumbline(['up', ...FLEET], settings)
     before = await flowing(up, before)
+    const doctor = await finish(['doctor'])
+    expect(doctor.output).toContain('no problem found')
+    expect(doctor.code).toBe(0)
     const pids = partsOf(instance())
     up.child.signal('SIGINT')
     expect(await up.child.exited, up.output()).toBe(0)
