@@ -104,7 +104,7 @@ describe('plumbline up', { timeout: RUN_TIMEOUT_MS }, () => {
 
   it('brings readings from the fleet to the REST answer, is seen by the other commands, and stops by itself (--for)', async () => {
     await ensureTools(['java', 'maven', 'redis'])
-    const up = await plumbline(['up', ...FLEET, '--stream-jobs', '2', '--for', '25s'], settings)
+    const up = await plumbline(['up', ...FLEET, '--stream-jobs', '2', '--for', '45s'], settings)
     before = await until('readings in the store', up, () => stored(100))
     const pids = partsOf(instance())
     expect(alive(pids)).toHaveLength(7)
@@ -138,6 +138,7 @@ describe('plumbline up', { timeout: RUN_TIMEOUT_MS }, () => {
   it('goes on with the kept data, and SIGINT stops every part in order', async () => {
     const up = await plumbline(['up', ...FLEET], settings)
     before = await flowing(up, before)
+    await until('the last part', up, () => Promise.resolve(up.output().includes('✓ producers') ? true : null))
     const doctor = await finish(['doctor'])
     expect(doctor.output).toContain('no problem found')
     expect(doctor.code).toBe(0)
