@@ -36,7 +36,12 @@ beforeAll(async () => {
   const registry = createMetrics('query-api')
   const app = createQueryApp(
     { health: new Health(), metrics: registry, log, token: undefined },
-    queryRoutes(new DirectReader(store), { metrics: new QueryMetrics(registry), boundMs: 5_000, now: () => now }),
+    queryRoutes(new DirectReader(store), {
+      metrics: new QueryMetrics(registry),
+      boundMs: 5_000,
+      deadlineMs: 20_000,
+      now: () => now,
+    }),
   )
   const server = await listen(app, '127.0.0.1', 0, log)
   url = `http://127.0.0.1:${server.port}`

@@ -12,6 +12,8 @@ import { QueryMetrics } from './query-metrics.ts'
 import { ReadPool } from './reads/pool.ts'
 import type { StoreReader } from './reads/store-reader.ts'
 
+/** Shorter than proxies wait, long enough for the largest range that is worth waiting for. */
+const DEADLINE_MS = 20_000
 const PROBE_EVERY_MS = 1_000
 const PROBE_DEADLINE_MS = 5_000
 /** More do not help: SQLite's readers share the disk and the page cache of the system. */
@@ -30,7 +32,7 @@ runService('query-api', process.env, async (service) => {
   // Only the cluster's state comes from Kafka, in the background: the store is served without a broker as well.
   const cluster = new Cluster({ kafka, clock, random, log, fetchSchema }, signal)
   const configuration = configurationOf(config, kafka, log, service.metrics, signal)
-  const answers = { metrics, boundMs: config.QUERY_STALENESS_MS, now: Date.now }
+  const answers = { metrics, boundMs: config.QUERY_STALENESS_MS, deadlineMs: DEADLINE_MS, now: Date.now }
   const app = createQueryApp(service.http, {
     store: { ...answers, reader },
     cluster: { ...answers, cluster },

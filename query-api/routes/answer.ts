@@ -6,13 +6,12 @@ import { sendProblem } from '../../platform/http.ts'
 import { cacheHeaders, dataThrough, judge, type PartitionThrough, partitionsBehind } from '../core/freshness.ts'
 import type { QueryMetrics } from '../query-metrics.ts'
 
-/** Shorter than proxies wait, long enough for the largest range that is worth waiting for. */
-export const DEADLINE_MS = 20_000
-
 export interface AnswerOptions {
   readonly metrics: QueryMetrics
   /** Staleness bound unless the client asks for another, ms. */
   readonly boundMs: number
+  /** How long a client may wait for an answer, ms; beyond it the look-up is abandoned. */
+  readonly deadlineMs: number
   readonly now: () => number
 }
 
@@ -46,13 +45,13 @@ export interface Question<P> {
   readonly find: (params: P, signal: AbortSignal) => Found | Promise<Found>
 }
 
-export function answer<P>({ metrics, boundMs, now }: AnswerOptions, question: Question<P>): RequestHandler {
+export function answer<P>({ metrics, boundMs, deadlineMs, now }: AnswerOptions, question: Question<P>): RequestHandler {
   return async (request, response) => {
     const done = metrics.begin(question.name)
     response.once('finish', () => done(response.statusCode))
     const gone = new AbortController()
     response.once('close', () => gone.abort())
-    const deadline = AbortSignal.timeout(DEADLINE_MS)
+    const deadline = AbortSignal.timeout(deadlineMs)
     try {
       const params = question.parse(request, now())
       const bound = params.max_staleness ?? boundMs
@@ -67,7 +66,7 @@ export function answer<P>({ metrics, boundMs, now }: AnswerOptions, question: Qu
       response.set({ Age: age, 'Cache-Control': cacheControl }).json({ ...verdict.freshness, ...found.body })
     } catch (error) {
       if (gone.signal.aborted) return
-      if (deadline.aborted) return sendTooLong(response)
+      if (deadline.aborted) return sendTooLong(response, deadlineMs)
       sendError(response, error)
     }
   }
@@ -107,10 +106,10 @@ function sendAbsent(response: Response, detail: string): void {
   sendProblem(response, { status: 404, title: 'Not Found', detail, code: 'NOT_FOUND' })
 }
 
-function sendTooLong(response: Response): void {
+function sendTooLong(response: Response, deadlineMs: number): void {
   sendUnavailable(response, '5', {
     code: 'DEADLINE',
-    detail: `the answer was not ready within ${DEADLINE_MS} ms: ask for a shorter range, longer windows or fewer metrics, or try again when fewer others ask`,
+    detail: `the answer was not ready within ${deadlineMs} ms: ask for a shorter range, longer windows or fewer metrics, or try again when fewer others ask`,
   })
 }
 
