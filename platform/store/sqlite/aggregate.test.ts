@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'plumbline-aggregate-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 const MINUTE = 60_000
-const SENSORS = 1_100
+const SENSORS = 600
 
 it('security 8: an aggregate over many sensors and windows is exact, from rollups, rows and both', async () => {
   const store = new SqliteStore({ file: join(folder, 'store.sqlite'), access: 'write' })
@@ -32,8 +32,8 @@ it('security 8: an aggregate over many sensors and windows is exact, from rollup
   const metrics = ['power_w', 'energy_wh']
   const compare = async (): Promise<void> => {
     for (const [windowMs, from, to] of [
-      [MINUTE, -MINUTE, 100 * MINUTE],
-      [59_999, -5, 99 * MINUTE + 1],
+      [30_000, -MINUTE, 100 * MINUTE],
+      [29_999, -5, 99 * MINUTE + 1],
       [7 * MINUTE, 0, 1_000 * MINUTE],
     ]) {
       const query = { site: 'x', tenant: null, windowMs, from, to, metrics }
@@ -44,4 +44,4 @@ it('security 8: an aggregate over many sensors and windows is exact, from rollup
   while (await store.maintain(0, { rows: null, '1s': null, '1m': null, '1h': null }));
   await compare()
   await store.close()
-})
+}, 60_000)
