@@ -1,16 +1,17 @@
 // A lock between processes that the kernel releases when its holder dies, so that it can't be left behind. Node has no
 // flock; SQLite's exclusive transaction is one, on every system and without a package.
-import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
+import { makeFile, makeFolder } from './folders.ts'
 
 const POLL_MS = 200
 const SQLITE_BUSY = 5
 
 /** Runs `work` while no other process holds the lock at `path`; waits for its turn as long as it takes. */
 export async function withFileLock<T>(path: string, work: () => Promise<T>): Promise<T> {
-  mkdirSync(dirname(path), { recursive: true })
+  makeFolder(dirname(path))
+  makeFile(path)
   const lock = new DatabaseSync(path, { timeout: 0 })
   try {
     while (!tryLock(lock)) await delay(POLL_MS)
@@ -22,7 +23,8 @@ export async function withFileLock<T>(path: string, work: () => Promise<T>): Pro
 
 /** Takes the lock at `path` if it is free. Returns what releases it, or null while another process holds it. */
 export function tryFileLock(path: string): (() => void) | null {
-  mkdirSync(dirname(path), { recursive: true })
+  makeFolder(dirname(path))
+  makeFile(path)
   const lock = new DatabaseSync(path, { timeout: 0 })
   if (tryLock(lock)) return () => lock.close()
   lock.close()

@@ -6,7 +6,6 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readSync,
@@ -14,6 +13,7 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from '../../platform/folders.ts'
 import { keptLength } from '../core/replica-cut.ts'
 import { isOurs, partitionOfPath } from './file-names.ts'
 import { emptyState, readState, ReplicaError, type ReplicaState, STATE_FILE, writeState } from './state.ts'
@@ -41,7 +41,7 @@ export function inspectFolder(dir: string, replica: string): ReplicaState | null
  */
 export function prepareFolder(dir: string, replica: string, resume: boolean): ReplicaState {
   const state = inspectFolder(dir, replica)
-  mkdirSync(dir, { recursive: true })
+  makeFolder(dir)
   if (resume && state !== null && state.next_sequence !== null) {
     cutFiles(dir, state)
     return state

@@ -1,7 +1,7 @@
 // A replica as a process: `main.ts --id r1 --dir data [--resume]`. Several may run on one machine, each with a folder of
 // its own; a lock beside the folder keeps two of them from writing one.
 import { join } from 'node:path'
-import { ConfigError } from '../../platform/errors.ts'
+import { ConfigError, messageOf } from '../../platform/errors.ts'
 import { tryFileLock } from '../../platform/file-lock.ts'
 import { createApp } from '../../platform/http.ts'
 import { memberIdOf } from '../../platform/membership/member-id.ts'
@@ -40,6 +40,9 @@ function takeFolder(
     if (unlock === null) throw new ReplicaError('LOCKED', `another process writes the replica ${id} in ${dir}`)
     return { state: prepareFolder(dir, id, resume), unlock }
   } catch (error) {
-    throw error instanceof ReplicaError ? new ConfigError(error.message) : error
+    if (error instanceof ReplicaError) throw new ConfigError(error.message)
+    if ((error as NodeJS.ErrnoException).syscall !== undefined)
+      throw new ConfigError(`the replica cannot use ${dir}: ${messageOf(error)}; choose another --dir`)
+    throw error
   }
 }

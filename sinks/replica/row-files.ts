@@ -4,10 +4,11 @@
 //   add     → in memory, at most FLUSH_CHARS and what one chunk brings
 //   flush   → in the files, as a killed process leaves them
 //   commit  → flush, force every file and folder that was touched to disk, then replace the state: a power cut is met, too
-import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, fsyncSync, openSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { LRUCache } from 'lru-cache'
 import { messageOf } from '../../platform/errors.ts'
+import { FILE_MODE, makeFolder } from '../../platform/folders.ts'
 import { ReplicaError, type ReplicaState, syncFolder, writeState } from './state.ts'
 
 const FLUSH_CHARS = 1_048_576
@@ -134,11 +135,11 @@ export class RowFiles {
 
   #openFile(file: string): number {
     try {
-      return openSync(file, APPEND, 0o644)
+      return openSync(file, APPEND, FILE_MODE)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-      mkdirSync(dirname(file), { recursive: true })
-      return openSync(file, APPEND, 0o644)
+      makeFolder(dirname(file))
+      return openSync(file, APPEND, FILE_MODE)
     }
   }
 }

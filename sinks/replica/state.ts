@@ -4,6 +4,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { messageOf, PlumblineError } from '../../platform/errors.ts'
+import { FILE_MODE } from '../../platform/folders.ts'
 
 export type ReplicaErrorCode =
   'FILE_GONE' | 'FOLDER_NOT_OURS' | 'LOCKED' | 'OTHER_REPLICA' | 'STATE_UNREADABLE' | 'UNREADABLE' | 'WRITE_FAILED'
@@ -61,7 +62,7 @@ export function readState(dir: string): ReplicaState | null {
 
 export function writeState(dir: string, state: ReplicaState): void {
   const file = join(dir, STATE_FILE)
-  const fd = openSync(`${file}.new`, 'w')
+  const fd = openSync(`${file}.new`, 'w', FILE_MODE)
   try {
     writeFileSync(fd, `${JSON.stringify(state, null, 2)}\n`)
     fsyncSync(fd)

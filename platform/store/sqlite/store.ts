@@ -5,11 +5,16 @@
 // latest transactions, but rows and offsets share a transaction, so they are lost together: the sink then continues
 // from the older offsets and Kafka, which still has the records, brings the rows back. FULL would cost one fsync per
 // batch and gain nothing.
-import { mkdirSync } from 'node:fs'
+//
+// A file that is replaced or removed while it is open would answer for ever, and take rows that nobody sees again. So
+// it is looked at once a second, and opened again when it is another one: the sink then finds other progress and
+// continues from there.
+import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { METRICS, type Metric } from '../../../schemas/metrics.ts'
 import { StoreError } from '../../errors.ts'
+import { makeFile, makeFolder } from '../../folders.ts'
 import type { Retention, Store, StoreView, WriteBatch } from '../port.ts'
 import { isMigrated, migrate } from './migrations.ts'
 import { SqliteView } from './reads.ts'
@@ -29,6 +34,8 @@ const CHECKPOINT_PAGES = 8_000
 const WAL_LIMIT_BYTES = 67_108_864
 /** Reads at once; more wait their turn. */
 const READERS = 4
+/** How often the file is looked at, ms: one that was replaced answers no longer than this. */
+const LOOK_EVERY_MS = 1_000
 /** Reads that may wait. */
 const WAITING_READS = 256
 
@@ -43,63 +50,69 @@ export interface SqliteOptions {
 interface Reader {
   readonly db: DatabaseSync
   readonly view: StoreView
+  /** Of the file that it has open, see identityOf. */
+  readonly identity: string
+}
+
+interface Writer {
+  readonly db: DatabaseSync
+  readonly writer: SqliteWriter
+  readonly identity: string | null
 }
 
 export class SqliteStore implements Store {
   readonly #file: string
   readonly #metrics: readonly Metric[]
-  readonly #writerDb: DatabaseSync | null
-  #writer: SqliteWriter | null = null
+  readonly #access: 'write' | 'read'
+  #writer: Writer | null = null
+  #isSetUp = false
+  /** Which file is at the path, as of the latest look. */
+  #identity: string | null = null
+  #lookedAtMs = -Infinity
   #ready = false
   readonly #idle: Reader[] = []
   #readers = 0
   readonly #waiting: (() => void)[] = []
   #closed = false
 
-  /** @throws StoreError that names the file when it cannot be opened */
+  /** Opens nothing yet. */
   constructor({ file, access, metrics = METRICS }: SqliteOptions) {
     this.#file = file
     this.#metrics = metrics
-    this.#writerDb = access === 'write' ? openWriter(file) : null
+    this.#access = access
   }
 
   async migrate(): Promise<void> {
-    if (this.#writerDb === null) throw new Error('a store opened for reading does not migrate')
-    const db = this.#writerDb
-    attempt(() => migrate(db, this.#metrics, Date.now()))
-    db.exec(`PRAGMA busy_timeout = ${WRITE_BUSY_TIMEOUT_MS}`)
-    this.#writer = new SqliteWriter(db, this.#metrics)
+    if (this.#access === 'read') throw new Error('a store opened for reading does not migrate')
+    if (this.#writer === null) this.#openWriter()
+    else attempt(this.#file, () => migrate(this.#writer!.db, this.#metrics, Date.now()))
   }
 
   async write(batch: WriteBatch): Promise<void> {
-    const writer = this.#writer
-    if (writer === null) throw new Error('call migrate() before write()')
+    const writer = this.#writerNow('write')
     try {
-      attempt(() => writer.write(batch))
+      attempt(this.#file, () => writer.write(batch))
     } catch (error) {
       if (!(error instanceof StorePoisonError)) throw error
       const { message, cause } = error
-      throw new StorePoisonError(
-        message,
-        { cause },
-        attempt(() => writer.findRefused(batch, reasonOfRefusal)),
-      )
+      const reasonOf = (refusal: unknown): string | null => reasonOfRefusal(this.#file, refusal)
+      const refused = attempt(this.#file, () => writer.findRefused(batch, reasonOf))
+      throw new StorePoisonError(message, { cause }, refused)
     }
   }
 
   async maintain(nowMs: number, keep: Retention): Promise<boolean> {
-    const writer = this.#writer
-    if (writer === null) throw new Error('call migrate() before maintain()')
-    return attempt(() => writer.maintain(nowMs, keep))
+    const writer = this.#writerNow('maintain')
+    return attempt(this.#file, () => writer.maintain(nowMs, keep))
   }
 
   async read<T>(work: (view: StoreView) => Promise<T>): Promise<T> {
     const reader = await this.#borrow()
     try {
-      attempt(() => reader.db.exec('BEGIN'))
+      attempt(this.#file, () => reader.db.exec('BEGIN'))
       return await work(reader.view)
     } catch (error) {
-      throw asStoreError(error)
+      throw asStoreError(this.#file, error)
     } finally {
       if (reader.db.isTransaction) reader.db.exec('ROLLBACK')
       this.#giveBack(reader)
@@ -108,13 +121,56 @@ export class SqliteStore implements Store {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#isSetUp = false
     for (const { db } of this.#idle.splice(0)) db.close()
+    this.#closeWriter()
+  }
+
+  #writerNow(what: string): SqliteWriter {
+    if (!this.#isSetUp) throw new Error(`call migrate() before ${what}()`)
+    if (this.#writer !== null && this.#look() === this.#writer.identity) return this.#writer.writer
+    this.#closeWriter()
+    return this.#openWriter()
+  }
+
+  #openWriter(): SqliteWriter {
+    return attempt(this.#file, () => {
+      const db = openForWriting(this.#file)
+      try {
+        migrate(db, this.#metrics, Date.now())
+        db.exec(`PRAGMA busy_timeout = ${WRITE_BUSY_TIMEOUT_MS}`)
+        const writer = new SqliteWriter(db, this.#metrics)
+        this.#writer = { db, writer, identity: identityOf(this.#file) }
+        this.#isSetUp = true
+        this.#lookedAtMs = -Infinity
+        return writer
+      } catch (error) {
+        db.close()
+        throw error
+      }
+    })
+  }
+
+  #closeWriter(): void {
+    if (this.#writer?.db.isOpen) this.#writer.db.close()
     this.#writer = null
-    if (this.#writerDb?.isOpen) this.#writerDb.close()
+  }
+
+  /** Which file is there now, looked at now and then. Readers of another one are closed when they are free. */
+  #look(): string | null {
+    const nowMs = performance.now()
+    if (nowMs - this.#lookedAtMs < LOOK_EVERY_MS) return this.#identity
+    this.#lookedAtMs = nowMs
+    const identity = identityOf(this.#file)
+    if (identity !== this.#identity) this.#ready = false
+    this.#identity = identity
+    for (const reader of this.#idle.splice(0)) this.#giveBack(reader)
+    return identity
   }
 
   async #borrow(): Promise<Reader> {
     if (this.#closed) throw new StoreError('STORE_CLOSED', 'the store is closed')
+    this.#look()
     while (this.#idle.length === 0 && this.#readers >= READERS) {
       if (this.#waiting.length >= WAITING_READS)
         throw new StoreError('STORE_BUSY', `${WAITING_READS} reads wait for the store already`, { retriable: true })
@@ -124,32 +180,44 @@ export class SqliteStore implements Store {
   }
 
   #giveBack(reader: Reader): void {
-    if (this.#closed) reader.db.close()
-    else this.#idle.push(reader)
+    if (this.#closed || reader.identity !== this.#identity) {
+      reader.db.close()
+      this.#readers -= 1
+    } else this.#idle.push(reader)
     this.#waiting.shift()?.()
   }
 
   #openReader(): Reader {
-    const db = attempt(() => new DatabaseSync(this.#file, { readOnly: true, timeout: BUSY_TIMEOUT_MS }))
+    const identity = identityOf(this.#file) ?? ''
+    this.#identity = identity
+    const db = attempt(this.#file, () => new DatabaseSync(this.#file, { readOnly: true, timeout: BUSY_TIMEOUT_MS }))
     try {
-      this.#ready ||= attempt(() => isMigrated(db, this.#metrics))
+      this.#ready ||= attempt(this.#file, () => isMigrated(db, this.#metrics))
       if (!this.#ready)
-        throw new StoreError('STORE_NOT_READY', 'the store has not been set up by the sink yet', { retriable: true })
+        throw new StoreError('STORE_NOT_READY', `the sink has not set up the store ${this.#file} yet`, {
+          retriable: true,
+        })
     } catch (error) {
       db.close()
       throw error
     }
     this.#readers += 1
-    return { db, view: new SqliteView(db, this.#metrics) }
+    return { db, view: new SqliteView(db, this.#metrics), identity }
   }
 }
 
-function openWriter(file: string): DatabaseSync {
-  return attempt(() => {
-    mkdirSync(dirname(file), { recursive: true })
-    const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS })
-    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -${WRITER_CACHE_KIB};
-      PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}; PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`)
-    return db
-  })
+/** Device and inode; null where there is no file. */
+function identityOf(file: string): string | null {
+  const stat = statSync(file, { throwIfNoEntry: false })
+  return stat === undefined ? null : `${stat.dev}:${stat.ino}`
+}
+
+function openForWriting(file: string): DatabaseSync {
+  makeFolder(dirname(file))
+  // SQLite gives its further files the rights of this one.
+  makeFile(file)
+  const db = new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS })
+  db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -${WRITER_CACHE_KIB};
+    PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}; PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES}`)
+  return db
 }
