@@ -1,11 +1,11 @@
 // `plumbline cluster`: who belongs to the cluster, as its leader has published it: once, again and again, or what the
 // last views changed.
-import { setTimeout as delay } from 'node:timers/promises'
 import { Command, Option } from 'commander'
 import { InputError, messageOf, PlumblineError } from '../../platform/errors.ts'
 import { whole } from '../arguments.ts'
 import { type ClusterAnswer, renderChange, renderCluster, renderViews, type ViewAnswer } from './core/report.ts'
 import { askQueryApi } from '../query-api.ts'
+import { pause } from '../../platform/retry.ts'
 
 const WATCH_MS = 1_000
 /** While the broker is away the last that was known is shown, with its age. */
@@ -77,7 +77,7 @@ async function watchCluster(env: Env, json: boolean): Promise<void> {
       if (trouble !== messageOf(error)) process.stderr.write(`plumbline: ${messageOf(error)}\n`)
       trouble = messageOf(error)
     }
-    await delay(WATCH_MS, undefined, { signal: end.signal }).catch(() => undefined)
+    await pause(WATCH_MS, end.signal)
   }
 }
 

@@ -1,8 +1,7 @@
 // Changes of the runtime configuration over the query API: read it, change it, write it back with the version that was
 // read. Where somebody else has changed it meanwhile, the same change is made to what they have written.
-import { setTimeout as delay } from 'node:timers/promises'
-import { backoffMs } from '../../platform/backoff.ts'
 import { PlumblineError } from '../../platform/errors.ts'
+import { retry } from '../../platform/retry.ts'
 import { askQueryApi } from '../query-api.ts'
 
 export type Scopes = Readonly<Record<string, Readonly<Record<string, number>>>>
@@ -32,27 +31,23 @@ const WRITE_MS = 30_000
 export const readConfig = (env: Env): Promise<ConfigAnswer> => askQueryApi<ConfigAnswer>(env, '/config')
 
 /**
- * @param change what is to become of the scopes
- * @param waitMs how long to wait for everybody to have applied it
+ * @param change makes the new scopes from the current ones
+ * @param waitMs how long to wait until all members have applied it
  */
 export async function changeConfig(
   env: Env,
   change: (scopes: Scopes) => Scopes,
   waitMs: number,
 ): Promise<ConfigAnswer> {
-  for (let attempt = 0; ; attempt += 1) {
+  const write = async (): Promise<ConfigAnswer> => {
     const { version, scopes } = await readConfig(env)
-    try {
-      return await askQueryApi<ConfigAnswer>(env, `/config?wait=${waitMs}ms`, {
-        method: 'PUT',
-        headers: { 'content-type': 'application/json', 'if-match': `"${version}"` },
-        body: JSON.stringify({ scopes: change(scopes) }),
-        timeoutMs: waitMs + WRITE_MS,
-      })
-    } catch (error) {
-      const isLost = error instanceof PlumblineError && error.code === 'LOST_UPDATE'
-      if (!isLost || attempt + 1 >= TRIES) throw error
-      await delay(backoffMs(RETRY, attempt, Math.random))
-    }
+    return askQueryApi<ConfigAnswer>(env, `/config?wait=${waitMs}ms`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json', 'if-match': `"${version}"` },
+      body: JSON.stringify({ scopes: change(scopes) }),
+      timeoutMs: waitMs + WRITE_MS,
+    })
   }
+  const isLost = (error: unknown): boolean => error instanceof PlumblineError && error.code === 'LOST_UPDATE'
+  return retry(write, { backoff: RETRY, triesMax: TRIES, isRetriable: isLost })
 }

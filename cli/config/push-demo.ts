@@ -1,8 +1,8 @@
 // The demonstration of `up --push-config`: every so often the fleet's detector.z is changed to and fro, and what came of
 // it is shown. It goes through the query API like any other change, and leaves the last value standing.
-import { setTimeout as delay } from 'node:timers/promises'
 import { messageOf } from '../../platform/errors.ts'
 import { changeConfig } from './change.ts'
+import { pause } from '../../platform/retry.ts'
 
 /** The usual threshold and one that finds less. */
 const THRESHOLDS = [4, 3]
@@ -20,7 +20,7 @@ export class PushDemo {
   /** Pushes until the signal fires; what fails is shown and tried again. */
   async run(env: Readonly<Record<string, string>>, everyMs: number, signal: AbortSignal): Promise<void> {
     for (let turn = 0; ; turn += 1) {
-      await delay(everyMs, undefined, { signal }).catch(() => undefined)
+      await pause(everyMs, signal)
       if (signal.aborted) return
       await this.#push(env, THRESHOLDS[turn % THRESHOLDS.length], Math.min(WAIT_MS, everyMs))
     }

@@ -4,12 +4,11 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { backoffMs } from '../../platform/backoff.ts'
 import { PlumblineError } from '../../platform/errors.ts'
 import { withFileLock } from '../../platform/file-lock.ts'
+import { retry } from '../../platform/retry.ts'
 
 const run = promisify(execFile)
 const POM = fileURLToPath(new URL('pom.xml', import.meta.url))
@@ -45,22 +44,26 @@ export async function ensureKafkaJars(progress: Progress = () => {}, cacheDir = 
 }
 
 async function download(folder: string, progress: Progress): Promise<void> {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      // -U: a failure that Maven remembers must not outlive the retry.
-      await run('mvn', ['-q', '-B', '-U', '-f', POM, 'dependency:copy-dependencies', `-DoutputDirectory=${folder}`], {
-        timeout: DOWNLOAD_TIMEOUT_MS,
-        maxBuffer: 16 * 1_048_576,
-      })
-      return
-    } catch (error) {
-      const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
-      const said = `${stdout}${stderr}`.trim().split('\n').slice(-8).join('\n') || String(error)
-      const isFinal = attempt + 1 >= ATTEMPTS || (error as NodeJS.ErrnoException).code === 'ENOENT'
-      if (isFinal)
-        throw new PlumblineError('KAFKA_DOWNLOAD', `Maven could not fetch Kafka's jars:\n${said}`, { cause: error })
-      progress(`fetching failed, attempt ${attempt + 2} of ${ATTEMPTS} follows`)
-      await delay(backoffMs(RETRY, attempt, Math.random))
-    }
+  await retry(() => runMaven(folder), {
+    backoff: RETRY,
+    triesMax: ATTEMPTS,
+    onFailure: (_, attempt) => progress(`fetching failed, attempt ${attempt + 2} of ${ATTEMPTS} follows`),
+  })
+}
+
+async function runMaven(folder: string): Promise<void> {
+  try {
+    // -U: a failure that Maven remembers must not outlive the retry.
+    await run('mvn', ['-q', '-B', '-U', '-f', POM, 'dependency:copy-dependencies', `-DoutputDirectory=${folder}`], {
+      timeout: DOWNLOAD_TIMEOUT_MS,
+      maxBuffer: 16 * 1_048_576,
+    })
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+    const said = `${stdout}${stderr}`.trim().split('\n').slice(-8).join('\n') || String(error)
+    throw new PlumblineError('KAFKA_DOWNLOAD', `Maven could not fetch Kafka's jars:\n${said}`, {
+      cause: error,
+      retriable: (error as NodeJS.ErrnoException).code !== 'ENOENT',
+    })
   }
 }

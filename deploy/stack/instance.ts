@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { tryFileLock } from '../../platform/file-lock.ts'
 import { PlumblineError } from '../../platform/errors.ts'
 
-export interface RoomRecord {
+export interface ServiceRecord {
   readonly name: string
   readonly room: string
   /** From the root of the checkout: stands in its command line. */
@@ -24,7 +24,7 @@ export interface Instance {
   readonly startedMs: number
   /** Settings under which the parts are found. */
   readonly addresses: Readonly<Record<string, string>>
-  readonly rooms: readonly RoomRecord[]
+  readonly rooms: readonly ServiceRecord[]
 }
 
 /** Stands in the command line of whoever runs `up`. */

@@ -6,7 +6,7 @@ import { freePort, isPortFree } from '../../platform/free-port.ts'
 import { type Config, loadConfig } from '../../platform/config.ts'
 import { ConfigError, PlumblineError } from '../../platform/errors.ts'
 import { isRunning, readRecord } from './instance.ts'
-import type { RoomSpec } from './room.ts'
+import type { ServiceSpec } from './service.ts'
 import type { Progress } from './steps.ts'
 
 /** A killed instance's processes are stopped by their supervisors, which take at most 20 s. */
@@ -26,7 +26,7 @@ const ROOMS = {
 const REPLICA_MAIN = 'sinks/replica/main.ts'
 
 type FixedRoom = keyof typeof ROOMS
-export type RoomName = FixedRoom | 'replica'
+export type ServiceName = FixedRoom | 'replica'
 type PortSetting = (typeof ROOMS)[FixedRoom]['port']
 
 export interface Plan {
@@ -34,7 +34,7 @@ export interface Plan {
   readonly kafkaPort: number
   /** Settings under which the parts are found, for the other commands. */
   readonly addresses: Readonly<Record<string, string>>
-  readonly rooms: Readonly<Record<RoomName, readonly RoomSpec[]>>
+  readonly rooms: Readonly<Record<ServiceName, readonly ServiceSpec[]>>
 }
 
 /**
@@ -56,7 +56,7 @@ export async function makePlan(
     REGISTRY_URL: `http://${host}:${ports.REGISTRY_PORT}`,
     ...Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)])),
   }
-  const anySpec = (name: RoomName, main: string, portSetting: string, label: string, port: number): RoomSpec => ({
+  const anySpec = (name: ServiceName, main: string, portSetting: string, label: string, port: number): ServiceSpec => ({
     name: label,
     room: name,
     main,
@@ -66,12 +66,12 @@ export async function makePlan(
     token: config.API_TOKEN,
     logFile: join(config.DATA_DIR, 'logs', `${label}.log`),
   })
-  const spec = (name: FixedRoom, label: string, port: number): RoomSpec =>
+  const spec = (name: FixedRoom, label: string, port: number): ServiceSpec =>
     anySpec(name, ROOMS[name].main, ROOMS[name].port, label, port)
-  const one = (name: FixedRoom): RoomSpec[] => [spec(name, name, ports[ROOMS[name].port])]
+  const one = (name: FixedRoom): ServiceSpec[] => [spec(name, name, ports[ROOMS[name].port])]
   const shared = one('stream-jobs')
   for (let i = 2; i <= streamJobs; i += 1) shared.push(spec('stream-jobs', `stream-jobs-${i}`, await freePort()))
-  const copies: RoomSpec[] = []
+  const copies: ServiceSpec[] = []
   for (let i = 1; i <= replicas; i += 1) {
     const started = anySpec('replica', REPLICA_MAIN, 'REPLICA_PORT', `replica-${i}`, await freePort())
     // One that was killed goes on, and so does the next "up": whoever wants it anew removes its folder.

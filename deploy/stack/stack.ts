@@ -10,13 +10,13 @@ import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
 import { createLog } from '../../platform/log.ts'
 import { TOPICS } from '../../schemas/topics.ts'
 import { type Claim, claimInstance } from './instance.ts'
-import { Keeper } from './keeper.ts'
-import { awaitFormer, makePlan, type Plan, type RoomName } from './plan.ts'
-import { Room } from './room.ts'
+import { ServerSupervisor } from './server-supervisor.ts'
+import { awaitFormer, makePlan, type Plan, type ServiceName } from './plan.ts'
+import { Service } from './service.ts'
 import type { Progress, Steps } from './steps.ts'
 
-const STOP_ORDER: readonly RoomName[] = ['producers', 'stream-jobs', 'sinks', 'replica', 'query-api', 'registry']
-const STOP_WAITS_FOR: Readonly<Record<RoomName, string>> = {
+const STOP_ORDER: readonly ServiceName[] = ['producers', 'stream-jobs', 'sinks', 'replica', 'query-api', 'registry']
+const STOP_WAITS_FOR: Readonly<Record<ServiceName, string>> = {
   producers: 'what they have accepted goes to Kafka',
   'stream-jobs': 'open transactions are committed',
   sinks: 'their last batches are written',
@@ -35,9 +35,9 @@ export interface StackOptions {
 
 export class Stack {
   readonly #options: StackOptions
-  readonly #rooms = new Map<RoomName, Room[]>()
-  readonly #kafka: Keeper
-  readonly #redis: Keeper
+  readonly #rooms = new Map<ServiceName, Service[]>()
+  readonly #kafka: ServerSupervisor
+  readonly #redis: ServerSupervisor
   /** Made at every start: whoever else is on this machine cannot read or poison the cache. */
   readonly #redisPassword = randomBytes(24).toString('base64url')
   #claim: Claim | null = null
@@ -47,8 +47,8 @@ export class Stack {
   constructor(options: StackOptions) {
     this.#options = options
     const { dataDir } = options
-    this.#kafka = new Keeper((port) => startKafka({ dataDir: join(dataDir, 'kafka-data'), port }))
-    this.#redis = new Keeper((port) =>
+    this.#kafka = new ServerSupervisor((port) => startKafka({ dataDir: join(dataDir, 'kafka-data'), port }))
+    this.#redis = new ServerSupervisor((port) =>
       startRedis({ dataDir: join(dataDir, 'redis'), port, password: this.#redisPassword }),
     )
   }
@@ -67,7 +67,7 @@ export class Stack {
     return this.#startedMs
   }
 
-  rooms(): Room[] {
+  rooms(): Service[] {
     return [...this.#rooms.values()].flat()
   }
 
@@ -159,20 +159,20 @@ export class Stack {
 
   async #startRooms(
     steps: Steps,
-    name: RoomName,
+    name: ServiceName,
     title: string,
     extra: Readonly<Record<string, string>>,
   ): Promise<void> {
     const specs = this.plan.rooms[name].map((spec) => ({ ...spec, env: { ...spec.env, ...extra } }))
     await steps.run(title, async (progress) => {
-      const rooms = specs.map((spec) => new Room(spec, () => this.#record()))
+      const rooms = specs.map((spec) => new Service(spec, () => this.#record()))
       this.#rooms.set(name, rooms)
       await Promise.all(rooms.map((room) => room.start(progress)))
       return `on ${specs.map(({ url }) => url).join(', ')}`
     })
   }
 
-  async #stopRooms(steps: Steps, name: RoomName): Promise<void> {
+  async #stopRooms(steps: Steps, name: ServiceName): Promise<void> {
     const rooms = this.#rooms.get(name)
     if (rooms === undefined) return
     await steps.run(`${name} stopped`, async (progress) => {

@@ -1,11 +1,11 @@
 // Shows the stack while it runs: one live panel on a terminal, one plain line every few seconds elsewhere.
-import { setTimeout as delay } from 'node:timers/promises'
 import { styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
 import { type Paint, type PanelState, renderLine, renderPanel } from './core/panel.ts'
 import { Monitor } from './monitor.ts'
-import type { Room } from './room.ts'
+import type { Service } from './service.ts'
 import type { Stack } from './stack.ts'
+import { pause } from '../../platform/retry.ts'
 
 const PANEL_EVERY_MS = 1_000
 const LINE_EVERY_MS = 5_000
@@ -33,7 +33,7 @@ export async function watchStack(
     if (update === null)
       out.write(`${[renderLine(state), ...noted.map(([name, text]) => `${name} ${text}`)].join(' | ')}\n`)
     else update(renderPanel({ ...state, links: [...noted, ...state.links] }, paint))
-    await delay(update === null ? LINE_EVERY_MS : PANEL_EVERY_MS, undefined, { signal }).catch(() => undefined)
+    await pause(update === null ? LINE_EVERY_MS : PANEL_EVERY_MS, signal)
   }
   update?.done()
 }
@@ -52,7 +52,7 @@ async function observe(stack: Stack, monitor: Monitor, hint: string): Promise<Pa
   }
 }
 
-function troubleOf({ spec, state }: Room): string[] {
+function troubleOf({ spec, state }: Service): string[] {
   switch (state.kind) {
     case 'running':
     case 'starting':

@@ -1,9 +1,9 @@
-// One room as a supervised process: started, watched, started again with backoff when it ends by itself, stopped by
+// One of our processes under supervision: started, watched, started again with backoff when it ends by itself, stopped by
 // SIGTERM. A room that ends because its configuration is wrong is not started again: that would only repeat the message.
-import { setTimeout as delay } from 'node:timers/promises'
 import { backoffMs } from '../../platform/backoff.ts'
 import { messageOf, PlumblineError } from '../../platform/errors.ts'
 import { EXIT_CONFIG } from '../../platform/lifecycle.ts'
+import { pause } from '../../platform/retry.ts'
 import { supervise, type Supervised } from '../local/supervise.ts'
 import { NODE, ROOT } from '../paths.ts'
 import { LogFile } from './log-file.ts'
@@ -21,7 +21,7 @@ const STOP_TIMEOUT_MS = 45_000
 const NO_ANSWER = 'it does not answer yet'
 const ERROR_LINES = 6
 
-export interface RoomSpec {
+export interface ServiceSpec {
   /** Of the process; several may serve one room. */
   readonly name: string
   readonly room: string
@@ -35,17 +35,17 @@ export interface RoomSpec {
   readonly logFile: string
 }
 
-export type RoomState =
+export type ServiceState =
   | { readonly kind: 'starting' }
   | { readonly kind: 'running'; readonly pid: number }
   | { readonly kind: 'waiting'; readonly exitCode: number }
   | { readonly kind: 'failed'; readonly why: string }
   | { readonly kind: 'stopped' }
 
-export class Room {
-  readonly spec: RoomSpec
+export class Service {
+  readonly spec: ServiceSpec
   restarts = 0
-  state: RoomState = { kind: 'starting' }
+  state: ServiceState = { kind: 'starting' }
   readonly #log: LogFile
   readonly #onChange: () => void
   readonly #stopping = new AbortController()
@@ -53,7 +53,7 @@ export class Room {
   #life: Promise<void> | null = null
 
   /** @param onChange called after every change of state */
-  constructor(spec: RoomSpec, onChange: () => void) {
+  constructor(spec: ServiceSpec, onChange: () => void) {
     this.spec = spec
     this.#log = new LogFile(spec.logFile)
     this.#onChange = onChange
@@ -62,7 +62,7 @@ export class Room {
   /**
    * Starts the process and resolves when it says that it is ready.
    * @param onWaiting told again and again why it is not ready yet
-   * @throws PlumblineError ROOM_FAILED with the end of its output
+   * @throws PlumblineError SERVICE_FAILED with the end of its output
    */
   async start(onWaiting: (why: string) => void): Promise<void> {
     this.#life = this.#live().catch((error: unknown) => this.#set({ kind: 'failed', why: messageOf(error) }))
@@ -77,7 +77,7 @@ export class Room {
       if (this.restarts >= START_TRIES) throw this.#failure(why)
       if (performance.now() > deadline)
         throw this.#failure(`was not ready within ${READY_TIMEOUT_MS / 1_000} s: ${why}`)
-      await delay(READY_POLL_MS)
+      await pause(READY_POLL_MS)
     }
   }
 
@@ -105,7 +105,7 @@ export class Room {
       if (code === EXIT_CONFIG) return this.#set({ kind: 'failed', why: 'refuses its configuration' })
       this.#set({ kind: 'waiting', exitCode: code })
       if (performance.now() - startedAt > STABLE_MS) attempt = 0
-      await delay(backoffMs(RESTART, attempt, Math.random), undefined, { signal }).catch(() => undefined)
+      await pause(backoffMs(RESTART, attempt, Math.random), signal)
       if (!signal.aborted) this.restarts += 1
     }
     this.#set({ kind: 'stopped' })
@@ -142,13 +142,13 @@ export class Room {
     }
   }
 
-  #set(state: RoomState): void {
+  #set(state: ServiceState): void {
     this.state = state
     this.#onChange()
   }
 
   #failure(why: string): PlumblineError {
     const said = this.#log.lastLines(ERROR_LINES)
-    return new PlumblineError('ROOM_FAILED', `${this.spec.name} ${why}; the end of ${this.spec.logFile}:\n${said}`)
+    return new PlumblineError('SERVICE_FAILED', `${this.spec.name} ${why}; the end of ${this.spec.logFile}:\n${said}`)
   }
 }

@@ -1,7 +1,7 @@
 // Kafka and Redis as parts of the stack: started once by us, started again on the same port when they end by
 // themselves, and stopped last.
-import { setTimeout as delay } from 'node:timers/promises'
 import { backoffMs } from '../../platform/backoff.ts'
+import { pause } from '../../platform/retry.ts'
 
 const RESTART = { baseMs: 500, capMs: 15_000 }
 
@@ -13,7 +13,7 @@ export interface Server {
   kill(): Promise<void>
 }
 
-export class Keeper {
+export class ServerSupervisor {
   restarts = 0
   readonly #start: (port: number) => Promise<Server>
   readonly #stopping = new AbortController()
@@ -55,7 +55,7 @@ export class Keeper {
     const { signal } = this.#stopping
     for (let attempt = 0; ; attempt += 1) {
       await server.exited
-      await delay(backoffMs(RESTART, attempt, Math.random), undefined, { signal }).catch(() => undefined)
+      await pause(backoffMs(RESTART, attempt, Math.random), signal)
       if (signal.aborted) return
       this.restarts += 1
       try {
