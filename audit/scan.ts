@@ -1,6 +1,7 @@
 // Reads the topics of one partition into its book: marks, dead letters, late, clean, raw, in this order (core/entries.ts
 // says why). What cannot be read is a problem with its place, and the audit goes on with what can.
-import type { ScanPlan } from '../platform/codec/reading-scanner.ts'
+import { planOrNull } from '../platform/codec/reading-decoder.ts'
+import type { ScanPlan } from '../platform/codec/reading-plan.ts'
 import type { FetchSchema } from '../platform/codec/register.ts'
 import { readRefusal } from '../platform/dead-letters/headers.ts'
 import { readMarksOf } from '../platform/dead-letters/letters.ts'
@@ -13,7 +14,7 @@ import { PartitionBook } from './core/book.ts'
 import { Entries, type PassingRecord } from './core/entries.ts'
 import type { Findings } from './core/findings.ts'
 import type { Cut } from './core/judge.ts'
-import { AuditRecords, planOrNull, type RecordKind } from './core/records.ts'
+import { AuditRecords, type RecordKind } from './core/records.ts'
 import type { Ranges } from './inputs.ts'
 
 export class PartitionScanner {
@@ -82,7 +83,7 @@ export class PartitionScanner {
 
   async #learn(schemaId: number): Promise<void> {
     const text = await this.#fetchSchema(schemaId)
-    this.#plans.set(schemaId, text === null ? null : planOrNull(text))
+    this.#plans.set(schemaId, planOrNull(text))
   }
 }
 

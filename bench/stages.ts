@@ -2,7 +2,8 @@
 // sink's decoding and the store, each in a loop of its own over the same readings. Beside the cost of a whole process
 // they say how much is the client's and the kernel's. Also how the core's cost grows with the number of sensors.
 import { readingType, FRAME_BYTES } from '../platform/codec/reading.ts'
-import { planScan, ReadingScanner } from '../platform/codec/reading-scanner.ts'
+import { planScan } from '../platform/codec/reading-plan.ts'
+import { ReadingScanner } from '../platform/codec/reading-scanner.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 import { RecordBatch } from '../platform/kafka/record-batch/record-batch.ts'
 import { loadSchema } from '../schemas/load.ts'
@@ -122,7 +123,7 @@ function makeBatches(records: number, sensors: number): Buffer[] {
 
 function newCore(): { refine: Refine; outputs: BatchOutputs } {
   const plan = planScan(loadSchema('reading'))
-  const outputs = new BatchOutputs(REFINE_TOPICS, 0, SCHEMA_ID, () => readingType)
+  const outputs = new BatchOutputs(REFINE_TOPICS, 0, SCHEMA_ID, { get: () => plan, whyRefused: () => '' })
   const settings = {
     gapTimeoutMs: 2_000,
     gapBuffer: 64,

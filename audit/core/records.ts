@@ -2,13 +2,8 @@
 // record, a reading with its place in the order, or something that has no place (undecodable, or with an identity that
 // its key does not bear out). Refine draws the same line, and the audit compares only what has a place, seq by seq.
 import { FRAME_BYTES } from '../../platform/codec/reading.ts'
-import {
-  planScan,
-  ReadingScanner,
-  type ScanPlan,
-  UnsupportedSchema,
-  type WriterSchema,
-} from '../../platform/codec/reading-scanner.ts'
+import type { ScanPlan } from '../../platform/codec/reading-plan.ts'
+import { ReadingScanner } from '../../platform/codec/reading-scanner.ts'
 import { readingProblem } from '../../platform/codec/reading-verdict.ts'
 import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { CONTROL_HEADER } from '../../schemas/refine.ts'
@@ -66,13 +61,3 @@ export class AuditRecords {
 /** Keys are kept as latin1 text of their bytes, so that any bytes survive; people read UTF-8. */
 export const keyText = (key: string): string => Buffer.from(key, 'latin1').toString('utf8')
 export const keyOfText = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
-
-/** How to read what a schema wrote; null where it is not the schema of a Reading. */
-export function planOrNull(text: string): ScanPlan | null {
-  try {
-    return planScan(JSON.parse(text) as WriterSchema)
-  } catch (error) {
-    if (error instanceof UnsupportedSchema || error instanceof SyntaxError || error instanceof TypeError) return null
-    throw error
-  }
-}

@@ -1,12 +1,12 @@
 // `replay` and `drop`: goes through the chosen open letters, oldest first in each partition, and gives each its outcome;
 // or says what would happen. Only letters that stood in the topic when the run began are touched, so what is refused
 // again during it does not go round in circles. Between two transactions a run can be stopped.
-import type { ScanPlan } from '../../platform/codec/reading-scanner.ts'
+import type { ScanPlan } from '../../platform/codec/reading-plan.ts'
 import type { Config } from '../../platform/config.ts'
 import type { Admin, Kafka, RangeReader } from '../../platform/kafka/port.ts'
 import { cachedSchemas, type FetchSchema } from '../../platform/codec/register.ts'
 import { DLQ } from '../../schemas/topics.ts'
-import { planOrNull } from '../../audit/core/records.ts'
+import { planOrNull } from '../../platform/codec/reading-decoder.ts'
 import type { DeadLetter } from '../../platform/dead-letters/letter.ts'
 import { type LetterFilter, matches, narrow } from './core/filter.ts'
 import type { Marks, Outcome } from '../../platform/dead-letters/marks.ts'
@@ -115,7 +115,7 @@ export class Routes {
     const text = await this.#fetchSchema(route.schemaId)
     // Garbage may name any number of ids.
     if (this.#plans.size >= PLANS_MAX) this.#plans.clear()
-    this.#plans.set(route.schemaId, text === null ? null : planOrNull(text))
+    this.#plans.set(route.schemaId, planOrNull(text))
     return this.#router.route(letter, Date.now())
   }
 }

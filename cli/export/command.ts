@@ -2,9 +2,8 @@
 // file that a later run can go on with, or to standard output as fast as it is taken.
 import { once } from 'node:events'
 import { Command, Option } from 'commander'
-import type { Reading } from '../../platform/codec/reading.ts'
 import { InputError, messageOf, PlumblineError } from '../../platform/errors.ts'
-import { FramedDecoder } from '../../platform/codec/framed-decoder.ts'
+import { ReadingDecoder } from '../../platform/codec/reading-decoder.ts'
 import { askedIdProblem } from '../../platform/codec/identity.ts'
 import { cachedSchemas } from '../../platform/codec/register.ts'
 import { escapeControls } from '../core/decode.ts'
@@ -143,7 +142,7 @@ async function run(
   signal: AbortSignal,
 ): Promise<PartitionPlace[]> {
   const progress = new Progress('export', 'records read')
-  const decoder = new FramedDecoder<Reading>('reading', cachedSchemas(config.REGISTRY_URL, config.API_TOKEN))
+  const decoder = new ReadingDecoder(cachedSchemas(config.REGISTRY_URL, config.API_TOKEN))
   const reader = await kafka.rangeReader()
   let unreadable = 0
   try {

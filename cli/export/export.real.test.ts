@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { parse } from 'csv-parse/sync'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FRAME_BYTES, type Reading, readingType } from '../../platform/codec/reading.ts'
-import { FramedDecoder } from '../../platform/codec/framed-decoder.ts'
+import { ReadingDecoder } from '../../platform/codec/reading-decoder.ts'
 import { CLEAN, LATE } from '../../schemas/topics.ts'
 import { readingOf, recordOf } from '../../test/fixtures/load.ts'
 import { schemasOf, settled, type Stack, startStack } from '../../test/fixtures/refine.ts'
@@ -104,7 +104,7 @@ async function exportAndDie(path: string, chunks: number): Promise<void> {
   let written = 0
   const dying = runExport({
     ...{ reader, nodeId: NODE, format: 'jsonl', sinceMs: null, places, signal: new AbortController().signal },
-    decoder: new FramedDecoder<Reading>('reading', schemasOf(stack)),
+    decoder: new ReadingDecoder(schemasOf(stack)),
     onRead: () => undefined,
     onUnreadable: (what) => expect.fail(what),
     sink: {

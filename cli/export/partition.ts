@@ -4,7 +4,8 @@
 import type { Reading } from '../../platform/codec/reading.ts'
 import type { RangeReader } from '../../platform/kafka/port.ts'
 import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
-import { DecodeError, type FramedDecoder, idOf } from '../../platform/codec/framed-decoder.ts'
+import { DecodeError, idOf } from '../../platform/codec/framed-decoder.ts'
+import type { ReadingDecoder } from '../../platform/codec/reading-decoder.ts'
 
 export interface PartitionPlace {
   readonly topic: string
@@ -26,7 +27,7 @@ export class ExportPartition {
   readonly partition: number
   readonly end: number
   readonly #needle: Buffer
-  readonly #decoder: FramedDecoder<Reading>
+  readonly #decoder: ReadingDecoder
   readonly #onRead: (records: number) => void
   #candidates: Candidate[] = []
   #taken = 0
@@ -36,7 +37,7 @@ export class ExportPartition {
   constructor(
     place: PartitionPlace,
     nodeId: string,
-    decoder: FramedDecoder<Reading>,
+    decoder: ReadingDecoder,
     onRead: (records: number) => void,
   ) {
     this.topic = place.topic

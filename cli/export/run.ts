@@ -1,10 +1,10 @@
 // The readings of a node from clean and late, merged by their arrival: at every step the head that arrived first is
 // taken (clean before late, then by partition). The order follows from the heads alone, so an export that goes on from
 // its places writes what one that was never stopped would have written. Per partition the log's own order is kept.
-import type { Reading } from '../../platform/codec/reading.ts'
 import { PlumblineError } from '../../platform/errors.ts'
 import type { Admin, OffsetRange, RangeReader } from '../../platform/kafka/port.ts'
-import { DecodeError, type FramedDecoder } from '../../platform/codec/framed-decoder.ts'
+import { DecodeError } from '../../platform/codec/framed-decoder.ts'
+import type { ReadingDecoder } from '../../platform/codec/reading-decoder.ts'
 import { CLEAN, LATE } from '../../schemas/topics.ts'
 import { type ExportFormat, exportLine } from './core/line.ts'
 import { ExportPartition, type PartitionPlace } from './partition.ts'
@@ -25,7 +25,7 @@ export interface ExportSink {
 
 export interface ExportOptions {
   readonly reader: RangeReader
-  readonly decoder: FramedDecoder<Reading>
+  readonly decoder: ReadingDecoder
   readonly nodeId: string
   readonly format: ExportFormat
   /** Event time from which readings are taken, ms; null: all. */

@@ -5,7 +5,8 @@ import { loadSchema } from '../../schemas/load.ts'
 import { METRICS } from '../../schemas/metrics.ts'
 import { check } from '../../test/fixtures/property.ts'
 import { type Reading, readingType } from './reading.ts'
-import { planScan, ReadingScanner, UnsupportedSchema, type WriterSchema } from './reading-scanner.ts'
+import { NODE, planScan, SENSOR, SITE, TENANT } from './reading-plan.ts'
+import { ReadingScanner } from './reading-scanner.ts'
 
 const schema = loadSchema('reading')
 const plan = planScan(schema)
@@ -53,13 +54,13 @@ const reading: fc.Arbitrary<Reading> = fc.record({
 function scan(bytes: Uint8Array, at = 0, by = plan): Record<string, unknown> | null {
   const around = Buffer.concat([Buffer.alloc(at, 0x80), bytes, Buffer.alloc(7, 0x02)])
   if (!scanner.scan(by, around, at, at + bytes.length)) return null
-  const { tenantAt, tenantLength, sensorAt, sensorLength, epoch, seq, ts, metrics } = scanner
-  const { siteAt, siteLength, nodeAt, nodeLength } = scanner
+  const { idAt, idLength, epoch, seq, ts, metrics } = scanner
+  const id = (index: number): string => around.toString('utf8', idAt[index], idAt[index] + idLength[index])
   return {
-    tenant_id: around.toString('utf8', tenantAt, tenantAt + tenantLength),
-    sensor_id: around.toString('utf8', sensorAt, sensorAt + sensorLength),
-    site_id: around.toString('utf8', siteAt, siteAt + siteLength),
-    node_id: around.toString('utf8', nodeAt, nodeAt + nodeLength),
+    tenant_id: id(TENANT),
+    sensor_id: id(SENSOR),
+    site_id: id(SITE),
+    node_id: id(NODE),
     epoch,
     seq,
     ts,
@@ -108,21 +109,33 @@ describe('the scanner', () => {
     )
   })
 
-  test('takes the longs that are exact and refuses those beyond', () => {
+  test('K6: takes every long, rounded as BigInt rounds, and refuses what has more than 64 bits', () => {
     const zero = readingType.toBuffer({ ...blank, ts: 0 })
-    // ts 0 is the byte behind the seq; put other varints there.
+    // ts 0 is the byte after the seq; other varints are put there.
     const at = 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 // four strings of lengths 1, 0, 0, 1, then epoch and seq
     const withTs = (varint: readonly number[]): Buffer =>
       Buffer.concat([zero.subarray(0, at), Buffer.from(varint), zero.subarray(at + 1)])
-    expect(scan(withTs([0]))).toMatchObject({ ts: 0 })
     expect(scan(withTs([0x80, 0x00]))).toMatchObject({ ts: 0 })
-    expect(scan(withTs([0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]))).toMatchObject({ ts: 2 ** 52 - 1 })
-    expect(scan(withTs([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]))).toMatchObject({ ts: -(2 ** 52) })
-    expect(scan(withTs([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10]))).toBeNull()
-    expect(scan(withTs([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]))).toBeNull()
+    check(
+      fc.property(fc.oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), edge), (value) => {
+        const varint: number[] = []
+        for (let rest = BigInt.asUintN(64, (value << 1n) ^ (value >> 63n)); ; rest >>= 7n) {
+          varint.push(Number(rest & 0x7fn) | (rest > 0x7fn ? 0x80 : 0))
+          if (rest <= 0x7fn) break
+        }
+        expect(scan(withTs(varint))).toMatchObject({ ts: Number(value) })
+      }),
+      1_000,
+    )
+    expect(scan(withTs([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]))).toBeNull()
     expect(scan(withTs([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00]))).toBeNull()
   })
 })
+
+/** Around every power of two. */
+const edge = fc
+  .tuple(fc.integer({ min: 0, max: 62 }), fc.integer({ min: -2, max: 2 }), fc.constantFrom(1n, -1n))
+  .map(([bits, add, sign]) => BigInt.asIntN(64, sign * (2n ** BigInt(bits) + BigInt(add))))
 
 const blank: Reading = readingType.fromBuffer(
   readingType.toBuffer({
@@ -149,10 +162,24 @@ function byAvsc(type: avsc.Type, bytes: Buffer): Record<string, unknown> | null 
   }
 }
 
+/** avsc alone refuses longs that a double does not hold exactly. */
+const rounding = avsc.types.LongType.__with({
+  fromBuffer: (buffer: Buffer) => Number(buffer.readBigInt64LE()),
+  toBuffer: () => Buffer.alloc(8),
+  fromJSON: Number,
+  toJSON: Number,
+  isValid: (value: unknown) => typeof value === 'number',
+  compare: (a: number, b: number) => a - b,
+})
+const lenientType = avsc.Type.forSchema(schema as unknown as avsc.Schema, {
+  logicalTypes: {},
+  registry: { long: rounding },
+})
+
 /** Whatever the scanner accepts, avsc accepts as the same reading. */
 function expectNoMoreThanAvsc(bytes: Buffer): boolean {
   const scanned = scan(bytes)
-  if (scanned !== null) expect(byAvsc(readingType, bytes)).toEqual(scanned)
+  if (scanned !== null) expect(byAvsc(lenientType, bytes)).toEqual(scanned)
   return scanned !== null
 }
 
@@ -231,126 +258,5 @@ describe('on bytes that nobody vouches for, the scanner', () => {
       expected(blank),
     )
     expect(scan(Buffer.concat([lead, Buffer.from([1, 8, ...entry, 0, 0])]))).toEqual(expected(blank))
-  })
-})
-
-type Field = { name: string; type: unknown; default?: unknown }
-
-/** Schemas that a Reading has had or will have: another order, other number types, fields more or fewer. */
-const evolved: fc.Arbitrary<WriterSchema> = fc
-  .tuple(
-    fc.shuffledSubarray([...METRICS.map((_, i) => i)]),
-    fc.infiniteStream(fc.nat()),
-    fc.shuffledSubarray(['site_id', 'node_id', 'epoch', 'seq', 'mono_ms', 'tags']),
-  )
-  .map(([metrics, random, others]) => {
-    const draw = (): number => random.next().value as number
-    const kinds = [
-      'double',
-      'float',
-      'int',
-      'long',
-      ['null', 'double'],
-      ['null', 'float'],
-      ['double', 'null'],
-      ['null', 'int', 'double'],
-      ['null', { type: 'long' }],
-    ]
-    const fields: Field[] = ['tenant_id', 'sensor_id', 'ts', ...others].map((name) => ({
-      name,
-      type: schema.fields.find((field) => field.name === name)!.type,
-    }))
-    for (const index of metrics) fields.push({ name: METRICS[index].name, type: kinds[draw() % kinds.length] })
-    const added = [
-      'boolean',
-      'bytes',
-      'string',
-      'null',
-      'int',
-      'float',
-      ['null', 'string'],
-      { type: 'map', values: 'long' },
-      { type: 'map', values: ['null', 'string'] },
-      { type: 'map', values: 'null' },
-    ]
-    for (let i = draw() % 4; i > 0; i -= 1) fields.push({ name: `added_${i}`, type: added[draw() % added.length] })
-    const ranks = new Map(fields.map((field) => [field, draw()]))
-    return { type: 'record', name: 'Reading', fields: fields.sort((a, b) => ranks.get(a)! - ranks.get(b)!) }
-  })
-
-/** A value for any type that occurs in these schemas. */
-function valueFor(type: unknown, draw: () => number): unknown {
-  if (Array.isArray(type)) return wrap(type[draw() % type.length], draw)
-  if (typeof type === 'object') {
-    const { type: name, values } = type as { type: string; values?: unknown }
-    if (name !== 'map') return valueFor(name, draw)
-    return Object.fromEntries(Array.from({ length: draw() % 4 }, (_, i) => [`k${i}`, valueFor(values, draw)]))
-  }
-  switch (type) {
-    case 'null':
-      return null
-    case 'boolean':
-      return draw() % 2 === 0
-    case 'string':
-      return 'ä'.repeat(draw() % 80)
-    case 'bytes':
-      return Buffer.alloc(draw() % 80, draw() & 255)
-    case 'int':
-      return (draw() % 2 ** 30) - 2 ** 29
-    case 'long':
-      return (draw() - 2 ** 30) * (draw() % 2 ** 20) + 0 // a long has no -0
-    case 'float':
-      return Math.fround((draw() - 2 ** 30) / 1024)
-    default:
-      return (draw() - 2 ** 30) / 7
-  }
-}
-
-/** avsc wraps values of unions that it cannot tell apart; these are forced to be wrapped throughout. */
-const wrap = (branch: unknown, draw: () => number): unknown => {
-  const name = typeof branch === 'object' ? (branch as { type: string }).type : (branch as string)
-  return name === 'null' ? null : { [name]: valueFor(branch, draw) }
-}
-
-const unwrap = (value: unknown): unknown =>
-  value !== null && typeof value === 'object' ? Object.values(value)[0] : value
-
-describe('with another writer’s schema, the scanner', () => {
-  test('reads what avsc reads: order, added and missing fields, other number types', () => {
-    check(
-      fc.property(evolved, fc.infiniteStream(fc.nat()), (writer, random) => {
-        const type = avsc.Type.forSchema(writer as unknown as avsc.Schema, { wrapUnions: 'always', logicalTypes: {} })
-        const draw = (): number => random.next().value as number
-        const value = Object.fromEntries(writer.fields.map((field) => [field.name, valueFor(field.type, draw)]))
-        const bytes = type.toBuffer(value)
-        const flat = Object.fromEntries(
-          writer.fields.map(({ name, type: t }) => [name, Array.isArray(t) ? unwrap(value[name]) : value[name]]),
-        )
-        expect(scan(bytes, 0, planScan(writer))).toEqual(expected(flat as unknown as Reading))
-        expect(scan(bytes.subarray(0, -1), 0, planScan(writer))).toBeNull()
-      }),
-      500,
-    )
-  })
-
-  test.each([
-    ['another type of sensor_id', 'sensor_id', 'bytes'],
-    ['another type of ts', 'ts', 'double'],
-    ['another type of seq', 'seq', ['null', 'long']],
-    ['a metric that is text', 'power_w', ['null', 'string']],
-    ['a fixed', 'added', { type: 'fixed', name: 'F', size: 4 }],
-    ['a type of its own', 'added', 'Reading'],
-  ])('refuses %s as a whole', (_what, name, type) => {
-    const fields = [...schema.fields.filter((field) => field.name !== name), { name, type }]
-    expect(() => planScan({ ...schema, fields })).toThrow(UnsupportedSchema)
-  })
-
-  test('refuses a record that is not a Reading', () => {
-    for (const missing of ['tenant_id', 'sensor_id', 'ts']) {
-      expect(() => planScan({ ...schema, fields: schema.fields.filter(({ name }) => name !== missing) })).toThrow(
-        `it has no ${missing}`,
-      )
-    }
-    expect(() => planScan(loadSchema('extent'))).toThrow(UnsupportedSchema)
   })
 })

@@ -1,61 +1,57 @@
-// Reads what refine needs out of an encoded Reading, in place: identity, epoch, seq, event time and metrics, into typed
-// arrays and without an object per record. The plan is made once per writer schema; every step checks the end of the
-// record, so arbitrary bytes are refused in bounded time. avsc decodes the same bytes five times slower, reads beyond a
-// record's end, and a forged map of 2^50 entries would keep it busy for ever; the tests hold this scanner to avsc.
+// Reads an encoded Reading in place: the places of its ids and tags, epoch, seq, event time and metrics, into typed
+// arrays and without an object per record. The plan (reading-plan.ts) is made once per writer's schema; every step checks
+// the end of the record, so arbitrary bytes are refused in bounded time, and nothing here throws. avsc decodes the same
+// bytes five times slower, reads beyond a record's end, and a forged map of 2^50 entries would keep it busy for ever; the
+// tests hold this scanner to avsc.
+import { isUtf8 } from 'node:buffer'
 import { METRICS } from '../../schemas/metrics.ts'
-import { type AvroType, nameOf, skipStep, UnsupportedSchema } from './reading-skip.ts'
+import { NODE, OP, type ScanPlan, SITE } from './reading-plan.ts'
 
-export { UnsupportedSchema } from './reading-skip.ts'
-
-type Step = (scanner: ReadingScanner) => void
-
-export interface WriterSchema {
-  readonly type: string
-  readonly name: string
-  readonly fields: readonly { readonly name: string; readonly type: unknown }[]
-}
-
-const SKIP_STRING = 0
-const TENANT = 1
-const SENSOR = 2
-const EPOCH = 3
-const SEQ = 4
-const TS = 5
-const NULLABLE = 6
-const STEP = 7
-const SITE = 8
-const NODE = 9
-
-const METRIC_INDEX = new Map(METRICS.map((metric, index) => [metric.name, index]))
 const MIN = Float64Array.from(METRICS, (metric) => metric.min)
 const MAX = Float64Array.from(METRICS, (metric) => metric.max)
+/** Records within records of a type that refers to itself: bounds the call stack. */
+const DEPTH_MAX = 200
+const INT_MAX = 2 ** 31 - 1
+/** Numbers per tag: where its name begins and how long it is, and the same of its value. */
+export const TAG_STRIDE = 4
+const TAGS_AT_FIRST = 16
 
 export class ReadingScanner {
   /** One value per metric of schemas/metrics.ts, NaN where the reading has none. */
   readonly metrics = new Float64Array(METRICS.length)
-  tenantAt = 0
-  tenantLength = 0
-  sensorAt = 0
-  sensorLength = 0
-  siteAt = 0
-  /** 0 where the reading has no site; for the node alike. */
-  siteLength = 0
-  nodeAt = 0
-  nodeLength = 0
+  /** By TENANT, SITE, NODE, SENSOR: where each id begins; its length is 0 where the reading has none. */
+  readonly idAt = new Int32Array(4)
+  readonly idLength = new Int32Array(4)
   epoch = 0
   seq = 0
   ts = 0
+  monoMs = 0
+  /** Places of the tags, TAG_STRIDE numbers each. */
+  tags = new Int32Array(TAGS_AT_FIRST * TAG_STRIDE)
+  tagCount = 0
+  /** Places of the names in `erase`, two numbers each: where it begins and how long it is. */
+  erase = new Int32Array(2)
+  eraseCount = 0
+  /** The field, `tags` or `erase`, that has a text that is not UTF-8: it could become equal to another one. */
+  badText: 'tags' | 'erase' | null = null
   /** Index of the metric that is out of bounds; -1 for none. */
   invalidMetric = -1
+  /** Some metric is NaN, which no store can hold and which is not the same as none. */
+  hasNaN = false
+  /** At least one metric has a value. */
+  hasMetric = false
+  /** After a scan that failed for a value without a counterpart: its field and why; else null. */
+  problem: string | null = null
   #bytes: Uint8Array = new Uint8Array(0)
   #view: DataView = new DataView(new ArrayBuffer(0))
   #at = 0
   #end = 0
   #failed = false
+  #depth = 0
 
   /**
    * Scans one Avro body.
-   * @param bytes the body lies in [at, end)
+   * @param bytes the body is in [at, end)
    * @returns false when the bytes are not a Reading of that schema, from first to last byte
    */
   scan(plan: ScanPlan, bytes: Uint8Array, at: number, end: number): boolean {
@@ -66,67 +62,90 @@ export class ReadingScanner {
     this.#at = at
     this.#end = end
     this.#failed = false
+    this.#depth = 0
     this.epoch = 0
     this.seq = 0
-    this.siteLength = 0
-    this.nodeLength = 0
+    this.monoMs = 0
+    this.tagCount = 0
+    this.eraseCount = 0
+    this.badText = null
+    this.idLength[SITE] = 0
+    this.idLength[NODE] = 0
     this.invalidMetric = -1
+    this.hasNaN = false
+    this.hasMetric = false
+    this.problem = null
     this.metrics.fill(NaN)
     this.#run(plan)
     return !this.#failed && this.#at === end
   }
 
-  /** The usual fields are read here, by operation codes: a call per field would cost more than the reading itself. */
-  #run({ operations, steps }: ScanPlan): void {
+  #run({ operations, targets, steps }: ScanPlan): void {
     const bytes = this.#bytes
     for (let i = 0; i < operations.length && !this.#failed; i += 1) {
-      const operation = operations[i]
-      switch (operation) {
-        case SKIP_STRING:
+      switch (operations[i]) {
+        case OP.nullableMetric: {
+          // Branch 0 is null, branch 1 (zigzag 2) the metric's value.
+          const branch = this.#at < this.#end ? bytes[this.#at] : -1
+          this.#at += 1
+          if (branch === 0) break
+          if (branch === 2) this.setMetric(targets[i], this.double())
+          else this.#oddBranch(targets[i])
+          break
+        }
+        case OP.text:
+          this.text(targets[i])
+          break
+        case OP.epoch:
+          this.epoch = this.long()
+          break
+        case OP.seq:
+          this.seq = this.long()
+          break
+        case OP.ts:
+          this.ts = this.long()
+          break
+        case OP.mono:
+          this.monoMs = this.double()
+          break
+        case OP.metric:
+          this.setMetric(targets[i], this.double())
+          break
+        case OP.tags:
+          this.#tags()
+          break
+        case OP.skipText:
           // Not `this.#at += this.length()`: that would add to the place from before the length was read.
           this.skip(this.length())
           break
-        case TENANT:
-          this.tenantLength = this.length()
-          this.tenantAt = this.#at
-          this.#at += this.tenantLength
-          break
-        case SENSOR:
-          this.sensorLength = this.length()
-          this.sensorAt = this.#at
-          this.#at += this.sensorLength
-          break
-        case SITE:
-          this.siteLength = this.length()
-          this.siteAt = this.#at
-          this.#at += this.siteLength
-          break
-        case NODE:
-          this.nodeLength = this.length()
-          this.nodeAt = this.#at
-          this.#at += this.nodeLength
-          break
-        case EPOCH:
-          this.epoch = this.long()
-          break
-        case SEQ:
-          this.seq = this.long()
-          break
-        case TS:
-          this.ts = this.long()
-          break
-        case STEP:
-          steps[i](this)
-          break
         default:
-          // A nullable double: branch 0 is null, branch 1 (zigzag 2) the metric's value.
-          if (this.#at < this.#end && bytes[this.#at] === 0) this.#at += 1
-          else steps[i](this)
+          steps[i](this)
       }
     }
   }
 
-  /** Reads a long; exact below 2^52 (its zigzag form is below 2^53), beyond it the scan fails. */
+  /** A branch's index may be written in more bytes than it needs. */
+  #oddBranch(metric: number): void {
+    this.#at -= 1
+    if (this.index(2) === 1) this.setMetric(metric, this.double())
+  }
+
+  #tags(): void {
+    for (let count = this.long(); count !== 0; count = this.long()) {
+      if (count < 0) {
+        this.long()
+        count = -count
+      }
+      if (count > this.remaining()) return this.fail()
+      for (let i = 0; i < count && !this.#failed; i += 1) {
+        this.tagName()
+        this.tagValue()
+      }
+      if (this.#failed) return
+    }
+  }
+
+  /** Reads a long: exact where a double is, else rounded as Number(BigInt) rounds; beyond 64 bits the scan fails. */
   long(): number {
     const bytes = this.#bytes
     let at = this.#at
@@ -143,31 +162,96 @@ export class ReadingScanner {
     return (low >>> 1) ^ -(low & 1)
   }
 
-  /** The rest of a long of more than 28 bits, in doubles. */
+  /** The rest of a long of more than 28 bits. Its upper 36 bits are exact, so one addition rounds, and only once. */
   #longFrom(low: number): number {
     const bytes = this.#bytes
+    const end = this.#at + 6
     let at = this.#at
-    let byte = bytes[at]
-    let raw = low + (byte & 0x7f) * 268_435_456 // 2^28
-    for (let scale = 34_359_738_368; byte >= 0x80 && at < this.#at + 5; scale *= 128) {
-      at += 1
+    let byte = 0x80
+    let high = 0
+    for (let scale = 1; byte >= 0x80 && at < end; scale *= 128) {
       byte = bytes[at]
-      raw += (byte & 0x7f) * scale
+      at += 1
+      high += (byte & 0x7f) * scale
     }
-    this.#at = at + 1
-    if (this.#at > this.#end || byte >= 0x80 || raw > Number.MAX_SAFE_INTEGER) this.#failed = true
-    const half = Math.floor(raw / 2)
-    return half * 2 === raw ? half : -half - 1
+    this.#at = at
+    if (at > this.#end || byte >= 0x80 || high >= 68_719_476_736) this.#failed = true // 2^36
+    const upper = high * 134_217_728 // 2^27: one of the 28 bits is the sign
+    const half = low >>> 1
+    return (low & 1) === 0 ? upper + half : -(upper + (half + 1))
   }
 
-  /** Reads a length or an index: a long that may not exceed what is left. */
+  /** Reads a long and divides it exactly, rounding down. */
+  dividedLong(divisor: number): number {
+    const from = this.#at
+    const value = this.long()
+    if (this.#failed || Number.isSafeInteger(value)) return Math.floor(value / divisor)
+    let raw = 0n
+    for (let at = this.#at - 1; at >= from; at -= 1) raw = (raw << 7n) | BigInt(this.#bytes[at] & 0x7f)
+    const exact = (raw >> 1n) ^ -(raw & 1n)
+    const quotient = exact / BigInt(divisor)
+    return Number(exact % BigInt(divisor) < 0n ? quotient - 1n : quotient)
+  }
+
+  int(): number {
+    const value = this.long()
+    if (value > INT_MAX || value < -INT_MAX - 1) this.#failed = true
+    return value
+  }
+
+  /** Reads a length: a long that may not exceed what is left. */
   length(): number {
     const value = this.long()
-    if (value < 0 || value > this.#end - this.#at) {
-      this.#failed = true
-      return 0
+    if (value >= 0 && value <= this.#end - this.#at) return value
+    this.#failed = true
+    return 0
+  }
+
+  /** Reads the index of a branch or a symbol. */
+  index(count: number): number {
+    const value = this.long()
+    if (value >= 0 && value < count) return value
+    this.#failed = true
+    return 0
+  }
+
+  /** Reads an id. */
+  text(id: number): void {
+    const length = this.length()
+    this.idLength[id] = length
+    this.idAt[id] = this.#at
+    this.#at += length
+  }
+
+  tagName(): void {
+    const place = this.tagCount * TAG_STRIDE
+    if (place + TAG_STRIDE > this.tags.length) this.tags = grown(this.tags)
+    this.#place(this.tags, place, 'tags')
+  }
+
+  tagValue(): void {
+    this.#place(this.tags, this.tagCount * TAG_STRIDE + 2, 'tags')
+    this.tagCount += 1
+  }
+
+  erased(): void {
+    if (this.eraseCount * 2 >= this.erase.length) this.erase = grown(this.erase)
+    this.#place(this.erase, this.eraseCount * 2, 'erase')
+    this.eraseCount += 1
+  }
+
+  #place(places: Int32Array, index: number, field: 'tags' | 'erase'): void {
+    const length = this.length()
+    const at = this.#at
+    places[index] = at
+    places[index + 1] = length
+    this.#at = at + length
+    const bytes = this.#bytes
+    for (let i = at; i < at + length; i += 1) {
+      if (bytes[i] < 0x80) continue
+      if (!isUtf8(bytes.subarray(at, at + length))) this.badText = field
+      return
     }
-    return value
   }
 
   double(): number {
@@ -187,9 +271,13 @@ export class ReadingScanner {
     if (this.#at > this.#end) this.#failed = true
   }
 
-  /** The place of the next byte to read. */
-  position(): number {
-    return this.#at
+  setMetric(index: number, value: number): void {
+    if (!(value >= MIN[index] && value <= MAX[index])) {
+      this.invalidMetric = index
+      if (value !== value) this.hasNaN = true
+    }
+    this.hasMetric = true
+    this.metrics[index] = value
   }
 
   /** Bytes that are left; none after a failure. */
@@ -197,98 +285,36 @@ export class ReadingScanner {
     return this.#failed ? 0 : this.#end - this.#at
   }
 
+  get failed(): boolean {
+    return this.#failed
+  }
+
   fail(): void {
     this.#failed = true
   }
 
-  setMetric(index: number, value: number): void {
-    if (!(value >= MIN[index] && value <= MAX[index])) this.invalidMetric = index
-    this.metrics[index] = value
+  /** Fails for a value that is well formed but has no counterpart. */
+  refuse(problem: string): void {
+    this.problem = problem
+    this.#failed = true
+  }
+
+  /** Before a record within the record; false when there are too many of them within each other. */
+  enter(): boolean {
+    this.#depth += 1
+    if (this.#depth <= DEPTH_MAX) return true
+    this.refuse(`records are nested more than ${DEPTH_MAX} deep`)
+    return false
+  }
+
+  leave(): void {
+    this.#depth -= 1
   }
 }
 
-/** What to do for each field of one writer schema, in its order: a code, and the step that code STEP calls. */
-export interface ScanPlan {
-  readonly operations: Int32Array
-  readonly steps: readonly Step[]
-}
-
-/**
- * @throws UnsupportedSchema when the schema is not a Reading or has types that no Reading has had
- */
-export function planScan(schema: WriterSchema): ScanPlan {
-  const names = new Set(schema.fields.map((field) => field.name))
-  for (const required of ['tenant_id', 'sensor_id', 'ts']) {
-    if (schema.type !== 'record' || !names.has(required))
-      throw new UnsupportedSchema(`${schema.name} is not a Reading: it has no ${required}`)
-  }
-  const fields = schema.fields.map(({ name, type }) => ({ name, type: type as AvroType }))
-  return {
-    operations: Int32Array.from(fields, ({ name, type }) => operationOf(name, type)),
-    steps: fields.map(({ name, type }) => stepOf(name, type)),
-  }
-}
-
-function operationOf(name: string, type: AvroType): number {
-  switch (name) {
-    case 'tenant_id':
-      expectType(name, type, ['string'])
-      return TENANT
-    case 'sensor_id':
-      expectType(name, type, ['string'])
-      return SENSOR
-    // Where they are of another type they are skipped: nothing of ours wrote them.
-    case 'site_id':
-      return nameOf(type) === 'string' ? SITE : STEP
-    case 'node_id':
-      return nameOf(type) === 'string' ? NODE : STEP
-    case 'epoch':
-      expectType(name, type, ['long', 'int'])
-      return EPOCH
-    case 'seq':
-      expectType(name, type, ['long', 'int'])
-      return SEQ
-    case 'ts':
-      expectType(name, type, ['long'])
-      return TS
-    default:
-      if (METRIC_INDEX.has(name))
-        return Array.isArray(type) && type.length === 2 && type[0] === 'null' ? NULLABLE : STEP
-      return nameOf(type) === 'string' ? SKIP_STRING : STEP
-  }
-}
-
-const stepOf = (name: string, type: AvroType): Step => {
-  const metric = METRIC_INDEX.get(name)
-  return metric === undefined ? skipStep(type) : metricStep(metric, type)
-}
-
-function metricStep(metric: number, type: AvroType): Step {
-  const branches = Array.isArray(type) ? type : [type]
-  const readers = branches.map((branch) => {
-    switch (nameOf(branch)) {
-      case 'null':
-        return null
-      case 'double':
-        return (s: ReadingScanner) => s.double()
-      case 'float':
-        return (s: ReadingScanner) => s.float()
-      case 'int':
-      case 'long':
-        return (s: ReadingScanner) => s.long()
-      default:
-        throw new UnsupportedSchema(`metric ${METRICS[metric].name} has type ${JSON.stringify(branch)}`)
-    }
-  })
-  if (!Array.isArray(type)) return (s) => s.setMetric(metric, readers[0]!(s))
-  return (s) => {
-    const branch = s.long()
-    const reader = readers[branch]
-    if (reader === undefined) s.fail()
-    else if (reader !== null) s.setMetric(metric, reader(s))
-  }
-}
-
-function expectType(field: string, type: AvroType, allowed: readonly string[]): void {
-  if (!allowed.includes(nameOf(type))) throw new UnsupportedSchema(`${field} has type ${JSON.stringify(type)}`)
+/** Every text takes a byte of the record at least: that bounds it. */
+function grown(places: Int32Array): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(places.length * 2)
+  larger.set(places)
+  return larger
 }

@@ -1,9 +1,9 @@
 // From fetched bytes to rows. A record that cannot be read never stops the batch: it is listed with its reason, for
-// the dead-letter topic. Each record is scanned before avsc decodes it, since avsc trusts the counts and lengths that
-// it reads: arbitrary bytes could lead it beyond the record or keep it busy for ever.
+// the dead-letter topic. Readings are decoded by the scanner and the plans that refine has, so both say the same.
 import avsc from 'avsc'
-import { planScan, ReadingScanner, type WriterSchema } from '../../platform/codec/reading-scanner.ts'
-import { FRAME_BYTES, readingType, type Reading } from '../../platform/codec/reading.ts'
+import { decodeReading, readingSchema } from '../../platform/codec/reading-decoder.ts'
+import { ReadingScanner } from '../../platform/codec/reading-scanner.ts'
+import { FRAME_BYTES, type Reading } from '../../platform/codec/reading.ts'
 import type { FetchedBatch } from '../../platform/kafka/port.ts'
 import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import type { Anomaly } from '../../platform/store/port.ts'
@@ -38,16 +38,14 @@ export const anomalyType = avsc.Type.forSchema(loadSchema('anomaly') as unknown 
 
 /** @param text the writer's schema as the registry has it; null: it has none of that id */
 export function readingCodec(text: string | null): Codec<Reading> {
-  return codecFor(text, (schema) => {
-    const plan = planScan(schema as unknown as WriterSchema)
-    const resolver = resolverFrom(readingType, schema)
-    const scanner = new ReadingScanner()
-    return (bytes, at, end) => {
-      if (!scanner.scan(plan, bytes, at, end)) throw new Error('the bytes are not a Reading of their schema')
-      return readingType.decode(bytes, at, resolver).value as Reading
-    }
-  })
+  const schema = readingSchema(text)
+  if ('refused' in schema) return schema
+  const scanner = new ReadingScanner()
+  return { decode: (bytes, at, end) => decodeReading(scanner, schema.plan, schemaIdBefore(bytes, at), bytes, at, end) }
 }
+
+/** Of a body in its frame. */
+const schemaIdBefore = (bytes: Buffer, at: number): number => bytes.readUInt32BE(at - 4)
 
 /** @param text as for `readingCodec` */
 export function anomalyCodec(text: string | null): Codec<Anomaly> {

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeFramed, type Reading, readingType } from '../../../platform/codec/reading.ts'
-import { planScan } from '../../../platform/codec/reading-scanner.ts'
+import { planScan } from '../../../platform/codec/reading-plan.ts'
 import type { HeaderInput } from '../../../platform/kafka/record-batch/builder.ts'
 import { recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { loadSchema } from '../../../schemas/load.ts'

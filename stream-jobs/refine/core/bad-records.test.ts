@@ -1,6 +1,6 @@
 // No record stops the core: what cannot be read, what is too large, and what the core itself throws on become dead letters.
 import { describe, expect, test } from 'vitest'
-import type { ScanPlan } from '../../../platform/codec/reading-scanner.ts'
+import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
 import {
   recordBatchOf,
   stamped,

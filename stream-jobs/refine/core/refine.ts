@@ -2,7 +2,9 @@
 // letters. Its only clock is the arrival time of its input, clamped to non-decreasing; its settings are input, too. So
 // running it again over the same records gives the same state and the same outputs, which is what recovery rests on.
 import { FRAME_BYTES } from '../../../platform/codec/reading.ts'
-import { ReadingScanner, type ScanPlan } from '../../../platform/codec/reading-scanner.ts'
+import { scanProblem } from '../../../platform/codec/reading-decoder.ts'
+import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
+import { ReadingScanner } from '../../../platform/codec/reading-scanner.ts'
 import { readingProblem } from '../../../platform/codec/reading-verdict.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { isReplayedAsLate, readControl } from './control.ts'
@@ -117,7 +119,7 @@ export class Refine {
     if (plan === null)
       return this.#deadLetter(batch, i, 'UNKNOWN_SCHEMA', `schema id ${schemaIdAt(bytes, at)} is not that of a Reading`)
     if (this.#scanner.scan(plan, bytes, at + FRAME_BYTES, at + batch.valueLength(i))) this.#reading(batch, i)
-    else this.#deadLetter(batch, i, 'UNDECODABLE', `the value is not a Reading of schema ${schemaIdAt(bytes, at)}`)
+    else this.#deadLetter(batch, i, 'UNDECODABLE', scanProblem(this.#scanner, schemaIdAt(bytes, at)))
   }
 
   #reading(batch: RecordBatch, i: number): void {

@@ -2,6 +2,7 @@
 // itself names, from nothing else, so that a replay finds the same one. What was found is kept with the sensor and holds
 // until the settings change or the sensor names another place: per reading that costs the comparison of two short
 // names, and nothing at all while no site and no node has a threshold of its own.
+import { NODE, SITE } from '../../../platform/codec/reading-plan.ts'
 import type { ReadingScanner } from '../../../platform/codec/reading-scanner.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { copyOf } from './record-bytes.ts'
@@ -40,17 +41,17 @@ export class Thresholds {
    */
   of(sensor: Sensor, scanner: ReadingScanner, bytes: Uint8Array): Float64Array {
     if (this.#bySite.size === 0 && this.#byNode.size === 0) return this.#usual
-    const { siteAt, siteLength, nodeAt, nodeLength } = scanner
+    const { idAt, idLength } = scanner
     const found = sensor.thresholds
     if (
       found !== null &&
       found.by === this &&
-      isAt(found.site, bytes, siteAt, siteLength) &&
-      isAt(found.node, bytes, nodeAt, nodeLength)
+      isAt(found.site, bytes, idAt[SITE], idLength[SITE]) &&
+      isAt(found.node, bytes, idAt[NODE], idLength[NODE])
     )
       return found.z
-    const site = copyOf(bytes, siteAt, siteLength)
-    const node = copyOf(bytes, nodeAt, nodeLength)
+    const site = copyOf(bytes, idAt[SITE], idLength[SITE])
+    const node = copyOf(bytes, idAt[NODE], idLength[NODE])
     const z = this.#find(UTF8.decode(site), UTF8.decode(node))
     sensor.thresholds = { by: this, site, node, z }
     return z

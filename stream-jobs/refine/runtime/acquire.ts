@@ -5,7 +5,7 @@
 //      discarded; it must arrive at the ledger that was committed
 // What contradicts itself here is fatal: going on would lose or double data without anybody noticing.
 import { crc32, crc32c } from '@node-rs/crc32'
-import type { ScanPlan } from '../../../platform/codec/reading-scanner.ts'
+import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
 import type { Admin, Kafka, OffsetRange, RangeReader, TransactionalProducer } from '../../../platform/kafka/port.ts'
 import { LEDGER_NAMES } from '../core/ledger.ts'
 import { discard } from '../core/outputs.ts'
@@ -66,9 +66,9 @@ async function restore(deps: AcquireDeps, partition: number, producer: Transacti
     if (!live && offset >= 0 && refusals.wasRefused(id, offset)) return null
     const known = plans.get(id)
     if (known === undefined) return undefined
-    return live && offset >= 0 ? refusals.decide(id, offset, known) : (known?.plan ?? undefined)
+    return live && offset >= 0 ? refusals.decide(id, offset, known) : (known ?? undefined)
   }
-  const outputs = new BatchOutputs(topics, partition, deps.anomalySchemaId, (id) => plans.get(id)!.type)
+  const outputs = new BatchOutputs(topics, partition, deps.anomalySchemaId, plans)
   const core = new Refine(coreSettings(), planOf, fingerprint, discard)
   if (committed === null || metadata === null) await expectNoSnapshot(admin, reader, topics.snapshots, partition)
   else await rebuild(deps, core, partition, metadata, committed.offset, raw)

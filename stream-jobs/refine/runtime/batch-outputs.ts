@@ -3,6 +3,8 @@
 import avsc from 'avsc'
 import { encodeFramed, FRAME_BYTES } from '../../../platform/codec/reading.ts'
 import { deadLetterHeaders, REFINE_STAGE } from '../../../platform/dead-letters/headers.ts'
+import { decodeReading } from '../../../platform/codec/reading-decoder.ts'
+import { ReadingScanner } from '../../../platform/codec/reading-scanner.ts'
 import type { OutgoingBatch } from '../../../platform/kafka/port.ts'
 import { encodeHeaders, RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
@@ -10,6 +12,7 @@ import { loadSchema } from '../../../schemas/load.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { LATE_REASON_HEADER } from '../../../schemas/refine.ts'
 import type { RefineTopics } from '../../../schemas/topics.ts'
+import type { SchemaPlans } from './plans.ts'
 import type { DeadLetterReason, LateReason, Outputs, RecordBytes, Score } from '../core/outputs.ts'
 
 /** Of a dead letter's key and value so much is kept; what was cut off is still in raw, at the offset that it names. */
@@ -61,6 +64,9 @@ export class BatchList {
   }
 }
 
+/** What schema ids stand for; every id of a record that gets here has been looked up. */
+export type Schemas = Pick<SchemaPlans, 'get' | 'whyRefused'>
+
 export class BatchOutputs implements Outputs {
   readonly cleanBatches = new BatchList()
   tsMin = Infinity
@@ -71,18 +77,14 @@ export class BatchOutputs implements Outputs {
   readonly #topics: RefineTopics
   readonly #partition: number
   readonly #anomalySchemaId: number
-  readonly #typeOf: (schemaId: number) => avsc.Type
+  readonly #schemas: Schemas
+  readonly #scanner = new ReadingScanner()
 
-  constructor(
-    topics: RefineTopics,
-    partition: number,
-    anomalySchemaId: number,
-    typeOf: (schemaId: number) => avsc.Type,
-  ) {
+  constructor(topics: RefineTopics, partition: number, anomalySchemaId: number, schemas: Schemas) {
     this.#topics = topics
     this.#partition = partition
     this.#anomalySchemaId = anomalySchemaId
-    this.#typeOf = typeOf
+    this.#schemas = schemas
   }
 
   clean(record: RecordBytes, ts: number): void {
@@ -99,17 +101,16 @@ export class BatchOutputs implements Outputs {
 
   anomaly({ key, keyAt, keyLength, value, valueAt, valueLength }: RecordBytes, score: Score): void {
     const bytes = Buffer.from(value.buffer, value.byteOffset + valueAt, valueLength)
-    const reading = this.#typeOf(bytes.readUInt32BE(1)).fromBuffer(bytes.subarray(FRAME_BYTES)) as Record<
-      string,
-      string | number | undefined
-    >
+    const id = bytes.readUInt32BE(1)
+    const plan = this.#schemas.get(id)!
+    const reading = decodeReading(this.#scanner, plan, id, bytes, FRAME_BYTES, bytes.length)
     const encoded = encodeFramed(anomalyType, this.#anomalySchemaId, {
       tenant_id: reading.tenant_id,
-      site_id: reading.site_id ?? '',
-      node_id: reading.node_id ?? '',
+      site_id: reading.site_id,
+      node_id: reading.node_id,
       sensor_id: reading.sensor_id,
-      epoch: reading.epoch ?? 0,
-      seq: reading.seq ?? 0,
+      epoch: reading.epoch,
+      seq: reading.seq,
       ts: reading.ts,
       metric: METRICS[score.metric].name,
       value: score.value,
@@ -125,7 +126,11 @@ export class BatchOutputs implements Outputs {
 
   deadLetter(batch: RecordBatch, index: number, reason: DeadLetterReason, detail: string): void {
     const at = { topic: this.#topics.raw, partition: this.#partition, offset: batch.offset(index) }
-    const refusal = { ...at, stage: REFINE_STAGE, reason, message: detail }
+    const message =
+      reason === 'UNKNOWN_SCHEMA'
+        ? `${detail}: ${this.#schemas.whyRefused(batch.value(index)!.readUInt32BE(1))}`
+        : detail
+    const refusal = { ...at, stage: REFINE_STAGE, reason, message }
     const headers = encodeHeaders(deadLetterHeaders(refusal, batch.headers(index)))
     const { bytes } = batch
     this.#deadLetters

@@ -1,25 +1,20 @@
 // Which schema ids a task understands. The registry is asked once per id and process; an id that it does not know is
 // refused for a while. Such a refusal is a decision that a replay must repeat, although the registry may have learnt
 // the id since: the task keeps it, with the offset from which the id was accepted, beside its committed offset.
-import avsc from 'avsc'
-import { planScan, type ScanPlan, type WriterSchema } from '../../../platform/codec/reading-scanner.ts'
+import { readingSchema } from '../../../platform/codec/reading-decoder.ts'
+import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
 
 /** How long the registry is not asked again for an id that it did not know, ms. */
 const REFUSAL_MS = 30_000
 /** Refused ids that are remembered; known ones are as many as the registry has for readings. */
 const REFUSED_MAX = 1_000
 
-export interface KnownSchema {
-  readonly plan: ScanPlan
-  readonly type: avsc.Type
-}
-
 /** Asks the registry for a schema's text; null: there is no such id. Rejects while the registry cannot be reached. */
 export type FetchSchema = (id: number) => Promise<string | null>
 
 export class SchemaPlans {
-  readonly #known = new Map<number, KnownSchema>()
-  readonly #refusedUntil = new Map<number, number>()
+  readonly #known = new Map<number, ScanPlan>()
+  readonly #refused = new Map<number, { readonly untilMs: number; readonly why: string }>()
   readonly #fetch: FetchSchema
   readonly #mono: () => number
 
@@ -29,38 +24,31 @@ export class SchemaPlans {
   }
 
   /** The schema; null when it is refused at the moment; undefined when the registry must be asked. */
-  get(id: number): KnownSchema | null | undefined {
+  get(id: number): ScanPlan | null | undefined {
     const known = this.#known.get(id)
     if (known !== undefined) return known
-    const until = this.#refusedUntil.get(id)
-    return until !== undefined && this.#mono() < until ? null : undefined
+    const refused = this.#refused.get(id)
+    return refused !== undefined && this.#mono() < refused.untilMs ? null : undefined
+  }
+
+  /** Why records of a refused id cannot be read: the field, or that the registry does not know the id. */
+  whyRefused(id: number): string {
+    return this.#refused.get(id)?.why ?? 'it was refused before'
   }
 
   /** Asks the registry; afterwards `get` answers. Rejects while the registry cannot be reached. */
   async learn(id: number): Promise<void> {
-    const text = await this.#fetch(id)
-    const schema = text === null ? null : parseWriter(text)
-    if (schema === null) {
-      this.#refusedUntil.delete(id)
-      for (const oldest of this.#refusedUntil.keys()) {
-        if (this.#refusedUntil.size < REFUSED_MAX) break
-        this.#refusedUntil.delete(oldest)
-      }
-      this.#refusedUntil.set(id, this.#mono() + REFUSAL_MS)
+    const schema = readingSchema(await this.#fetch(id))
+    if ('plan' in schema) {
+      this.#known.set(id, schema.plan)
       return
     }
-    this.#known.set(id, schema)
-  }
-}
-
-/** Null when the schema is not that of a Reading. */
-function parseWriter(text: string): KnownSchema | null {
-  try {
-    const schema = JSON.parse(text) as WriterSchema
-    return { plan: planScan(schema), type: avsc.Type.forSchema(schema as unknown as avsc.Schema) }
-  } catch {
-    // Whatever goes wrong (not JSON, not a Reading, nested too deeply) is the schema's doing: asking again gives the same.
-    return null
+    this.#refused.delete(id)
+    for (const oldest of this.#refused.keys()) {
+      if (this.#refused.size < REFUSED_MAX) break
+      this.#refused.delete(oldest)
+    }
+    this.#refused.set(id, { untilMs: this.#mono() + REFUSAL_MS, why: schema.refused })
   }
 }
 
@@ -81,14 +69,14 @@ export class Refusals {
   }
 
   /** A new decision, for a record that is read for the first time. */
-  decide(id: number, offset: number, known: KnownSchema | null): ScanPlan | null {
+  decide(id: number, offset: number, known: ScanPlan | null): ScanPlan | null {
     const from = this.#acceptedFrom.get(id)
     if (known === null) {
       if (from !== Infinity) this.#acceptedFrom.set(id, Infinity)
       return null
     }
     if (from === Infinity) this.#acceptedFrom.set(id, offset)
-    return known.plan
+    return known
   }
 
   /** Whether a record was refused when it was first read. */
