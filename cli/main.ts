@@ -17,6 +17,7 @@ import { completeEnvironment } from './environment.ts'
 import { exportCommand } from './export/command.ts'
 import { importCommand } from './import/command.ts'
 import { orderCommand } from './order/command.ts'
+import { partitionsCommand } from './partitions/command.ts'
 import { produceCommand } from './produce/command.ts'
 import { replicaCommand } from './replica/command.ts'
 import { settingsCommand } from './settings/command.ts'
@@ -53,6 +54,7 @@ const commands = [
   doctorCommand(env, packageVersion()),
   clusterCommand(env),
   topicsCommand(env),
+  partitionsCommand(env),
   orderCommand(env),
   replicaCommand(env),
   produceCommand(env),

@@ -1,6 +1,7 @@
 // The doctor's look at Kafka: topics, groups and, by the heartbeats, the members' clocks.
 import { FramedDecoder } from '../../platform/codec/framed-decoder.ts'
 import { cachedSchemas } from '../../platform/codec/register.ts'
+import { messageOf } from '../../platform/errors.ts'
 import type { Config } from '../../platform/config.ts'
 import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
 import type { Admin, Kafka } from '../../platform/kafka/port.ts'
@@ -12,6 +13,7 @@ import {
   checkClocks,
   checkGroup,
   checkTopics,
+  checkTransactions,
   type ClockFacts,
   type Finding,
   type GroupFacts,
@@ -33,7 +35,7 @@ export async function brokerFindings(config: Config): Promise<Finding[]> {
   if (!('admin' in opened)) {
     const why = 'the broker does not answer'
     const broker = checkAnswers('broker', config.KAFKA_BROKERS, { ok: false, reason: opened.reason })
-    return [broker, ...['topics', 'groups', 'clocks'].map((what) => skipped(what, why))]
+    return [broker, ...['topics', 'groups', 'transactions', 'clocks'].map((what) => skipped(what, why))]
   }
   const { admin } = opened
   try {
@@ -56,7 +58,7 @@ export async function brokerFindings(config: Config): Promise<Finding[]> {
     const clocks = names.includes(NODES)
       ? await clockFinding(config, kafka, admin)
       : skipped('clocks', `there is no topic ${NODES} yet`)
-    return [broker, checkTopics(facts), ...groups, clocks]
+    return [broker, checkTopics(facts), ...groups, await transactionFinding(admin, names), clocks]
   } finally {
     await admin.close()
   }
@@ -69,7 +71,19 @@ async function openAdmin(kafka: Kafka): Promise<{ readonly admin: OpenAdmin } | 
   try {
     return { admin: await Promise.race([kafka.admin(), late]) }
   } catch (error) {
-    return { reason: error instanceof Error ? error.message : String(error) }
+    return { reason: messageOf(error) }
+  }
+}
+
+async function transactionFinding(admin: Admin, names: readonly string[]): Promise<Finding> {
+  const now = Date.now()
+  try {
+    const open = await Promise.all(
+      [RAW, CLEAN, EXTENTS].filter((topic) => names.includes(topic)).map((topic) => admin.openTransactions(topic)),
+    )
+    return checkTransactions(open.flat().map((one) => ({ ...one, ageMs: now - one.sinceMs })))
+  } catch (error) {
+    return skipped('transactions', `the broker does not say: ${messageOf(error)}`)
   }
 }
 
@@ -107,7 +121,7 @@ async function clockFinding(config: Config, kafka: Kafka, admin: Admin): Promise
     for (const { at, facts } of stamped) if (newestMs - at <= RECENT_MS) latest.set(facts.member, facts)
     return checkClocks([...latest.values()])
   } catch (error) {
-    return skipped('clocks', `heartbeats cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+    return skipped('clocks', `heartbeats cannot be read: ${messageOf(error)}`)
   } finally {
     await reader.close()
   }

@@ -7,6 +7,7 @@ import { TOPICS } from '../../schemas/topics.ts'
 import { whole } from '../arguments.ts'
 import { count } from '../../deploy/stack/core/panel.ts'
 import { renderTable } from '../core/table.ts'
+import { applyText, stateOf } from './core/apply.ts'
 import { tailTopic } from './tail.ts'
 import { type Connected, withKafka } from '../with-kafka.ts'
 
@@ -24,6 +25,11 @@ Examples:
   plumbline topics tail telemetry.anomalies --follow until Ctrl-C
   plumbline topics tail telemetry.dlq                dead letters, with the reason in their headers`
 
+const APPLY_EXAMPLES = `
+Examples:
+  plumbline topics apply --dry-run     what a cluster needs: for the people who run it
+  plumbline topics apply               create what is missing; partitions of existing topics are never changed`
+
 const RECORDS_MAX = 10_000
 
 export function topicsCommand(env: Env): Command {
@@ -37,14 +43,35 @@ export function topicsCommand(env: Env): Command {
     .argument('<topic>', 'name of the topic, for instance telemetry.clean')
     .addOption(new Option('-n, --records <n>', 'how many records').default(10).argParser(whole(1, RECORDS_MAX)))
     .addOption(new Option('-p, --partition <n>', 'this partition only').argParser(whole(0, 100_000)))
-    .option('-f, --follow', 'go on with what arrives, until Ctrl-C')
+    .option('-f, --follow', 'continue with what arrives, until Ctrl-C')
     .option('--json', 'print one JSON object a line')
     .addHelpText('after', TAIL_EXAMPLES)
     .action((topic: string, options: TailOptions) => withKafka(env, (at) => tailChecked(at, topic, options)))
+  const apply = new Command('apply')
+    .description('create missing topics and set their declared settings')
+    .option('--dry-run', 'print topics, settings and the rights (ACLs) of each process instead')
+    .addHelpText('after', APPLY_EXAMPLES)
+    .action((options: { dryRun?: true }) => withKafka(env, (at) => applyTopics(at, options.dryRun ?? false)))
   return new Command('topics')
-    .description('list topics, or show decoded records of one')
+    .description('list topics, show decoded records of one, or set them up')
     .addCommand(list)
     .addCommand(tail)
+    .addCommand(apply)
+}
+
+async function applyTopics({ config, admin }: Connected, isDryRun: boolean): Promise<void> {
+  const names = await admin.listTopics()
+  const wanted = await Promise.all(
+    TOPICS.map(async (spec) => ({
+      spec,
+      partitions: spec.partitioning === 'one' ? 1 : config.TOPIC_PARTITIONS,
+      existing: names.includes(spec.name) ? await admin.partitionCount(spec.name) : null,
+    })),
+  )
+  if (isDryRun) return void process.stdout.write(applyText(wanted))
+  await admin.ensureTopics(wanted.map(({ spec: { name, configs }, partitions }) => ({ name, partitions, configs })))
+  const made = wanted.filter((one) => stateOf(one) === 'missing').length
+  process.stdout.write(`${made} topics created, settings of ${wanted.length} topics applied\n`)
 }
 
 interface TailOptions {

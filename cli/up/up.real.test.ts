@@ -140,7 +140,7 @@ describe('plumbline up', { timeout: RUN_TIMEOUT_MS }, () => {
     before = await flowing(up, before)
     await until('the last part', up, () => Promise.resolve(up.output().includes('✓ producers') ? true : null))
     const doctor = await finish(['doctor'])
-    expect(doctor.output).toContain('no problem found')
+    expect(doctor.output, up.output()).toContain('no problem found')
     expect(doctor.code).toBe(0)
     const pids = partsOf(instance())
     up.child.signal('SIGINT')

@@ -10,6 +10,7 @@ import {
   checkStore,
   checkToken,
   checkTopics,
+  checkTransactions,
   checkVersions,
   doctorText,
   type Finding,
@@ -22,6 +23,7 @@ const data = (name: string, partitions: number | null) => ({ name, partitioning:
 const one = (partitions: number) => ({ name: 'telemetry.order', partitioning: 'one' as const, partitions })
 const group = (...partitions: { committed: number | null; start: number; end: number }[]) =>
   checkGroup({ group: 'refine', topic: 'telemetry.raw', partitions })
+const transaction = { topic: 'telemetry.raw', partition: 3, transactionalId: 'refine-3', firstOffset: 7, ageMs: 90_000 }
 const GIB = 1024 ** 3
 
 describe('the doctor', () => {
@@ -38,6 +40,7 @@ describe('the doctor', () => {
     ['equal partitions', checkTopics([data('a', 6), data('b', 6), one(1)]), /3, data topics with 6/],
     ['a new group', group({ committed: null, start: 0, end: 5 }), /has not begun; .* 5 records/],
     ['a group within its log', group({ committed: 5, start: 5, end: 9 }), /4 behind its end/],
+    ['a young transaction', checkTransactions([{ ...transaction, ageMs: 100 }]), /1 open, none for long/],
     ['clocks', checkClocks([{ member: 'n', behindMs: -1_500 }]), /1 members are within 2 s/],
     ['a store', checkStore('s', { ok: true, value: 3 }), /readable, 3 partitions/],
     ['a store that does not exist yet', checkStore('s', { ok: true, value: null }), /nothing has been stored yet/],
@@ -72,6 +75,18 @@ describe('the doctor', () => {
       group({ committed: 1, start: 0, end: 2 }, { committed: null, start: 0, end: 4 }),
       /no offset for partition 1/,
       /log/,
+    ],
+    [
+      'a transaction that hangs',
+      checkTransactions([transaction]),
+      /telemetry\.raw\/3 since offset 7, 90 s: refine-3/,
+      /stop the process/,
+    ],
+    [
+      'a transaction that nobody knows, however young',
+      checkTransactions([{ ...transaction, transactionalId: null, ageMs: 1 }]),
+      /no coordinator knows/,
+      /abort/,
     ],
     ['a clock that is behind', checkClocks([{ member: 'n', behindMs: 9_000 }]), /n is 9000 ms behind/, /NTP/],
     ['a clock that is ahead', checkClocks([{ member: 'n', behindMs: -9_000 }]), /n is 9000 ms ahead/, /NTP/],

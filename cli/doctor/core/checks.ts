@@ -172,6 +172,31 @@ export function checkGroup({ group, topic, partitions }: GroupFacts): Finding {
   )
 }
 
+export interface TransactionFacts {
+  readonly topic: string
+  readonly partition: number
+  readonly transactionalId: string | null
+  readonly firstOffset: number
+  readonly ageMs: number
+}
+
+/** Ours end within 10 s, or the broker ends them. */
+const TRANSACTION_MS_MAX = 60_000
+export function checkTransactions(open: readonly TransactionFacts[]): Finding {
+  const what = 'transactions'
+  const old = open.filter(({ transactionalId, ageMs }) => transactionalId === null || ageMs > TRANSACTION_MS_MAX)
+  if (old.length === 0) return ok(what, `${open.length} open, none for long`)
+  const shown = old.map(({ topic, partition, transactionalId, firstOffset, ageMs }) => {
+    const who = transactionalId === null ? 'one that no coordinator knows' : transactionalId
+    return `${topic}/${partition} since offset ${firstOffset}, ${Math.round(ageMs / 1_000)} s: ${who}`
+  })
+  return problem(
+    what,
+    `nothing after these can be read: ${shown.join('; ')}`,
+    'stop the process of that id and start it again; one that nobody knows is ended by kafka-transactions.sh abort',
+  )
+}
+
 /** Above this a reading's arrival looks wrong; refine refuses what is 5 minutes ahead. */
 const SKEW_MS_MAX = 2_000
 export interface ClockFacts {
