@@ -57,6 +57,17 @@ const PRODUCTION_SETTINGS = {
   ),
   TDENGINE_USERNAME: setting(text.min(1), 'root', 'TDengine user.'),
   TDENGINE_PASSWORD: secret('TDengine password; that of a fresh server if not set.'),
+  TDENGINE_KEEP_D: optional(int(1, 36_500), 'Days that TDengine keeps rows; a hundred years if not set.'),
+  TDENGINE_VGROUPS: optional(int(1, 1_024), 'Vgroups of the TDengine database; its own default if not set.'),
+  TDENGINE_REPLICA: optional(int(1, 3), 'Replicas of the TDengine database; its own default if not set.'),
+  TDENGINE_DURATION_D: optional(
+    int(1, 3_650),
+    'Days in one file of the TDengine database; its own default if not set.',
+  ),
+  TDENGINE_CACHEMODEL: optional(
+    z.enum(['none', 'last_row']),
+    'Cache of the TDengine database; its own default if not set. A setting that differs from a database that exists is refused at the start.',
+  ),
   STORE_KEEP_ROWS_D: setting(
     int(0, 36_500),
     '0',

@@ -1,12 +1,13 @@
 // The sink process: telemetry into the store. See sink.ts for the protocol.
-import { PlumblineError } from '../platform/errors.ts'
+import { messageOf, PlumblineError } from '../platform/errors.ts'
+import type { CheckResult } from '../platform/health.ts'
 import { createApp } from '../platform/http.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
 import { aborted } from '../platform/lifecycle.ts'
-import { retry } from '../platform/retry.ts'
+import { retry, retryWhile } from '../platform/retry.ts'
 import { runService } from '../platform/service.ts'
 import { retentionOf, startMaintenance } from '../platform/store/maintenance.ts'
-import { openStore } from '../platform/store/open.ts'
+import { describeStore, openStore } from '../platform/store/open.ts'
 import { ANOMALIES, CLEAN, DLQ, LATE, RAW } from '../schemas/topics.ts'
 import { SinkMetrics } from './sink-metrics.ts'
 import { Sink } from './sink.ts'
@@ -14,13 +15,32 @@ import { WatchedStore } from './watched-store.ts'
 
 /** The process that sets the pipeline up creates the topics; the sink may be started at the same time. */
 const TOPICS_TIMEOUT_MS = 60_000
+/** A store that starts is noticed within seconds; a password that is wrong ends the wait at once. */
+const STORE_RETRY = { baseMs: 500, capMs: 5_000 }
 const TOPICS_POLL = { baseMs: 500, capMs: 1_000 }
 
 runService('sinks', process.env, async (service) => {
   const { config, kafka, log, clock, random, metrics, health, signal, fetchSchema, onStop } = service
   const store = openStore(config, 'write')
   onStop(() => store.close())
-  await store.migrate()
+  // The store may be away when the sink starts: it listens all the same, so that readiness says what it waits for.
+  let storeCheck = (): CheckResult => ({ ready: false, detail: `setting up ${describeStore(config)}` })
+  health.add('store', () => storeCheck())
+  await service.listen(createApp(service.http), config.SINKS_PORT)
+  const migrated = await retryWhile(
+    () => !signal.aborted,
+    () => store.migrate().then(() => true),
+    {
+      backoff: STORE_RETRY,
+      signal,
+      onFailure: (error, attempt) => {
+        const detail = `waiting for ${describeStore(config)}: ${messageOf(error)}`
+        storeCheck = () => ({ ready: false, detail })
+        log.warn({ attempt: attempt + 1 }, detail)
+      },
+    },
+  )
+  if (migrated === null) return
   await untilTopicsExist(kafka, signal)
   const watched = new WatchedStore(store)
   onStop(() => watched.close())
@@ -42,8 +62,7 @@ runService('sinks', process.env, async (service) => {
   const maintenance = startMaintenance(store, retentionOf(config), log)
   onStop(() => maintenance.stop())
   health.add('progress', () => sink.tracker.watch.check(Date.now()))
-  health.add('store', () => sink.writer.check())
-  await service.listen(createApp(service.http), config.SINKS_PORT)
+  storeCheck = () => sink.writer.check()
   return () => Promise.race([aborted(signal), sink.failed])
 })
 

@@ -21,6 +21,17 @@ export interface TrackerOptions {
   readonly refineGroup: string
 }
 
+/** What was seen of a partition: see core/marks.ts. */
+interface Ends {
+  readonly nowMs: number
+  readonly rawEnd: number
+  readonly refinedTo: number
+  /** End of what may be read. */
+  readonly end: number
+  /** End of the log, open transactions included. */
+  readonly logEnd: number
+}
+
 interface Committed {
   offset: number
   atMs: number
@@ -45,11 +56,16 @@ export class Tracker {
   /** One look at everything. The order of the requests is part of the rule, see core/marks.ts. */
   async look(partitions: readonly SinkPartition[], nowMs: number): Promise<void> {
     const { admin, refineGroup } = this.#options
+    // What an open transaction holds back has arrived, too: the end of the log counts, not what may be read of it.
+    const arrived = await admin.highWatermarks(RAW)
     const raw = await admin.offsetRanges(RAW)
     const refined = await admin.committedOffsets(refineGroup, RAW)
     const ends = new Map<string, OffsetRange[]>()
-    for (const topic of new Set(partitions.map((member) => member.topic)))
+    const logEnds = new Map<string, number[]>()
+    for (const topic of new Set(partitions.map((member) => member.topic))) {
+      logEnds.set(topic, await admin.highWatermarks(topic))
       ends.set(topic, await admin.offsetRanges(topic))
+    }
     const refinedTo: number[] = []
     for (const [partition, range] of raw.entries()) {
       const committed = refined[partition]?.offset ?? range.start
@@ -58,8 +74,9 @@ export class Tracker {
     for (const member of partitions) {
       const { topic, partition } = member
       const end = ends.get(topic)?.[partition]?.end
-      if (end === undefined) continue
-      const look = { nowMs, rawEnd: raw[partition]?.end ?? 0, refinedTo: refinedTo[partition] ?? 0, end }
+      const logEnd = logEnds.get(topic)?.[partition]
+      if (end === undefined || logEnd === undefined) continue
+      const look = { nowMs, rawEnd: arrived[partition] ?? 0, refinedTo: refinedTo[partition] ?? 0, end, logEnd }
       await this.#lookAt(member, look)
     }
   }
@@ -76,12 +93,9 @@ export class Tracker {
     }
   }
 
-  async #lookAt(
-    partition: SinkPartition,
-    look: { nowMs: number; rawEnd: number; refinedTo: number; end: number },
-  ): Promise<void> {
+  async #lookAt(partition: SinkPartition, look: Ends): Promise<void> {
     const { metrics, writer } = this.#options
-    const { nowMs, end } = look
+    const { nowMs, rawEnd, refinedTo, end, logEnd } = look
     const before = partition.advance
     if (before === null) return
     const passable = await this.#passable(partition.topic, partition.partition, before.position, end)
@@ -90,10 +104,10 @@ export class Tracker {
     if (now === null) return
     // A position beyond the stored one is a tail without records: nothing of it is missing from the store.
     const stored = now.kind === 'writing' ? (now.stored ?? 0) : now.position
-    const { marks, throughMs } = takeLook(now.marks, { ...look, stored })
+    const { marks, throughMs } = takeLook(now.marks, { nowMs, rawEnd, refinedTo, end: logEnd, stored })
     partition.looked(marks, throughMs)
     if (now.kind === 'reading' && nowMs - now.savedMs >= SAVE_EVERY_MS) writer.touch(partition)
-    this.watch.observe(partition.name, now.position, end, nowMs)
+    this.watch.observe(partition.name, now.position, end, nowMs, logEnd)
     metrics.lag(partition.topic, partition.partition, Math.max(0, end - now.position))
   }
 

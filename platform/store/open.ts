@@ -14,7 +14,13 @@ const FRESH_PASSWORD = 'taosdata'
 export type StoreConfig = Pick<
   Config,
   'STORE' | 'SQLITE_FILE' | 'TDENGINE_URL' | 'TDENGINE_USERNAME' | 'TDENGINE_PASSWORD'
->
+> &
+  Partial<
+    Pick<
+      Config,
+      'TDENGINE_KEEP_D' | 'TDENGINE_VGROUPS' | 'TDENGINE_REPLICA' | 'TDENGINE_DURATION_D' | 'TDENGINE_CACHEMODEL'
+    >
+  >
 
 /** @param access 'write' in the sink only, which migrates; everything else reads */
 export function openStore(config: StoreConfig, access: 'write' | 'read'): Store {
@@ -65,6 +71,13 @@ function openTdengine(config: StoreConfig, access: 'write' | 'read'): Store {
     transport: openTransport(addressOf(config), config),
     database: databaseOf(config),
     access,
+    settings: {
+      keepDays: config.TDENGINE_KEEP_D,
+      vgroups: config.TDENGINE_VGROUPS,
+      replica: config.TDENGINE_REPLICA,
+      durationDays: config.TDENGINE_DURATION_D,
+      cacheModel: config.TDENGINE_CACHEMODEL,
+    },
   })
 }
 

@@ -17,10 +17,11 @@ export type Mark =
 /** What was seen, in this order: the time, raw's end, refine's offset, the topic's end. */
 export interface Look {
   readonly nowMs: number
+  /** End of raw's log, what an open transaction holds back included: it has arrived. */
   readonly rawEnd: number
   /** Everything in raw below it is refined. */
   readonly refinedTo: number
-  /** End of the topic's partition. */
+  /** End of the topic's log, open transactions included: outputs may lie behind one. */
   readonly end: number
   /** Everything in the topic's partition below it is stored. */
   readonly stored: number

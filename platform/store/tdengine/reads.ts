@@ -64,14 +64,23 @@ export class TdengineView implements StoreView {
   readonly #transport: SqlTransport
   readonly #database: string
   readonly #metrics: readonly Metric[]
+  readonly #onProgress: () => void
 
-  constructor(transport: SqlTransport, database: string, metrics: readonly Metric[]) {
+  /** @param onProgress called when progress is read: it was not known, or not trusted */
+  constructor(
+    transport: SqlTransport,
+    database: string,
+    metrics: readonly Metric[],
+    onProgress: () => void = () => {},
+  ) {
     this.#transport = transport
     this.#database = database
     this.#metrics = metrics
+    this.#onProgress = onProgress
   }
 
   progress(): Promise<Progress[]> {
+    this.#onProgress()
     return readProgress(this.#transport, this.#database, AbortSignal.timeout(READ_MS))
   }
 

@@ -18,8 +18,6 @@ import type { SqlTransport } from './transport.ts'
  * and each write replaces it.
  */
 export const STATE_TS = Date.UTC(2020, 0, 1)
-/** Days that rows are kept. A hundred years: what is too old is for Plumbline's own retention to say, not for an error. */
-const KEEP_DAYS = 36_500
 /** Characters of an identifier as it is stored: each byte of the longest (codec/identity.ts) may be encoded as three. */
 export const ID_CHARS = 3 * ID_BYTES_MAX
 /** Characters of a reading's labels as JSON. */
@@ -85,7 +83,7 @@ export function metricColumn(name: string): string {
 }
 
 /**
- * Applies what is missing.
+ * Applies what is missing in a database that exists.
  * @throws StoreError STORE_TOO_NEW when a newer program has migrated the store
  */
 export async function migrateTdengine(
@@ -94,7 +92,6 @@ export async function migrateTdengine(
   metrics: readonly Metric[],
   migrations = TDENGINE_MIGRATIONS,
 ): Promise<void> {
-  await transport.query(`CREATE DATABASE IF NOT EXISTS ${database} PRECISION 'ms' KEEP ${KEEP_DAYS}`)
   await transport.query(
     `CREATE STABLE IF NOT EXISTS ${database}.migrations (ts TIMESTAMP, migration_name NCHAR(64)) TAGS (migration_number INT)`,
   )

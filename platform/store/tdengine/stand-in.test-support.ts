@@ -13,6 +13,8 @@ const STATEMENT_BYTES = 1_048_576
 const FALLEN =
   /^SELECT t,count\(\*\) FROM \(SELECT tbname AS t,diff\((\w+)\) AS d FROM \w+\.(\w+)( WHERE .*) PARTITION BY tbname\) WHERE d < 0 GROUP BY t$/s
 
+const DATABASE_COLUMNS = ['vgroups', 'replica', 'duration', 'keep', 'cachemodel', 'wal_level', 'wal_fsync_period']
+
 interface Table {
   readonly columns: string[]
   readonly tags: readonly string[]
@@ -22,11 +24,23 @@ interface Table {
 
 export class StandIn implements SqlTransport {
   readonly statements: string[] = []
+  /** Of the database, as the server lists them. */
+  readonly options: Record<string, Cell> = {
+    vgroups: 2,
+    replica: 1,
+    duration: '14400m',
+    keep: '52560000m,52560000m,52560000m',
+    cachemodel: 'none',
+    wal_level: 2,
+    wal_fsync_period: 0,
+  }
   readonly #db = new DatabaseSync(':memory:')
   readonly #tables = new Map<string, Table>()
   #database: string | null = null
 
-  constructor() {
+  /** @param database that exists already */
+  constructor(database: string | null = null) {
+    this.#database = database
     for (const name of ['first', 'last', 'last_row'] as const) this.#db.aggregate(name, endOf(name) as never)
   }
 
@@ -44,11 +58,14 @@ export class StandIn implements SqlTransport {
   }
 
   #define(sql: string): Rows {
-    const database = /^CREATE DATABASE IF NOT EXISTS (\w+) PRECISION 'ms' KEEP \d+$/.exec(sql)
+    const database =
+      /^CREATE DATABASE IF NOT EXISTS (\w+) PRECISION 'ms' KEEP (\d+)(.*) WAL_LEVEL 2 WAL_FSYNC_PERIOD 0$/.exec(sql)
     const table = /^CREATE STABLE IF NOT EXISTS \w+\.(\w+) \((.*)\) TAGS \((.*)\)$/.exec(sql)
     const column = /^ALTER STABLE \w+\.(\w+) ADD COLUMN (\w+) (?:DOUBLE|NCHAR\((\d+)\))$/.exec(sql)
     const described = /^describe \w+\.(\w+)$/.exec(sql)
-    if (database !== null) this.#database = database[1]
+    if (database !== null) this.#database ??= database[1]
+    else if (/^ALTER DATABASE \w+ WAL_LEVEL 2 WAL_FSYNC_PERIOD 0$/.test(sql))
+      Object.assign(this.options, { wal_level: 2, wal_fsync_period: 0 })
     else if (table !== null) this.#create(table[1], table[2], table[3])
     else if (column !== null) {
       const { columns, lengths } = this.#table(column[1])
@@ -125,6 +142,8 @@ export class StandIn implements SqlTransport {
   }
 
   #select(sql: string): Rows {
+    if (sql.includes(' FROM information_schema.ins_databases '))
+      return [DATABASE_COLUMNS.map((name) => this.options[name])]
     const count = /^SELECT count\(\*\) FROM information_schema\.ins_tables WHERE db_name='\w+' AND stable_name='(\w+)'$/
     const counted = count.exec(sql)
     if (counted !== null)

@@ -4,6 +4,7 @@
 import { METRICS, type Metric } from '../../../schemas/metrics.ts'
 import { StoreError } from '../../errors.ts'
 import type { Store, StoreView, WriteBatch } from '../port.ts'
+import { type DatabaseSettings, ensureDatabase } from './database.ts'
 import { TdengineView } from './reads.ts'
 import { isTdengineMigrated, migrateTdengine } from './schema.ts'
 import type { SqlTransport } from './transport.ts'
@@ -17,6 +18,8 @@ export interface TdengineOptions {
   readonly access: 'write' | 'read'
   /** Other than schemas/reading.avsc has: for tests of migrations. */
   readonly metrics?: readonly Metric[]
+  /** For a database that is made, and held against one that exists. */
+  readonly settings?: DatabaseSettings
   /** For tests: see tdengine-writer.ts. */
   readonly settleMs?: number
 }
@@ -28,23 +31,26 @@ export class TdengineStore implements Store {
   readonly #transport: SqlTransport
   readonly #database: string
   readonly #metrics: readonly Metric[]
+  readonly #settings: DatabaseSettings
   readonly #view: StoreView
   readonly #newWriter: (() => TdengineWriter) | null
   #writer: TdengineWriter | null = null
   #ready = false
   #closed = false
 
-  constructor({ transport, database, access, metrics = METRICS, settleMs }: TdengineOptions) {
+  constructor({ transport, database, access, metrics = METRICS, settings = {}, settleMs }: TdengineOptions) {
     if (!DATABASE_NAME.test(database)) throw new Error(`${database} cannot name a database`)
     this.#transport = transport
     this.#database = database
     this.#metrics = metrics
-    this.#view = new TdengineView(transport, database, metrics)
+    this.#settings = settings
+    this.#view = new TdengineView(transport, database, metrics, () => this.#writer?.doubtProgress())
     this.#newWriter = access === 'write' ? () => new TdengineWriter({ transport, database, metrics, settleMs }) : null
   }
 
   async migrate(): Promise<void> {
     if (this.#newWriter === null) throw new Error('a store opened for reading does not migrate')
+    await ensureDatabase(this.#transport, this.#database, this.#settings, Date.now())
     await migrateTdengine(this.#transport, this.#database, this.#metrics)
     this.#writer = this.#newWriter()
     this.#ready = true

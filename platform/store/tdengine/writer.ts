@@ -28,6 +28,8 @@ import type { Rows, SqlTransport } from './transport.ts'
 const WRITE_MS = 15_000
 /** After a broken connection, and at the start: long against what the server needs to apply what it had taken in. */
 const SETTLE_MS = 2_000
+/** Well below the session after which the group gives a silent sink's partitions to another, ms. */
+const TRUSTED_MS = 3_000
 /** Sensors remembered; beyond it all are forgotten and looked up again. */
 const REMEMBERED = 200_000
 
@@ -58,8 +60,10 @@ export class TdengineWriter {
   readonly #settleMs: number
   readonly #sensors = new Map<string, Map<string, SensorState>>()
   #remembered = 0
-  /** Offsets as this writer left them; where others stand there, another sink has written, perhaps of the same sensors. */
-  #offsets: ReadonlyMap<string, number> = new Map()
+  /** As this writer left it; where something else is stored, another sink has written, perhaps of the same sensors. */
+  #progress: ReadonlyMap<string, Progress> = new Map()
+  /** When this writer last moved each partition on. */
+  readonly #advancedAtMs = new Map<string, number>()
   /** Ends when no statement that was not answered can be applied any more; null: there is none. */
   #doubt: Promise<void> | null = null
 
@@ -85,9 +89,12 @@ export class TdengineWriter {
       const ends = steps.map((step) => progressTable(this.#database, step))
       for (const sql of [...insertStatements(rows), ...insertStatements(ends)]) await this.#execute(sql, signal)
       this.#remember(batch, touched)
-      this.#offsets = new Map([...progress].map(([key, { offset }]) => [key, offset]))
+      this.#progress = progress
+      const nowMs = performance.now()
+      for (const step of steps) this.#advancedAtMs.set(keyOf(step), nowMs)
     } catch (error) {
       this.#forget()
+      this.doubtProgress()
       throw error
     } finally {
       for (const sensor of touched) sensor.rows = null
@@ -118,10 +125,24 @@ export class TdengineWriter {
     })
   }
 
+  /** What is known of progress may be outdated: partitions were assigned anew, or a write failed. */
+  doubtProgress(): void {
+    this.#advancedAtMs.clear()
+  }
+
+  /**
+   * Progress as it is stored. It is read again unless this writer has itself moved on every partition of it within
+   * TRUSTED_MS: then no other sink writes, and none has taken over while this process was frozen. So a lone sink, which
+   * moves quiet partitions on every second, too, seldom has to ask.
+   */
   async #stored(signal: AbortSignal): Promise<Map<string, Progress>> {
+    const known = this.#progress
+    const since = performance.now() - TRUSTED_MS
+    if (known.size > 0 && [...known.keys()].every((key) => (this.#advancedAtMs.get(key) ?? -Infinity) >= since))
+      return new Map(known)
     const progress = await readProgress(this.#transport, this.#database, signal)
-    const isOurs = progress.every((at) => this.#offsets.get(keyOf(at)) === at.offset)
-    if (!isOurs || progress.length !== this.#offsets.size) this.#forget()
+    const isOurs = progress.every((at) => known.get(keyOf(at))?.offset === at.offset)
+    if (!isOurs || progress.length !== known.size) this.#forget()
     return new Map(progress.map((at) => [keyOf(at), at]))
   }
 
