@@ -17,8 +17,8 @@ import { TdengineStore } from './store.ts'
 const AT = { tenant: 't', sensor: 's' }
 const LANE = { topic: 'telemetry.late', partition: 0, throughMs: null, eventMs: null }
 /** Longer than any deadline here. */
-const LONG_MS = 400
-const DEADLINE_MS = 60
+const LONG_MS = 1_500
+const DEADLINE_MS = 300
 /** Of a correction's requests: where the store stands, what the row meets, the row, where the store stands now. */
 const ROWS = 3
 const PROGRESS = 4
