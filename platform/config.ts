@@ -8,6 +8,13 @@ import { int, num, optional, secret, type Setting, setting, text } from './setti
 import { FAULT_SETTINGS, FLEET_SETTINGS } from './simulation-settings.ts'
 
 const port = int(0, 65_535)
+/** A day of the calendar; its beginning in ms. */
+const day = text
+  .refine(
+    (given) => /^\d{4}-\d{2}-\d{2}$/.test(given) && !Number.isNaN(Date.parse(given)),
+    'expected a day such as 2000-01-01',
+  )
+  .transform((given) => Date.parse(given))
 const file = text.min(1)
 /** With its scheme: "localhost:8081" would pass as a URL of the scheme "localhost". */
 const url = (protocol: RegExp) => z.url({ protocol, error: `expected a URL of a scheme like ${protocol.source}` })
@@ -144,6 +151,11 @@ const PRODUCTION_SETTINGS = {
     'Readings that a node keeps in memory until they are acknowledged.',
   ),
   HTTP_BODY_BYTES: setting(int(1_024, 2 ** 28), '8388608', 'Largest body of POST /readings, bytes.'),
+  INGEST_EARLIEST: setting(
+    day,
+    '2000-01-01',
+    'Earliest event time that POST /readings and import accept, as a day (UTC); earlier ones are usually in another unit.',
+  ),
   // Refine
   REFINE_GROUP: setting(text.regex(/^[\w.-]{1,100}$/), 'refine', 'Consumer group of refine.'),
   REFINE_COMMIT_MS: setting(int(1, 10_000), '100', 'Longest time that readings wait for their transaction, ms.'),

@@ -57,6 +57,10 @@ export type InputErrorCode =
   | 'DURATION'
   | 'TIME'
   | 'FUTURE_TIME'
+  | 'TOO_EARLY'
+  | 'NOT_UTF8'
+  | 'REPEATED_NAME'
+  | 'IDEMPOTENCY_KEY'
   | 'SINCE'
   | 'PLACE'
   // Readings and their producers
@@ -68,6 +72,7 @@ export type InputErrorCode =
   | 'INPUT'
   | 'LINE_TOO_LONG'
   | 'CSV'
+  | 'ENCODING'
   | 'COLUMNS'
   | 'FORMAT'
   | 'PRESET'

@@ -1,12 +1,13 @@
 // The producers' process: `main.ts` runs the simulated fleet and POST /readings, `main.ts import FILE` brings a file in.
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { loadConfig } from '../platform/config.ts'
-import { InputError } from '../platform/errors.ts'
+import { InputError, messageOf } from '../platform/errors.ts'
 import { connectKafka } from '../platform/kafka/kafkajs/client.ts'
 import { runMain } from '../platform/lifecycle.ts'
 import { createLog } from '../platform/log.ts'
 import { registerSchemas } from '../platform/codec/register.ts'
 import { runService } from '../platform/service.ts'
+import { WalError } from '../platform/wal/format.ts'
 import { RAW } from '../schemas/topics.ts'
 import { type ImportArguments, importFile } from './doors/import/command.ts'
 import { PRESETS } from './doors/import/presets.ts'
@@ -22,6 +23,11 @@ const count = (text: string): number => {
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('a whole number from 0 is needed')
   return value
 }
+const day = (text: string): number => {
+  const ms = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(text) : NaN
+  if (Number.isNaN(ms)) throw new InvalidArgumentError('a day such as 1990-01-31 is needed')
+  return ms
+}
 const list = (text: string): string[] => text.split(',')
 const collect = (text: string, former: string[] | undefined): string[] => [...(former ?? []), text]
 
@@ -35,7 +41,7 @@ program.action(() =>
 )
 program
   .command('import <file>')
-  .description('bring a CSV or JSON-lines file in; run again after a crash, it goes on where it stopped')
+  .description('bring a CSV or JSON-lines file in; run again after a crash, it continues where it stopped')
   .addOption(new Option('--preset <name>', 'mapping of a well-known file').choices(Object.keys(PRESETS)))
   .addOption(new Option('--format <format>', 'by the file’s name if not given').choices(['csv', 'jsonl']))
   .option('--delimiter <text>', 'between the columns of a CSV (default: ,)')
@@ -45,7 +51,9 @@ program
     collect,
   )
   .option('--ts-columns <names>', 'columns of the time, comma separated (default: ts)', list)
-  .option('--ts-format <format>', 'iso, ms, s or a pattern such as "dd/mm/yyyy HH:MM:SS" (default: ms)')
+  .option('--ts-format <format>', 'iso, s, ms, us, ns or a pattern such as "dd/mm/yyyy HH:MM:SS" (default: ms)')
+  .option('--earliest <day>', 'refuse times before this day, such as 1990-01-01 (default: INGEST_EARLIEST)', day)
+  .option('--encoding <name>', 'of the text: utf-8, utf-16le, latin1, windows-1252…', 'utf-8')
   .option('--sensor <id>', 'the sensor of all rows')
   .option('--sensor-column <name>', 'column that names the sensor')
   .option('--tenant <id>', 'the tenant of all rows')
@@ -72,8 +80,9 @@ async function importOnce(file: string, given: ImportArguments, signal: AbortSig
     if (!complete) process.exitCode = 1
   } catch (error) {
     // The operator's to mend: a message, not a stack.
-    if (!(error instanceof InputError)) throw error
-    process.stderr.write(`${error.message}\n`)
+    const isSystems = typeof (error as NodeJS.ErrnoException).syscall === 'string'
+    if (!isSystems && !(error instanceof InputError || error instanceof WalError)) throw error
+    process.stderr.write(`${messageOf(error)}\n`)
     process.exitCode = 1
   }
 }

@@ -15,6 +15,7 @@ import { configMetrics } from '../platform/runtime-config/metrics.ts'
 import type { Service } from '../platform/service.ts'
 import { WalDirectory } from '../platform/wal/directory.ts'
 import { CONFIG_ACKS, NODES, RAW } from '../schemas/topics.ts'
+import { IdempotencyKeys } from './doors/http/idempotency.ts'
 import { addIngestRoutes } from './doors/http/ingest.ts'
 import { addNodeRoutes } from './doors/http/nodes.ts'
 import { Heartbeats } from './heartbeats.ts'
@@ -113,6 +114,8 @@ function idOf(schemaIds: ReadonlyMap<string, number>, topic: string): number {
 async function openDoors(service: Service, parts: Parts): Promise<void> {
   const { config, clock, health } = service
   const { fleet, ingest, heartbeats, configuration, metrics, readings } = parts
+  const keys = new IdempotencyKeys(ingest.outbox.wal, config.WAL_FSYNC_MS === 0)
+  service.onStop(() => keys.close())
   addGauges(service.metrics, fleet, () => outboxesOf(parts))
   health.add('readings', () => readiness(fleet, ingest.outbox))
   const app = createApp(service.http)
@@ -121,8 +124,10 @@ async function openDoors(service: Service, parts: Parts): Promise<void> {
     outbox: ingest.outbox,
     nodeId: INGEST_NODE,
     bodyBytes: config.HTTP_BODY_BYTES,
-    futureMs: config.REFINE_FUTURE_MS,
+    bounds: { earliestMs: config.INGEST_EARLIEST, futureMs: config.REFINE_FUTURE_MS },
     clock,
+    log: service.log,
+    keys,
     onAccepted: (count) => metrics.accepted.inc(count),
   })
   const onAdded = configuration.joined.bind(configuration)

@@ -2,6 +2,7 @@
 // check each of them and keep it before they answer.
 import { Command, InvalidArgumentError } from 'commander'
 import { loadConfig } from '../../platform/config.ts'
+import { parseDecimal } from '../../platform/decimal.ts'
 import { InputError, messageOf, PlumblineError } from '../../platform/errors.ts'
 import { producersUrl } from '../addresses.ts'
 import { escapeControls } from '../core/decode.ts'
@@ -9,7 +10,8 @@ import { METRICS } from '../../schemas/metrics.ts'
 
 const REQUEST_TIMEOUT_MS = 30_000
 /** Well below the largest body that the producers take by default. */
-const CHUNK_CHARS = 1_048_576
+const CHUNK_BYTES = 1_048_576
+const NEWLINE = 0x0a
 
 const EXAMPLES = `
 Examples:
@@ -34,6 +36,8 @@ interface Answer {
   readonly rejected_count?: number
   readonly rejected?: readonly { readonly line: number; readonly message: string }[]
   readonly detail?: string
+  /** First line that was not taken; null when all were read. */
+  readonly next_line?: number | null
 }
 
 export function produceCommand(env: Readonly<Record<string, string>>): Command {
@@ -41,7 +45,7 @@ export function produceCommand(env: Readonly<Record<string, string>>): Command {
     .description('send one reading, or JSON lines from standard input, to the running producers')
     .argument('[input]', '"-": JSON lines from standard input')
     .option('--sensor <id>', 'the sensor')
-    .option('--metric <name=value>', 'a metric; several times', pair(Number), {})
+    .option('--metric <name=value>', 'a metric; several times', pair(parseDecimal), {})
     .option('--tag <name=value>', 'a tag; several times', pair(String), {})
     .option('--site <id>', 'the site (default: "default")')
     .option('--tenant <id>', 'the tenant (default: "default")')
@@ -67,7 +71,12 @@ async function produce(
       process.stderr.write(escapeControls(`line ${totals.lines + line}: ${message}\n`))
     totals.accepted += answer.accepted ?? 0
     totals.rejected += answer.rejected_count ?? 0
-    totals.lines += body.split('\n').length - 1
+    if (answer.next_line != null)
+      throw new PlumblineError(
+        'REFUSED',
+        `stopped at line ${totals.lines + answer.next_line}, after ${totals.accepted} accepted and ${totals.rejected} rejected: ${answer.detail ?? 'no reason given'}`,
+      )
+    totals.lines += linesIn(body)
   }
   process.stdout.write(`${totals.accepted} accepted, ${totals.rejected} rejected\n`)
   if (totals.rejected > 0 || totals.accepted === 0)
@@ -92,22 +101,31 @@ function timeOf(text: string | undefined): number {
   throw new InputError('TIME', 'ts', `--ts is "${text}": expected ISO 8601 or ms since 1970`)
 }
 
-/** Whole lines, some at a time, so that an input of any length is sent with little memory. */
-async function* chunksOf(input: NodeJS.ReadStream): AsyncGenerator<string> {
-  let pending = ''
-  input.setEncoding('utf8')
-  for await (const text of input) {
-    pending += String(text)
-    if (pending.length < CHUNK_CHARS) continue
-    const end = pending.lastIndexOf('\n') + 1
-    if (end === 0) throw new InputError('LINE_TOO_LONG', 'input', `a line is longer than ${CHUNK_CHARS} characters`)
-    yield pending.slice(0, end)
-    pending = pending.slice(end)
-  }
-  if (pending.trim() !== '') yield `${pending}\n`
+function linesIn(body: string | Buffer): number {
+  const bytes = Buffer.from(body)
+  let lines = 0
+  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) lines += 1
+  return lines
 }
 
-async function post(url: string, body: string, token: string | undefined): Promise<Answer> {
+/**
+ * Whole lines, some at a time, so that an input of any length is sent with little memory. As bytes: the producers refuse
+ * what is not UTF-8 by its line, which decoding here would hide.
+ */
+async function* chunksOf(input: NodeJS.ReadStream): AsyncGenerator<Buffer> {
+  let pending: Buffer = Buffer.alloc(0)
+  for await (const part of input as AsyncIterable<Buffer>) {
+    pending = Buffer.concat([pending, part])
+    if (pending.length < CHUNK_BYTES) continue
+    const end = pending.lastIndexOf(NEWLINE) + 1
+    if (end === 0) throw new InputError('LINE_TOO_LONG', 'input', `a line has more than ${CHUNK_BYTES} bytes, which is the limit`)
+    yield pending.subarray(0, end)
+    pending = pending.subarray(end)
+  }
+  if (pending.length > 0) yield Buffer.concat([pending, Buffer.from('\n')])
+}
+
+async function post(url: string, body: string | Buffer, token: string | undefined): Promise<Answer> {
   const headers: Record<string, string> = { 'content-type': 'application/x-ndjson' }
   if (token !== undefined) headers.authorization = `Bearer ${token}`
   let response: Response
@@ -121,17 +139,18 @@ async function post(url: string, body: string, token: string | undefined): Promi
     )
   }
   const answer = (await response.json().catch(() => ({}))) as Answer
-  if (response.ok || answer.rejected_count !== undefined) {
-    if (response.status !== 503) return answer
-  }
+  if (response.ok || answer.rejected_count !== undefined) return answer
   throw new PlumblineError('REFUSED', `${url} answers ${response.status}: ${answer.detail ?? 'no reason given'}`)
 }
 
-function pair<T>(read: (text: string) => T): (text: string, former: Readonly<Record<string, T>>) => Record<string, T> {
+/** @param read null for what is no value */
+function pair<T>(read: (text: string) => T | null): (text: string, former: Readonly<Record<string, T>>) => Record<string, T> {
   return (text, former) => {
     const at = text.indexOf('=')
     const value = read(text.slice(at + 1))
-    if (at < 1 || text.length === at + 1 || Number.isNaN(value)) throw new InvalidArgumentError('expected name=value')
-    return { ...former, [text.slice(0, at)]: value }
+    const name = text.slice(0, at)
+    if (at < 1 || text.length === at + 1 || value === null) throw new InvalidArgumentError('expected name=value')
+    if (Object.hasOwn(former, name)) throw new InvalidArgumentError(`${name} is given twice`)
+    return { ...former, [name]: value }
   }
 }

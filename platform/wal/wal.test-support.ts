@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { makeBatch, makeReading, SCHEMA_ID } from './readings.test-support.ts'
+import { FRAME_BYTES, type Reading, readingType } from '../codec/reading.ts'
+import { entryKind, keyAt, keyLength, MARK, soundEntryEnd } from './format.ts'
 import type { WalOptions } from './options.ts'
 import { Wal } from './wal.ts'
 
@@ -41,4 +43,24 @@ export function appendReadings(wal: Wal, sensor: string, count: number, ts = 1):
 export function crash(dir: string): void {
   const owner = JSON.parse(readFileSync(join(dir, 'lock'), 'utf8')) as { start: string }
   writeFileSync(join(dir, 'lock'), JSON.stringify({ ...owner, start: 'gone' }))
+}
+
+/** All readings of the log from `index` on, decoded. */
+export function decodeReadings(wal: Wal, index = 0): Reading[] {
+  const readings: Reading[] = []
+  const cursor = wal.cursorAt(index)
+  let at = cursor.index
+  for (let chunk = wal.read(cursor); chunk !== null; chunk = wal.read(cursor)) {
+    const { bytes } = chunk
+    for (let place = chunk.at; place < bytes.length; place = soundEntryEnd(bytes, place)) {
+      if (entryKind(bytes, place) === MARK) continue
+      const value = keyAt(bytes, place) + keyLength(bytes, place)
+      if (at >= index)
+        readings.push(
+          readingType.fromBuffer(bytes.subarray(value + FRAME_BYTES, soundEntryEnd(bytes, place))) as Reading,
+        )
+      at += 1
+    }
+  }
+  return readings
 }

@@ -2,34 +2,11 @@ import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { FRAME_BYTES, type Reading, readingType } from '../codec/reading.ts'
-import { entryKind, keyAt, keyLength, MARK, soundEntryEnd } from './format.ts'
 import { listSegments, readWalSummary } from './reader.ts'
 import { Epochs } from './epochs.ts'
-import type { Wal } from './wal.ts'
 import { bootId } from './lock.ts'
 import { checkAsync } from '../../test/fixtures/property.ts'
-import { appendReadings, crash, makeBatch, makeReading, openWal, tempDir } from './wal.test-support.ts'
-
-/** All readings of the log from `index` on, decoded. */
-function readFrom(wal: Wal, index: number): Reading[] {
-  const readings: Reading[] = []
-  const cursor = wal.cursorAt(index)
-  let at = cursor.index
-  for (let chunk = wal.read(cursor); chunk !== null; chunk = wal.read(cursor)) {
-    const { bytes } = chunk
-    for (let place = chunk.at; place < bytes.length; place = soundEntryEnd(bytes, place)) {
-      if (entryKind(bytes, place) === MARK) continue
-      const value = keyAt(bytes, place) + keyLength(bytes, place)
-      if (at >= index)
-        readings.push(
-          readingType.fromBuffer(bytes.subarray(value + FRAME_BYTES, soundEntryEnd(bytes, place))) as Reading,
-        )
-      at += 1
-    }
-  }
-  return readings
-}
+import { appendReadings, crash, decodeReadings, makeBatch, makeReading, openWal, tempDir } from './wal.test-support.ts'
 
 const lastSegment = (dir: string): string =>
   join(
@@ -92,7 +69,7 @@ describe('the write-ahead log (MI-2)', () => {
           expect(wal.appended).toBe(accepted.length)
           expect(wal.acknowledged).toBe(acked)
         }
-        expect(readFrom(wal, acked).map(({ sensor_id, seq }) => [sensor_id, seq])).toEqual(accepted.slice(acked))
+        expect(decodeReadings(wal, acked).map(({ sensor_id, seq }) => [sensor_id, seq])).toEqual(accepted.slice(acked))
         const summary = readWalSummary(dir)
         expect(summary?.appendedIndex).toBe(accepted.length)
         expect(summary?.acknowledgedIndex).toBe(acked)
@@ -126,7 +103,7 @@ describe('the write-ahead log (MI-2)', () => {
     for (let i = 0; i < 10; i += 1) appendReadings(wal, 'a', 10)
     const [, second] = listSegments(dir)
     wal.acknowledge(second - 1)
-    expect(readFrom(wal, second - 1)[0].seq).toBe(second - 1)
+    expect(decodeReadings(wal, second - 1)[0].seq).toBe(second - 1)
     wal.acknowledge(second)
     expect(listSegments(dir)[0]).toBe(second)
     await wal.close()
@@ -146,7 +123,9 @@ describe('the write-ahead log (MI-2)', () => {
     expect(onDisk).toBeLessThanOrEqual(65_536)
     wal.acknowledge(wal.appended)
     expect(appendReadings(wal, 'a', 20)).toBe(true)
-    expect(readFrom(wal, accepted).map(({ seq }) => seq)).toEqual(Array.from({ length: 20 }, (_, i) => accepted + i))
+    expect(decodeReadings(wal, accepted).map(({ seq }) => seq)).toEqual(
+      Array.from({ length: 20 }, (_, i) => accepted + i),
+    )
     await wal.close()
   })
 
@@ -180,7 +159,7 @@ describe('the write-ahead log (MI-2)', () => {
     const bytes = readFileSync(file)
     bytes[bytes.length >> 1] ^= 1
     writeFileSync(file, bytes)
-    expect(() => readFrom(wal, 0)).toThrow(expect.objectContaining({ code: 'WAL_CORRUPT' }))
+    expect(() => decodeReadings(wal, 0)).toThrow(expect.objectContaining({ code: 'WAL_CORRUPT' }))
   })
 
   test('a segment that lost its end is named, not taken for the end of the log', async () => {
@@ -195,7 +174,7 @@ describe('the write-ahead log (MI-2)', () => {
         .sort()[1],
     )
     truncateSync(file, statSync(file).size - 3)
-    expect(() => readFrom(wal, 0)).toThrow(expect.objectContaining({ code: 'WAL_CORRUPT' }))
+    expect(() => decodeReadings(wal, 0)).toThrow(expect.objectContaining({ code: 'WAL_CORRUPT' }))
   })
 
   test('with fsyncMs 0 a reading is accepted only when it has been forced to disk', async () => {
@@ -226,7 +205,7 @@ describe('the write-ahead log (MI-2)', () => {
     const restarted = openWal(dir, { boot: bootId() })
     expect(restarted.epoch).not.toBe(wal.epoch)
     appendReadings(restarted, 'a', 2)
-    expect(readFrom(restarted, 0).map(({ epoch, seq }) => [epoch, seq])).toEqual([
+    expect(decodeReadings(restarted, 0).map(({ epoch, seq }) => [epoch, seq])).toEqual([
       ...[0, 1, 2, 3].map((seq) => [wal.epoch, seq]),
       ...[0, 1].map((seq) => [restarted.epoch, seq]),
     ])
@@ -261,7 +240,7 @@ describe('the write-ahead log (MI-2)', () => {
     for (const seq of [41, 40]) batch.add(wal.foreignLane('t/x', 9), makeReading('x', 5, { epoch: 9, seq }))
     batch.add(wal.foreignLane('t/x', 0), makeReading('x', 6))
     wal.append(batch)
-    expect(readFrom(wal, 0).map(({ epoch, seq }) => [epoch, seq])).toEqual([
+    expect(decodeReadings(wal, 0).map(({ epoch, seq }) => [epoch, seq])).toEqual([
       [9, 41],
       [9, 40],
       [0, 0],
@@ -283,7 +262,7 @@ describe('the write-ahead log (MI-2)', () => {
     )
     batch.add(wal.lane('t/a'), makeReading('a', 3, { tags: { note: 'x'.repeat(1_000_000) } }))
     wal.append(batch)
-    expect(readFrom(wal, 0).map(({ seq, ts }) => [seq, ts])).toEqual([
+    expect(decodeReadings(wal, 0).map(({ seq, ts }) => [seq, ts])).toEqual([
       [0, 1],
       [1, 3],
     ])

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { type IdField, idProblem, numberProblem, tagCountProblem, tagProblem } from '../../platform/codec/identity.ts'
 import { METRIC_NAMES, type Reading } from '../../platform/codec/reading.ts'
 import { InputError } from '../../platform/errors.ts'
+import { checkTime, eventTime, type TimeBounds } from './event-time.ts'
 import { METRICS } from '../../schemas/metrics.ts'
 
 /** A text by the rule of platform/codec/identity.ts for this field. */
@@ -44,7 +45,8 @@ const readingSchema = z.strictObject({
   sensor_id: id('sensor_id'),
   epoch: number('epoch').optional(),
   seq: number('seq').optional(),
-  ts: z.int().min(0),
+  /** See event-time.ts. */
+  ts: z.unknown(),
   mono_ms: z.number().default(0),
   tags: tags.default({}),
   ...metricFields,
@@ -59,19 +61,15 @@ export interface CheckedReading {
 /**
  * @param input one parsed JSON value
  * @param nodeId for readings that name none
- * @param futureMs how far event time may be ahead of `nowMs`: REFINE_FUTURE_MS, beyond which refine dead-letters it
+ * @param bounds of the event time
  * @throws InputError whose field and message name what is wrong and the limit
  */
-export function checkReading(input: unknown, nodeId: string, nowMs: number, futureMs: number): CheckedReading {
+export function checkReading(input: unknown, nodeId: string, nowMs: number, bounds: TimeBounds): CheckedReading {
   const parsed = readingSchema.safeParse(input)
   if (!parsed.success) throw refusal(parsed.error.issues[0])
   const given = parsed.data as Record<string, unknown> & z.output<typeof readingSchema>
-  if (given.ts > nowMs + futureMs)
-    throw new InputError(
-      'FUTURE_TIME',
-      'ts',
-      `ts is ${given.ts - nowMs} ms ahead of the clock here; the limit is ${futureMs} ms`,
-    )
+  const ts = eventTime(given.ts)
+  checkTime(ts, nowMs, bounds)
   if ((given.epoch === undefined) !== (given.seq === undefined))
     throw new InputError(
       'INCOMPLETE_NUMBER',
@@ -87,12 +85,15 @@ export function checkReading(input: unknown, nodeId: string, nowMs: number, futu
       `the reading has no metric; one of ${METRIC_NAMES.join(', ')} is needed`,
     )
   return {
-    reading: { ...given, node_id: given.node_id ?? nodeId, epoch: given.epoch ?? 0, seq: given.seq ?? 0 },
+    reading: { ...given, ts, node_id: given.node_id ?? nodeId, epoch: given.epoch ?? 0, seq: given.seq ?? 0 },
     numbered: given.epoch !== undefined,
   }
 }
 
 type Issue = z.core.$ZodIssue
+
+/** Names from outside are repeated in answers: no longer than they help. */
+export const clip = (name: string): string => (name.length > 80 ? `${name.slice(0, 80)}…` : name)
 
 function refusal(issue: Issue): InputError {
   const field = fieldOf(issue)
@@ -101,15 +102,15 @@ function refusal(issue: Issue): InputError {
     case 'unrecognized_keys':
       return new InputError(
         'UNKNOWN_FIELD',
-        issue.keys[0],
-        `${issue.keys[0]} is neither a field nor a metric; the metrics are ${METRIC_NAMES.join(', ')}`,
+        clip(issue.keys[0]),
+        `${clip(issue.keys[0])} is neither a field nor a metric; the metrics are ${METRIC_NAMES.join(', ')}`,
       )
     case 'too_big':
       return new InputError('OUT_OF_RANGE', field, `${subject} is above the limit ${String(issue.maximum)}`)
     case 'too_small':
       return new InputError('OUT_OF_RANGE', field, `${subject} is below the limit ${String(issue.minimum)}`)
     case 'invalid_type':
-      return new InputError('WRONG_TYPE', field, `${subject}: ${issue.message.replace(/^Invalid input: /, '')}`)
+      return new InputError('WRONG_TYPE', field, `${subject} ${typeProblem(issue.message)}`)
     case 'custom':
       return new InputError('INVALID', field, issue.message)
     default:
@@ -117,4 +118,12 @@ function refusal(issue: Issue): InputError {
   }
 }
 
-const fieldOf = (issue: Issue): string => issue.path.map(String).join('.')
+/** From zod's "Invalid input: expected number, received string". */
+function typeProblem(message: string): string {
+  const [, expected, received] = /expected (\w+), received (\w+)/.exec(message) ?? []
+  if (expected === undefined) return message
+  if (received === 'undefined') return `is missing; it must be of type ${expected}`
+  return `is of type ${received}; it must be of type ${expected}`
+}
+
+const fieldOf = (issue: Issue): string => clip(issue.path.map(String).join('.'))

@@ -81,9 +81,9 @@ function keepLast(dataDir: string, config: RuntimeConfig, log: Logger): void {
   try {
     // Nothing is set any more: that is what no file says.
     if (config.version === NOTHING_SET.version) return rmSync(file, { force: true })
-    mkdirSync(dataDir, { recursive: true })
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
     // Several processes may share the folder.
-    writeFileSync(`${file}.${process.pid}`, `${JSON.stringify(config)}\n`)
+    writeFileSync(`${file}.${process.pid}`, `${JSON.stringify(config)}\n`, { mode: 0o600 })
     renameSync(`${file}.${process.pid}`, file)
   } catch (error) {
     log.warn({ reason: messageOf(error) }, `${FILE} cannot be written`)

@@ -6,6 +6,7 @@ import { Health } from '../../../platform/health.ts'
 import { createApp, listen } from '../../../platform/http.ts'
 import { createMetrics } from '../../../platform/metrics.ts'
 import { readWalSummary } from '../../../platform/wal/reader.ts'
+import { IdempotencyKeys } from './idempotency.ts'
 import { addIngestRoutes } from './ingest.ts'
 import { Outbox } from '../../outbox.ts'
 import { openWal, SCHEMA_ID, tempDir } from '../../../platform/wal/wal.test-support.ts'
@@ -17,15 +18,19 @@ describe('POST /readings (X-1)', () => {
   let url: string
   let close: () => Promise<void>
   let outbox: Outbox
+  let keys: IdempotencyKeys
 
   async function start(maxBytes = 1_048_576, fsyncMs = 100): Promise<void> {
     const app = createApp({ health: new Health(), metrics: createMetrics('test'), log, token: undefined })
     outbox = new Outbox({ wal: openWal(tempDir(), { maxBytes, fsyncMs }), ringCapacity: 1_000 })
+    keys = new IdempotencyKeys(outbox.wal, fsyncMs === 0)
     addIngestRoutes(app, {
       outbox,
       nodeId: 'ingest',
       bodyBytes: 8_192,
-      futureMs: 300_000,
+      bounds: { earliestMs: Date.UTC(2000, 0, 1), futureMs: 300_000 },
+      log,
+      keys,
       clock: systemClock,
       type: readingType,
       schemaId: SCHEMA_ID,
@@ -35,6 +40,7 @@ describe('POST /readings (X-1)', () => {
     url = `http://127.0.0.1:${http.port}/readings`
     close = async () => {
       await http.close()
+      keys.close()
       await outbox.wal.close()
     }
   }
@@ -92,7 +98,7 @@ describe('POST /readings (X-1)', () => {
     ['a metric below its bound', { temperature_c: -300 }, 'temperature_c', /-273.15/],
     ['an unknown metric', { powr_w: 1 }, 'powr_w', /power_w/],
     ['a time in the future', { ts: NOW + 400_000 }, 'ts', /300000/],
-    ['a time with a fraction', { ts: 1.5 }, 'ts', /int/],
+    ['a time with a fraction', { ts: NOW + 0.5 }, 'ts', /whole number/],
     ['a tenant with a slash', { tenant_id: 'a/b' }, 'tenant_id', /"\/"/],
     ['a sensor that no URL can name', { sensor_id: '..' }, 'sensor_id', /URL/],
     ['a sensor read in a wrong encoding', { sensor_id: 'K\uFFFDhl' }, 'sensor_id', /U\+FFFD/],

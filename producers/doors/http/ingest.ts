@@ -1,180 +1,141 @@
-// POST /readings (X-1): a JSON object, a JSON array, or newline-delimited JSON. Each reading is checked by itself and
-// the answer names every one that is refused by line, field and limit. 202: the log has all of them, or those that are
-// not listed under `rejected`; 422: it has none; 413: the body is too long; 503 with Retry-After: the log is full.
+// POST /readings (X-1): a JSON object, a JSON array, or newline-delimited JSON. Each reading is checked by itself. 202: the
+// log has all of them, or those not listed under `rejected`; 422: it has none, or too many were refused to go on; 413:
+// the body is too long; 503 with Retry-After: the log is full or too much is under way. Every answer that took lines
+// says how many were accepted, and `next_line` is the first line that was not looked at or not kept: null for none.
 //
-// A reading without epoch and seq is numbered by the log of this process, so nothing behind it is doubled; but a client
-// that repeats a request makes new readings, unless it sends numbers of its own.
-import { setImmediate } from 'node:timers/promises'
-import type avsc from 'avsc'
-import express, { type Express, type Request, type Response } from 'express'
-import type { Clock } from '../../../platform/clock.ts'
-import { sensorKey } from '../../../platform/codec/identity.ts'
-import { InputError, messageOf } from '../../../platform/errors.ts'
+// A reading without epoch and seq is numbered by the log of this process, so nothing behind it is doubled; a client that
+// may repeat a request sends Idempotency-Key, or numbers of its own.
+import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
+import { InputError } from '../../../platform/errors.ts'
 import { sendProblem } from '../../../platform/http.ts'
-import { EntryBatch } from '../../../platform/wal/entry-batch.ts'
-import { WalError } from '../../../platform/wal/format.ts'
-import type { Outbox } from '../../outbox.ts'
-import { checkReading } from '../reading-check.ts'
+import type { Logger } from '../../../platform/log.ts'
+import { checkType, readBody } from './body.ts'
+import { digestOf, type IdempotencyKeys, type StoredAnswer } from './idempotency.ts'
+import { Intake, type IntakeOptions } from './intake.ts'
 
-export interface IngestOptions {
-  readonly outbox: Outbox
-  readonly nodeId: string
+export interface IngestOptions extends IntakeOptions {
   readonly bodyBytes: number
-  /** How far event time may be ahead, ms. */
-  readonly futureMs: number
-  readonly clock: Clock
-  readonly type: avsc.Type
-  readonly schemaId: number
-  readonly onAccepted: (readings: number) => void
+  readonly log: Logger
+  readonly keys: IdempotencyKeys
 }
 
-export interface Rejection {
-  /** From 1: line of NDJSON, element of an array. */
-  readonly line: number
-  readonly field: string
-  readonly code: string
-  readonly message: string
-}
-
-const NDJSON = 'application/x-ndjson'
-/** The answer must not grow with the body: further rejections are counted only. */
-const REJECTIONS_MAX = 1_000
 const RETRY_AFTER_S = 1
-/** A long body must not keep the nodes from sampling: about 20 ms of work. */
-const LINES_PER_TURN = 2_000
 /** No reading is shorter. Refusing millions of lines that cannot be readings would keep a core busy for minutes. */
 const READING_CHARS_MIN = 32
+/** Bodies in memory at one time, as multiples of the largest allowed. */
+const BODIES_MAX = 16
 
 export function addIngestRoutes(app: Express, options: IngestOptions): void {
-  const parseBody = express.text({
-    type: ['application/json', NDJSON],
-    limit: options.bodyBytes,
-    defaultCharset: 'utf-8',
-  })
-  app.post('/readings', parseBody, async (request, response) => {
-    const inputs = parse(request, Math.floor(options.bodyBytes / READING_CHARS_MIN))
-    const intake = new Intake(options)
-    for (let line = 1; line <= inputs.length && intake.full === null; line += 1) {
-      intake.take(inputs[line - 1], line)
-      if (line % LINES_PER_TURN === 0) await intake.letOthersRun()
-    }
-    intake.write()
-    // Without this only a killed process is survived; with WAL_FSYNC_MS=0 a power cut as well.
-    if (options.outbox.wal.accepted < options.outbox.wal.appended) await options.outbox.wal.sync()
-    answer(response, intake)
-  })
+  const { bodyBytes } = options
+  const parseBody = express.raw({ type: () => true, limit: bodyBytes })
+  /** Requests are taken one after the other: what the log gains meanwhile belongs to one of them. */
+  let last: Promise<unknown> = Promise.resolve()
+  app.post(
+    '/readings',
+    mustHaveType,
+    boundedMemory(bodyBytes * BODIES_MAX, bodyBytes),
+    parseBody,
+    async (request, response) => {
+      const turn = last.then(() => take(request, options))
+      last = turn.catch(() => undefined)
+      send(response, await turn.catch(refusalOf))
+    },
+  )
 }
 
-/** Either a value or the text of a line that is to be parsed by itself. */
-type Input = { value: unknown } | { text: string }
+const mustHaveType: RequestHandler = (request, _response, next) => {
+  checkType(request)
+  next()
+}
 
-/** @param inputsMax more than these are refused with 413, before anything is made of them */
-function parse(request: Request, inputsMax: number): Input[] {
-  if (typeof request.body !== 'string')
-    throw Object.assign(new Error(`send application/json or ${NDJSON}`), { status: 415 })
-  if (request.is(NDJSON) !== false) {
-    let lines = 1
-    for (let at = request.body.indexOf('\n'); at !== -1; at = request.body.indexOf('\n', at + 1)) lines += 1
-    refuseAbove(inputsMax, lines)
-    return request.body.split('\n').map((text) => ({ text }))
+/** Refuses requests while the bodies under way would take more than `bytesMax`. */
+function boundedMemory(bytesMax: number, bodyBytes: number): RequestHandler {
+  let taken = 0
+  return (request, response, next) => {
+    const said = Number(request.get('content-length'))
+    const isPlain = (request.get('content-encoding') ?? 'identity') === 'identity'
+    const bytes = isPlain && said > 0 ? Math.min(said, bodyBytes) : bodyBytes
+    if (taken + bytes > bytesMax) {
+      response.set('Retry-After', String(RETRY_AFTER_S))
+      const detail = 'too many bodies are being read at the same time; try again'
+      return sendProblem(response, { status: 503, title: 'Service Unavailable', detail, accepted: 0, next_line: 1 })
+    }
+    taken += bytes
+    response.once('close', () => (taken -= bytes))
+    next()
   }
-  let value: unknown
+}
+
+/** A body or a key that is refused as a whole. */
+function refusalOf(error: unknown): StoredAnswer {
+  if (!(error instanceof InputError)) throw error
+  const { message, code, field } = error
+  return { status: 400, body: { title: 'Bad Request', detail: message, code, field, accepted: 0, next_line: 1 } }
+}
+
+async function take(request: Request, options: IngestOptions): Promise<StoredAnswer> {
+  const { keys, outbox, log, bodyBytes } = options
+  const key = request.get('idempotency-key')
+  const digest = key === undefined ? '' : digestOf(request.get('content-type') ?? '', request.body)
+  const known = key === undefined ? null : keys.find(key, digest)
+  if (known?.answer != null) return { status: known.answer.status, body: { ...known.answer.body, replayed: true } }
+  const body = readBody(request, Math.floor(bodyBytes / READING_CHARS_MIN))
+  const taken = known?.taken ?? 0
+  if (key !== undefined) keys.begin(key, digest, taken, outbox.wal.appended)
+  const intake = new Intake(options, taken)
+  await intake.run(body)
+  if (intake.halt?.kind === 'failed') log.error({ err: intake.halt.error }, 'request failed')
+  const answer = answerOf(intake)
+  // What is to be sent again must be taken then.
+  const isFinal = intake.halt === null || intake.halt.kind === 'too many rejections'
+  if (key !== undefined) remember(options, () => keys.end(key, digest, intake.accepted, isFinal ? answer : null))
+  return answer
+}
+
+/** The readings are in the log by now: that their key could not be written down is no reason to answer otherwise. */
+function remember({ log }: IngestOptions, write: () => void): void {
   try {
-    value = JSON.parse(request.body)
+    write()
   } catch (error) {
-    throw new InputError('NOT_JSON', 'body', `the body is not JSON: ${messageOf(error)}`)
-  }
-  if (!Array.isArray(value)) return [{ value }]
-  refuseAbove(inputsMax, value.length)
-  return value.map((element: unknown) => ({ value: element }))
-}
-
-function refuseAbove(inputsMax: number, inputs: number): void {
-  if (inputs > inputsMax)
-    throw Object.assign(new Error(`${inputs} lines or elements; the limit is ${inputsMax}`), { status: 413 })
-}
-
-/** Takes the readings of one request into the log. */
-class Intake {
-  readonly rejected: Rejection[] = []
-  rejectedCount = 0
-  accepted = 0
-  /** Why the log takes nothing more; null while it does. */
-  full: string | null = null
-  readonly #options: IngestOptions
-  readonly #batch: EntryBatch
-
-  constructor(options: IngestOptions) {
-    this.#options = options
-    this.#batch = new EntryBatch(options.type, options.schemaId)
-  }
-
-  take(input: Input, line: number): void {
-    if ('text' in input && input.text.trim() === '') return
-    try {
-      this.#add('text' in input ? parseLine(input.text) : input.value)
-    } catch (error) {
-      if (error instanceof InputError)
-        this.#reject({ line, field: error.field, code: error.code, message: error.message })
-      else if (error instanceof WalError && error.code === 'WAL_SENSORS')
-        this.#reject({ line, field: 'sensor_id', code: error.code, message: error.message })
-      else throw error
-    }
-    if (this.#batch.byteLength >= this.#options.outbox.wal.batchBytes) this.write()
-  }
-
-  write(): void {
-    const { count } = this.#batch
-    if (count === 0 || this.full !== null) return
-    try {
-      if (this.#options.outbox.accept(this.#batch, this.#options.clock.mono())) {
-        this.accepted += count
-        this.#options.onAccepted(count)
-      } else this.full = 'the write-ahead log is full: the broker does not take readings fast enough'
-    } catch (error) {
-      if (!(error instanceof WalError && error.retriable)) throw error
-      this.full = messageOf(error)
-    }
-  }
-
-  /** Nothing stays staged meanwhile: another request may number readings of the same sensor. */
-  async letOthersRun(): Promise<void> {
-    this.write()
-    await setImmediate()
-  }
-
-  #add(value: unknown): void {
-    const { outbox, nodeId, clock, futureMs } = this.#options
-    const { reading, numbered } = checkReading(value, nodeId, clock.now(), futureMs)
-    const key = sensorKey(reading.tenant_id, reading.sensor_id)
-    if (numbered && reading.epoch === outbox.wal.epoch)
-      throw new InputError('EPOCH_IN_USE', 'epoch', `epoch ${reading.epoch} is the one of this server's own log`)
-    this.#batch.add(numbered ? outbox.wal.foreignLane(key, reading.epoch) : outbox.wal.lane(key), reading)
-  }
-
-  #reject(rejection: Rejection): void {
-    this.rejectedCount += 1
-    if (this.rejected.length < REJECTIONS_MAX) this.rejected.push(rejection)
+    log.error({ err: error }, 'an Idempotency-Key could not be written down; it is known until the process ends')
   }
 }
 
-function parseLine(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new InputError('NOT_JSON', '', `the line is not JSON: ${messageOf(error)}`)
+function answerOf({ accepted, rejected, nextLine, halt }: Intake): StoredAnswer {
+  const outcome = { accepted, rejected_count: rejected.length, rejected, next_line: nextLine }
+  const problem = (status: number, title: string, detail: string): StoredAnswer => ({
+    status,
+    body: { title, detail, ...outcome },
+  })
+  switch (halt?.kind) {
+    case 'full':
+      return problem(503, 'Service Unavailable', halt.reason)
+    case 'failed':
+      return problem(
+        500,
+        'Internal Server Error',
+        `the request failed at line ${nextLine}; the log of the process says why`,
+      )
+    case 'too many rejections':
+      return problem(
+        422,
+        'Unprocessable Content',
+        `${rejected.length} lines were refused; the others were not looked at`,
+      )
+    case undefined:
+      if (accepted > 0) return { status: 202, body: outcome }
+      return problem(
+        422,
+        'Unprocessable Content',
+        rejected.length === 0 ? 'the body holds no reading' : 'no reading was accepted; see rejected',
+      )
   }
 }
 
-function answer(response: Response, { accepted, rejected, rejectedCount, full }: Intake): void {
-  const outcome = { accepted, rejected_count: rejectedCount, rejected }
-  if (full !== null) {
-    response.set('Retry-After', String(RETRY_AFTER_S))
-    return sendProblem(response, { status: 503, title: 'Service Unavailable', detail: full, ...outcome })
-  }
-  if (accepted === 0) {
-    const detail = rejectedCount === 0 ? 'the body holds no reading' : 'no reading was accepted; see rejected'
-    return sendProblem(response, { status: 422, title: 'Unprocessable Content', detail, ...outcome })
-  }
-  response.status(202).json(outcome)
+function send(response: Response, { status, body }: StoredAnswer): void {
+  if (body.replayed === true) response.set('Idempotent-Replayed', 'true')
+  if (status < 400) return void response.status(status).json(body)
+  if (status === 503) response.set('Retry-After', String(RETRY_AFTER_S))
+  const { title, detail, ...outcome } = body
+  sendProblem(response, { status, title: String(title), detail: String(detail), ...outcome })
 }

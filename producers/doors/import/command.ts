@@ -13,8 +13,10 @@ import { Loops } from '../../loops.ts'
 import { Outbox } from '../../outbox.ts'
 import { Uplink } from '../../uplink.ts'
 import { Mapping, type MappingOptions } from './mapping.ts'
+import type { TimeBounds } from '../event-time.ts'
 import { PRESETS } from './presets.ts'
 import { findRun, markComplete } from './progress-file.ts'
+import { checkEncoding } from './rows.ts'
 import { checkSurvey, importReadings } from './run.ts'
 import { digestOf, ERRORS_SHOWN, type FileOptions, NODE_ID, type Survey, surveyFile } from './survey.ts'
 
@@ -31,6 +33,9 @@ export interface ImportArguments {
   readonly tenant?: string
   readonly site?: string
   readonly missing?: string
+  readonly encoding: string
+  /** Times before it are refused, ms; INGEST_EARLIEST if not given. */
+  readonly earliest?: number
   readonly start?: 'now'
   readonly rate?: number
   readonly maxErrors: number
@@ -58,7 +63,10 @@ const DRAINED_CHECK_MS = 20
  */
 export async function importFile(file: string, given: ImportArguments, context: ImportContext): Promise<boolean> {
   const { config, log, signal, print } = context
-  const { options, identity } = describeFile(file, given, config.REFINE_FUTURE_MS)
+  const { options, identity } = describeFile(file, given, {
+    earliestMs: given.earliest ?? config.INGEST_EARLIEST,
+    futureMs: config.REFINE_FUTURE_MS,
+  })
   const now = systemClock.now()
   const survey = await surveyFile(options, now)
   printErrors(survey, print)
@@ -76,7 +84,7 @@ export async function importFile(file: string, given: ImportArguments, context: 
   const before = wal.acknowledged
   if (wal.appended > 0)
     print(
-      `${wal.appended} of ${survey.readings} readings are in the log already${run.complete ? ' and were delivered: nothing to do' : ': going on behind them'}`,
+      `${wal.appended} of ${survey.readings} readings are in the log already${run.complete ? ' and were delivered: nothing to do' : ': continuing after them'}`,
     )
   const outbox = new Outbox({ wal, ringCapacity: config.RING_CAPACITY })
   const uplink = new Uplink({ kafka: context.kafka, clock, log, random: Math.random })
@@ -121,7 +129,7 @@ export async function importFile(file: string, given: ImportArguments, context: 
 function describeFile(
   file: string,
   given: ImportArguments,
-  futureMs: number,
+  bounds: TimeBounds,
 ): { options: FileOptions; identity: unknown } {
   if (!existsSync(file)) throw new InputError('NO_FILE', 'file', `${file} does not exist`)
   const preset = given.preset === undefined ? undefined : PRESETS[given.preset]
@@ -133,6 +141,7 @@ function describeFile(
     )
   const format = given.format ?? preset?.format ?? formatOf(file)
   const delimiter = given.delimiter ?? preset?.delimiter ?? ','
+  const encoding = checkEncoding(given.encoding)
   const base = preset?.mapping
   const mapping: MappingOptions = {
     map: given.map ?? base?.map ?? [],
@@ -146,8 +155,9 @@ function describeFile(
     tags: base?.tags ?? {},
   }
   return {
-    options: { file, format, delimiter, mapping: new Mapping(mapping), futureMs },
-    identity: { format, delimiter, mapping },
+    options: { file, format, delimiter, encoding, mapping: new Mapping(mapping), bounds },
+    // The usual encoding is left out, so that a file that earlier versions began is continued, not imported again.
+    identity: { format, delimiter, mapping, ...(encoding === 'utf-8' ? {} : { encoding }) },
   }
 }
 

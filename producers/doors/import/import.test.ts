@@ -13,6 +13,7 @@ import { checkSurvey, importReadings } from './run.ts'
 import { digestOf, type FileOptions, type LineError, readReadings, surveyFile } from './survey.ts'
 import { timeParser } from './times.ts'
 
+const BOUNDS = { earliestMs: 0, futureMs: 300_000 }
 const NOW = 1_800_000_000_000
 const SAMPLE = fileURLToPath(new URL('./sample/household_power.txt', import.meta.url))
 const plain: MappingOptions = { map: [], tsColumns: ['ts'], tsFormat: 'ms', missing: '', tags: {} }
@@ -25,7 +26,8 @@ function fileOf(name: string, text: string, mapping: Partial<MappingOptions> = {
     format: name.endsWith('.csv') ? 'csv' : 'jsonl',
     delimiter,
     mapping: new Mapping({ ...plain, ...mapping }),
-    futureMs: 300_000,
+    encoding: 'utf-8',
+    bounds: BOUNDS,
   }
 }
 
@@ -51,7 +53,8 @@ describe('times', () => {
     ['iso', '2026-02-30T00:00:00Z'],
     ['iso', 'yesterday'],
     ['ms', '-5'],
-    ['s', '1e9'],
+    ['s', '0x10'],
+    ['ms', '1_000'],
     ['dd/mm/yyyy HH:MM:SS', '31/02/2006 17:24:00'],
     ['dd/mm/yyyy HH:MM:SS', '16/12/2006 25:00:00'],
     ['dd/mm/yyyy HH:MM:SS', '2006-12-16 17:24:00'],
@@ -109,7 +112,8 @@ describe('CSV (X-1)', () => {
       format: 'csv' as const,
       delimiter,
       mapping: new Mapping(mapping),
-      futureMs: 300_000,
+      encoding: 'utf-8',
+      bounds: BOUNDS,
     }
     const { readings, errors } = await readAll(options)
     expect(errors).toEqual([])

@@ -1,6 +1,7 @@
 // From a row of a file to the JSON of a reading: which column is which metric, in which unit, where sensor and time
 // come from. What it makes is checked like any reading from outside.
 import { InputError } from '../../../platform/errors.ts'
+import { parseDecimal } from '../../../platform/decimal.ts'
 import { METRIC_NAMES } from '../../../platform/codec/reading.ts'
 import { type ParseTime, timeParser } from './times.ts'
 
@@ -30,7 +31,8 @@ interface MetricColumn {
 
 /** Fields of a reading that a column of the same name may give. */
 const TEXT_FIELDS = ['tenant_id', 'site_id', 'node_id', 'sensor_id'] as const
-const NUMBER_FIELDS = ['epoch', 'seq', 'mono_ms'] as const
+const NUMBER_FIELDS = ['mono_ms'] as const
+const NUMBERED_FIELDS = ['epoch', 'seq', ...NUMBER_FIELDS] as const
 const MAP = /^([^=]+)=(.+?)(?:\*(-?\d+(?:\.\d+)?(?:e-?\d+)?))?$/
 
 export class Mapping {
@@ -65,13 +67,15 @@ export class Mapping {
   toReading(row: Row, shiftMs: number): Record<string, unknown> {
     const { tsColumns, sensor, sensorColumn, tenant, site, tags } = this.#options
     const reading: Record<string, unknown> = {}
-    for (const field of TEXT_FIELDS) if (this.#has(row[field])) reading[field] = String(row[field])
-    for (const field of NUMBER_FIELDS) if (this.#has(row[field])) reading[field] = toNumber(row[field], field)
+    for (const field of TEXT_FIELDS) if (this.#has(row[field])) reading[field] = toId(row[field], field)
+    // Many files have a column "epoch" or "seq" of their own; ours come together.
+    const fields = 'epoch' in row && 'seq' in row ? NUMBERED_FIELDS : NUMBER_FIELDS
+    for (const field of fields) if (this.#has(row[field])) reading[field] = toNumber(row[field], field)
     if (row.tags !== undefined && typeof row.tags === 'object') reading.tags = row.tags
     else if (Object.keys(tags).length > 0) reading.tags = tags
     if (tenant !== undefined) reading.tenant_id = tenant
     if (site !== undefined) reading.site_id = site
-    if (sensorColumn !== undefined) reading.sensor_id = String(row[sensorColumn] ?? '')
+    if (sensorColumn !== undefined) reading.sensor_id = toId(row[sensorColumn] ?? '', sensorColumn)
     else if (sensor !== undefined) reading.sensor_id = sensor
     reading.ts = this.#parseTime(tsColumns.map((column) => String(row[column] ?? '')).join(' ')) + shiftMs
     for (const { metric, column, factor } of this.#metrics) {
@@ -97,9 +101,19 @@ function parseMap(text: string): MetricColumn {
   return { metric, column, factor: factor === undefined ? 1 : Number(factor) }
 }
 
+/** JSON's numbers have lost their digits beyond 2^53 by now, so that two ids would be one; true would be "true". */
+function toId(cell: unknown, field: string): string {
+  if (typeof cell === 'string') return cell
+  throw new InputError(
+    'WRONG_TYPE',
+    field,
+    `${field} is of type ${typeof cell}; an identifier must be text: put it in quotes`,
+  )
+}
+
 function toNumber(cell: unknown, field: string): number {
-  const value = typeof cell === 'number' ? cell : Number(String(cell).trim())
-  if (!Number.isFinite(value) || String(cell).trim() === '')
+  const value = typeof cell === 'number' ? cell : typeof cell === 'string' ? parseDecimal(cell) : null
+  if (value === null)
     throw new InputError(
       'NOT_A_NUMBER',
       field,

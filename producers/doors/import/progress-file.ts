@@ -23,7 +23,7 @@ const DIGEST_CHARS = 16
  */
 export function findRun(dataDir: string, digest: string, shifted: boolean, shiftMs: number, nowMs: number): ImportRun {
   const parent = join(dataDir, 'wal', 'import')
-  mkdirSync(parent, { recursive: true })
+  mkdirSync(parent, { recursive: true, mode: 0o700 })
   const prefix = `${digest.slice(0, DIGEST_CHARS)}-`
   const numbers = readdirSync(parent)
     .filter((name) => name.startsWith(prefix))
@@ -34,7 +34,7 @@ export function findRun(dataDir: string, digest: string, shifted: boolean, shift
     if (run !== null && (!run.complete || !shifted)) return run
   }
   const run = { dir: join(parent, `${prefix}${last + 1}`), shiftMs, begunAtMs: nowMs, complete: false }
-  mkdirSync(run.dir)
+  mkdirSync(run.dir, { mode: 0o700 })
   writeRun(run)
   return run
 }
@@ -56,6 +56,6 @@ function readRun(dir: string): ImportRun | null {
 
 function writeRun({ dir, shiftMs, begunAtMs, complete }: ImportRun): void {
   const file = join(dir, STATE_FILE)
-  writeFileSync(`${file}.tmp`, JSON.stringify({ shiftMs, begunAtMs, complete }), { flush: true })
+  writeFileSync(`${file}.tmp`, JSON.stringify({ shiftMs, begunAtMs, complete }), { flush: true, mode: 0o600 })
   renameSync(`${file}.tmp`, file)
 }

@@ -5,16 +5,13 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { InputError } from '../../../platform/errors.ts'
 import { type CheckedReading, checkReading } from '../reading-check.ts'
+import type { TimeBounds } from '../event-time.ts'
 import type { Mapping } from './mapping.ts'
-import { type FileRow, readRows } from './rows.ts'
+import { type FileRow, readRows, type RowSource } from './rows.ts'
 
-export interface FileOptions {
-  readonly file: string
-  readonly format: 'csv' | 'jsonl'
-  readonly delimiter: string
+export interface FileOptions extends RowSource {
   readonly mapping: Mapping
-  /** How far event time may be ahead of the clock, ms. */
-  readonly futureMs: number
+  readonly bounds: TimeBounds
 }
 
 export interface LineError {
@@ -47,7 +44,7 @@ export async function* readReadings(
   onError: (error: LineError) => void,
 ): AsyncIterable<CheckedReading> {
   let first = true
-  for await (const fileRow of readRows(options.file, options.format, options.delimiter)) {
+  for await (const fileRow of readRows(options)) {
     if (first) checkColumns(options, fileRow)
     first = false
     const checked = check(options, fileRow, shiftMs, nowMs)
@@ -90,7 +87,7 @@ function check(
 ): CheckedReading | LineError {
   try {
     if (row instanceof InputError) throw row
-    return checkReading(options.mapping.toReading(row, shiftMs), NODE_ID, nowMs, options.futureMs)
+    return checkReading(options.mapping.toReading(row, shiftMs), NODE_ID, nowMs, options.bounds)
   } catch (error) {
     if (error instanceof InputError) return { line, column: error.field, code: error.code, message: error.message }
     throw error
