@@ -118,7 +118,8 @@ async function* chunksOf(input: NodeJS.ReadStream): AsyncGenerator<Buffer> {
     pending = Buffer.concat([pending, part])
     if (pending.length < CHUNK_BYTES) continue
     const end = pending.lastIndexOf(NEWLINE) + 1
-    if (end === 0) throw new InputError('LINE_TOO_LONG', 'input', `a line has more than ${CHUNK_BYTES} bytes, which is the limit`)
+    if (end === 0)
+      throw new InputError('LINE_TOO_LONG', 'input', `a line has more than ${CHUNK_BYTES} bytes, which is the limit`)
     yield pending.subarray(0, end)
     pending = pending.subarray(end)
   }
@@ -144,7 +145,9 @@ async function post(url: string, body: string | Buffer, token: string | undefine
 }
 
 /** @param read null for what is no value */
-function pair<T>(read: (text: string) => T | null): (text: string, former: Readonly<Record<string, T>>) => Record<string, T> {
+function pair<T>(
+  read: (text: string) => T | null,
+): (text: string, former: Readonly<Record<string, T>>) => Record<string, T> {
   return (text, former) => {
     const at = text.indexOf('=')
     const value = read(text.slice(at + 1))

@@ -176,7 +176,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
         folder.append(40)
         folder.send(false)
       }),
-      80,
+      25,
     )
   })
 })

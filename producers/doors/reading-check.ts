@@ -38,6 +38,17 @@ const tags = z
     }
   })
 
+/** Metrics whose stored value at this time is withdrawn; a metric that is given is not erased as well. */
+const erase = z
+  .array(z.string())
+  .default([])
+  .superRefine((names, context) => {
+    for (const [i, name] of names.entries()) {
+      if (!METRIC_NAMES.includes(name)) refuse(context, `erase has ${clip(name)}, which is not a metric`)
+      if (names.indexOf(name) !== i) refuse(context, `erase has ${clip(name)} twice`)
+    }
+  })
+
 const readingSchema = z.strictObject({
   tenant_id: id('tenant_id').default('default'),
   site_id: id('site_id').default('default'),
@@ -49,6 +60,7 @@ const readingSchema = z.strictObject({
   ts: z.unknown(),
   mono_ms: z.number().default(0),
   tags: tags.default({}),
+  erase,
   ...metricFields,
 })
 
@@ -78,16 +90,18 @@ export function checkReading(input: unknown, nodeId: string, nowMs: number, boun
     )
   if (given.epoch === 0 && given.seq !== 0)
     throw new InputError('OUT_OF_RANGE', 'seq', 'epoch 0 means "not numbered"; seq must then be 0')
-  if (METRIC_NAMES.every((metric) => given[metric] == null))
+  const contradiction = given.erase.find((metric) => given[metric] != null)
+  if (contradiction !== undefined)
+    throw new InputError('INVALID', 'erase', `${contradiction} has a value and is in erase; it can only be one of both`)
+  if (given.erase.length === 0 && METRIC_NAMES.every((metric) => given[metric] == null))
     throw new InputError(
       'NO_METRIC',
       'metrics',
       `the reading has no metric; one of ${METRIC_NAMES.join(', ')} is needed`,
     )
-  return {
-    reading: { ...given, ts, node_id: given.node_id ?? nodeId, epoch: given.epoch ?? 0, seq: given.seq ?? 0 },
-    numbered: given.epoch !== undefined,
-  }
+  const reading = { ...given, ts, node_id: given.node_id ?? nodeId, epoch: given.epoch ?? 0, seq: given.seq ?? 0 }
+  // `erase` is the one field whose type the index signature of Reading, made for metrics, does not have.
+  return { reading: reading as unknown as Reading, numbered: given.epoch !== undefined }
 }
 
 type Issue = z.core.$ZodIssue

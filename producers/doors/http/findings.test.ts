@@ -197,6 +197,15 @@ describe('K8: nothing is overwritten silently', () => {
       })
   })
 
+  test('erase withdraws metrics by name, and nothing else', async () => {
+    const { outbox, post } = await openDoor()
+    expect((await post(line({ erase: ['voltage_v'] }))).status).toBe(202)
+    expect((await post(line({ power_w: null, erase: ['power_w'] }))).status).toBe(202)
+    expect(decodeReadings(outbox.wal).map(({ erase }) => erase)).toEqual([['voltage_v'], ['power_w']])
+    for (const erase of [['power_w'], ['volts'], ['voltage_v', 'voltage_v'], 'voltage_v', [1]])
+      expect(await post(line({ erase }))).toMatchObject({ status: 422, body: { rejected_count: 1 } })
+  })
+
   test('a name that occurs as a value, or in another object, is no repetition', async () => {
     const { post } = await openDoor()
     const tags = { power_w: 'x', note: '"power_w":', 'a:b': '\\"' }
