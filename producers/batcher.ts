@@ -24,7 +24,7 @@ export class Batcher {
   }
 
   /**
-   * Takes the reading whose entry lies at `at`.
+   * Takes the reading whose entry begins at `at`.
    * @returns false when its partition's batch is full: send first
    */
   add(bytes: Buffer, at: number): boolean {

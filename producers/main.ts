@@ -58,7 +58,7 @@ program
   .option('--sensor-column <name>', 'column that names the sensor')
   .option('--tenant <id>', 'the tenant of all rows')
   .option('--site <id>', 'the site of all rows')
-  .option('--missing <text>', 'stands for a missing value, beside an empty cell')
+  .option('--missing <text>', 'text that means a missing value, besides an empty cell')
   .addOption(new Option('--start <when>', 'now: shift all times so that the last row is now').choices(['now']))
   .option('--rate <readings per second>', 'as fast as possible if not given', positive)
   .option('--max-errors <count>', 'import nothing when more rows than this are rejected', count, 100)

@@ -53,7 +53,7 @@ export function addGauges(registry: Registry, fleet: Fleet, outboxes: () => Iter
   gauge('nodes', 'Simulated nodes.', () => [...fleet.nodes].length)
   gauge(
     'degraded_nodes',
-    'Nodes whose ring is near capacity or whom the broker pushes back.',
+    'Nodes whose ring is near capacity or that the broker pushes back on.',
     () => [...fleet.nodes].filter(({ degraded }) => degraded).length,
   )
   gauge(

@@ -37,7 +37,7 @@ export class Outbox {
   readonly wal: Wal
   readonly #ring: Ring
   readonly #disorder: Disorder | undefined
-  /** Index of the next reading to put into a batch, and where it lies. */
+  /** Index of the next reading to put into a batch, and where it is. */
   #next: number
   #chunk: Chunk | null = null
   #at = 0
@@ -188,7 +188,7 @@ function skipMarks(bytes: Buffer, at: number): number {
   return at
 }
 
-/** Where the reading `index` lies, or the chunk's end when it lies behind. */
+/** Where the reading `index` begins, or the chunk's end when it comes after it. */
 function placeOf(chunk: Chunk, index: number): number {
   if (index >= chunk.firstIndex + chunk.count) return chunk.bytes.length
   let at = skipMarks(chunk.bytes, chunk.at)

@@ -89,7 +89,7 @@ export class Uplink {
 
   /**
    * Sends until the signal fires.
-   * @throws WalError when a log cannot be read: going on would lose readings silently; ConfigError when the broker
+   * @throws WalError when a log cannot be read: continuing would lose readings silently; ConfigError when the broker
    *   refuses certificate or password at the first connection
    */
   async run(signal: AbortSignal): Promise<void> {
@@ -124,14 +124,14 @@ export class Uplink {
       await this.#sendOnce()
       this.#attemptAt = null
       if (this.#failures > 0) {
-        log.info({ failures: this.#failures }, 'the broker takes readings again')
+        log.info({ failures: this.#failures }, 'the broker accepts readings again')
         this.#failures = 0
       }
       await pause(clock, LINGER_MS, signal)
     } catch (error) {
       for (const { outbox } of this.#senders) outbox.rewind()
       if (error instanceof WalError) throw error
-      // Refused from the start, waiting does not help; refused later, what is taken is kept until the broker thinks again.
+      // Refused from the start, waiting does not help; refused later, what is taken is kept until the broker accepts us.
       if (error instanceof ConfigError && !this.#everConnected) throw error
       this.#batcher = null
       this.#attemptAt = null
@@ -140,7 +140,7 @@ export class Uplink {
       if (this.#failures === 1 || this.#failures % RENEW_CLIENT_AFTER === 0)
         log.warn(
           { failures: this.#failures, reason: messageOf(error) },
-          'the broker does not take readings; they are kept',
+          'the broker does not accept readings; they are kept',
         )
       if (this.#failures % RENEW_CLIENT_AFTER === 0) await this.#dropClient()
       await pause(clock, backoffMs(BACKOFF, this.#failures - 1, random), signal)
@@ -167,7 +167,7 @@ export class Uplink {
     onDelivered?.({ acknowledged, duplicates, ms: clock.mono() - begun })
   }
 
-  /** Lets every sender fill the batches, beginning with another one each time so that none is left behind. */
+  /** Lets every sender fill the batches, beginning with another one each time so that none is neglected. */
   #fill(batcher: Batcher): void {
     const { clock, faults } = this.#options
     const now = clock.mono()

@@ -4,7 +4,7 @@ import { scanEntries, segmentName, WalError } from './format.ts'
 import type { Chunk } from './chunk.ts'
 import { readRange, type Segment } from './segment.ts'
 
-/** Where a reader of the log stands. */
+/** The position of a reader of the log. */
 export interface WalCursor {
   /** Base index of the segment. */
   segment: number
@@ -17,7 +17,7 @@ const READ_BYTES = 262_144
 const MAX_READ_BYTES = 16 * READ_BYTES
 
 /**
- * Entries from the cursor on, which stands in front of the segment's end; moves the cursor behind them.
+ * Entries from the cursor on, which must be before the segment's end; moves the cursor past them.
  * @throws WalError WAL_CORRUPT
  */
 export function readChunk(dir: string, segment: Segment, cursor: WalCursor): Chunk {

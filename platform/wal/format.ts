@@ -3,8 +3,8 @@
 // accepted and the last seq), so deleting an acknowledged segment never loses a sensor's place.
 //
 // An entry is [crc32c u32 | length u32 | payload], little-endian, the checksum covering length and payload. A damaged
-// entry is a *torn tail* unless a sync mark behind it says that its bytes had been forced to disk: then it is
-// *corrupt*, and nothing behind it may be dropped silently. Readings are numbered densely; marks have no number.
+// entry is a *torn tail* unless a sync mark after it says that its bytes had been forced to disk: then it is
+// *corrupt*, and nothing after it may be dropped silently. Readings are numbered densely; marks have no number.
 import { crc32c } from '@node-rs/crc32'
 import { PlumblineError } from '../errors.ts'
 
@@ -200,7 +200,7 @@ export function scanEntries(bytes: Buffer, from: number, origin: number, onReadi
   return { count, end: at, tail: 'clean' }
 }
 
-/** Is there a sound mark at or behind `from` that vouches for the byte at `place`? */
+/** Is there a sound mark at or after `from` that vouches for the byte at `place`? */
 function markBehind(bytes: Buffer, from: number, place: number): boolean {
   for (let at = from; at + MARK_BYTES <= bytes.length; at += 1) {
     if (bytes[at + ENTRY_HEADER_BYTES] !== MARK || bytes.readUInt32LE(at + 4) !== MARK_PAYLOAD_BYTES) continue

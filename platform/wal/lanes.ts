@@ -1,5 +1,5 @@
 // The lanes of a log: for every sensor and epoch how many readings were accepted and the last seq. A batch first
-// *stages* numbers; only when its bytes are written do they count, so a refused batch leaves no gap behind.
+// *stages* numbers; only when its bytes are written do they count, so a refused batch leaves no gap.
 import {
   FOREIGN,
   foreignEpoch,

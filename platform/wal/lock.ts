@@ -88,7 +88,7 @@ function isAlive(owner: Owner, boot: string): boolean {
   return startOf(owner.pid) === owner.start
 }
 
-/** Field 22 of /proc/<pid>/stat, counted behind the name, which may hold spaces. */
+/** Field 22 of /proc/<pid>/stat, counted from the name on, which may contain spaces. */
 function startOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')

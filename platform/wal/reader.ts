@@ -27,9 +27,9 @@ export interface WalSummary {
   readonly accepted: ReadonlyMap<string, number>
   /** Readings that brought their own numbers (epoch 0: none), and those of this log's former epochs. */
   readonly foreign: readonly LaneRecord[]
-  /** Index behind the last reading accepted; the number of readings since the log began. */
+  /** Index after the last reading accepted; the number of readings since the log began. */
   readonly appendedIndex: number
-  /** Index behind the last reading acknowledged by the broker. */
+  /** Index after the last reading acknowledged by the broker. */
   readonly acknowledgedIndex: number
   readonly tail: Scan['tail']
 }
@@ -102,7 +102,7 @@ function summarise(dir: string, bases: readonly number[]): WalSummary {
     accepted,
     foreign,
     appendedIndex,
-    // Only acknowledged segments are deleted: what lies before the first one is acknowledged, whatever the file says. It
+    // Only acknowledged segments are deleted: everything before the first one is acknowledged, whatever the file says. It
     // may say more than was just read: of what the owner has appended since, or of what a power cut has taken.
     acknowledgedIndex: Math.min(appendedIndex, Math.max(readAck(dir), bases[0])),
     tail: scan.tail,

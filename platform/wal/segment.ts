@@ -1,5 +1,5 @@
 // Files of a write-ahead log: creating a segment so that it either is there with its whole header or not at all, and
-// writing so that a write that fails half-way leaves nothing behind.
+// writing so that a write that fails half-way leaves no trace.
 import {
   closeSync,
   fdatasyncSync,
@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path'
 import { decodeHeader, encodeHeader, segmentName, type SegmentHeader, WalError } from './format.ts'
 
-/** The header's own length stands in its first bytes; see platform/wal/format.ts. */
+/** The header's own length is in its first bytes; see platform/wal/format.ts. */
 const HEADER_LENGTH_END = 12
 
 export interface Segment {

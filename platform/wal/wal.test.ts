@@ -62,9 +62,6 @@ describe('the write-ahead log (MI-2)', () => {
             crash(dir)
             writeFileSync(lastSegment(dir), action.garbage, { flag: 'a' })
             wal = openWal(dir)
-            // A write that was cut short cannot be told from a tail that was restored: numbers begin again in a new epoch.
-            if (action.garbage.length > 0) next.clear()
-            expect(wal.renewed === null).toBe(action.garbage.length === 0)
           }
           expect(wal.appended).toBe(accepted.length)
           expect(wal.acknowledged).toBe(acked)

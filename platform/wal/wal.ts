@@ -105,12 +105,12 @@ export class Wal {
     return this.#epoch
   }
 
-  /** Index behind the last reading written. */
+  /** Index after the last reading written. */
   get appended(): number {
     return this.#appended
   }
 
-  /** Index behind the last reading that is accepted: what may be confirmed to a caller and sent. */
+  /** Index after the last reading that is accepted: what may be confirmed to a caller and sent. */
   get accepted(): number {
     return this.#options.fsyncMs === 0 ? this.#durable : this.#appended
   }
@@ -214,7 +214,7 @@ export class Wal {
   }
 
   /**
-   * Entries from `cursor` on, checked; moves the cursor behind them.
+   * Entries from `cursor` on, checked; moves the cursor past them.
    * @param cursor of `cursorAt`
    * @returns null at the end of the log
    * @throws WalError WAL_CORRUPT
@@ -241,7 +241,7 @@ export class Wal {
     }
   }
 
-  /** A cursor that stands at the reading with this index, which must not be acknowledged yet. */
+  /** A cursor at the reading with this index, which must not be acknowledged yet. */
   cursorAt(index: number): WalCursor {
     const segment = this.#segments.findLast(({ baseIndex }) => baseIndex <= index)
     if (segment === undefined) throw new RangeError(`reading ${index} is no longer in ${this.dir}`)

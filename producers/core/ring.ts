@@ -28,7 +28,7 @@ export class Ring {
     return this.#start
   }
 
-  /** Index behind the last reading held. */
+  /** Index after the last reading held. */
   get end(): number {
     return this.#end
   }
@@ -78,7 +78,7 @@ export class Ring {
     this.#end = Math.max(this.#end, index)
   }
 
-  /** Begins anew at `index`, when the sender has come to the end of the log without it. */
+  /** Starts over at `index`, when the sender has come to the end of the log without it. */
   restart(index: number): void {
     if (this.#chunks.length > 0) throw new Error('a ring that holds readings cannot restart')
     this.#start = index

@@ -77,7 +77,7 @@ export interface Elements {
   readonly count: number
   /** Begin and end of each; of an array beyond the limit only of the first ones. */
   readonly places: readonly number[]
-  /** The text goes on after its value: this is where. */
+  /** Where the text continues after its value; null where it ends. */
   readonly restAt: number | null
 }
 

@@ -37,14 +37,14 @@ export class NodeConfiguration {
     const { follower, fleet, clock, dataDir, log } = this.#options
     fleet.configure(readLast(dataDir, log))
     follower.subscribe(({ config }) => this.#apply(config))
-    // A topic that was made anew says nothing, and what was kept is then no longer true.
+    // A topic that was created again says nothing, and what was kept is then no longer true.
     const first = follower.caughtUp.then(() => this.#apply(follower.current))
     await Promise.race([first, firstConfig(follower, clock, FIRST_MS)])
     if (!follower.isCaughtUp)
       log.warn({ version: fleet.configVersion }, 'sampling begins with the last known configuration: Kafka is away')
   }
 
-  /** Nodes that have just come acknowledge what they begin with. */
+  /** Nodes that were just added acknowledge what they start with. */
   joined(nodes: Iterable<Node>): void {
     const { acks, follower } = this.#options
     const { refused } = follower.state

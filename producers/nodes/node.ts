@@ -1,5 +1,5 @@
 // A simulated node: sensors, a sampler and an outbox (write-ahead log and ring). The process calls `tick`; nothing
-// here waits. When the log is full the node pauses and says so, and goes on when there is room again: a sample that
+// here waits. When the log is full the node pauses and says so, and continues when there is room again: a sample that
 // cannot be kept is not taken, so its number is never used.
 import type avsc from 'avsc'
 import { sensorKey } from '../../platform/codec/identity.ts'
@@ -32,7 +32,7 @@ export interface NodeOptions {
   readonly log: Logger
 }
 
-/** A paused node goes on when the log has come down to this share of its bound: not for a handful of samples. */
+/** A paused node continues when the log has come down to this share of its bound: not for a handful of samples. */
 const RESUME_BELOW = 0.9
 
 export class Node implements Sender {
@@ -147,7 +147,7 @@ export class Node implements Sender {
       this.#sampler.skip(monoMs)
       if (this.outbox.wal.fill > RESUME_BELOW) return 0
       this.#paused = false
-      this.#options.log.info({ node: this.id, missed: this.#sampler.missed }, 'sampling goes on')
+      this.#options.log.info({ node: this.id, missed: this.#sampler.missed }, 'sampling continues')
     }
     this.#sampler.run(monoMs, wallMs, this.#emit)
     const count = this.#batch.count

@@ -15,7 +15,7 @@ export interface Body {
   readonly isDamaged: boolean
 }
 
-/** What stands for newline-delimited JSON. */
+/** Content types of newline-delimited JSON. */
 const LINE_TYPES = [
   'application/x-ndjson',
   'application/ndjson',
@@ -85,7 +85,7 @@ function moreThanOne(text: string, at: number): InputError {
   return new InputError(
     'NOT_JSON',
     'body',
-    `the body is not JSON: it goes on after its first value, in line ${line}; send one reading a line as application/x-ndjson`,
+    `the body is not JSON: there is more after its first value, in line ${line}; send one reading a line as application/x-ndjson`,
   )
 }
 

@@ -12,7 +12,7 @@ import type { Wal } from '../../../platform/wal/wal.ts'
 export const KEYS_MAX = 10_000
 const FILE = 'idempotency-keys'
 const KEY_PATTERN = /^[\x21-\x7e]{1,255}$/
-/** Lines after which the file is written anew with what is still known. */
+/** Lines after which the file is rewritten with the keys that are still known. */
 const LINES_MAX = 4 * KEYS_MAX
 
 export interface StoredAnswer {

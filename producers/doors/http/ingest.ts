@@ -1,9 +1,9 @@
 // POST /readings (X-1): a JSON object, a JSON array, or newline-delimited JSON. Each reading is checked by itself. 202: the
-// log has all of them, or those not listed under `rejected`; 422: it has none, or too many were refused to go on; 413:
+// log has all of them, or those not listed under `rejected`; 422: it has none, or too many were refused to continue; 413:
 // the body is too long; 503 with Retry-After: the log is full or too much is under way. Every answer that took lines
 // says how many were accepted, and `next_line` is the first line that was not looked at or not kept: null for none.
 //
-// A reading without epoch and seq is numbered by the log of this process, so nothing behind it is doubled; a client that
+// A reading without epoch and seq is numbered by the log of this process, so nothing downstream is doubled; a client that
 // may repeat a request sends Idempotency-Key, or numbers of its own.
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
 import { InputError } from '../../../platform/errors.ts'

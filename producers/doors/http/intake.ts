@@ -102,7 +102,7 @@ export class Intake {
       this.#add(parseLine(text, isDamaged))
     } catch (error) {
       const rejection = rejectionOf(error, line)
-      // What came before is sound and stays; this line is where the client goes on.
+      // What came before is sound and stays; the client continues with this line.
       if (rejection === null) {
         if (this.#write(line)) this.halt = { kind: 'failed', error }
         return

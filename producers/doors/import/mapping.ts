@@ -16,7 +16,7 @@ export interface MappingOptions {
   readonly sensorColumn?: string
   readonly tenant?: string
   readonly site?: string
-  /** Text that stands for a missing value; an empty cell always does. */
+  /** Text that means a missing value; an empty cell always does. */
   readonly missing: string
   readonly tags: Readonly<Record<string, string>>
 }

@@ -1,4 +1,4 @@
-// Which log belongs to which import, and what must be the same when an interrupted one goes on: the shift of its times.
+// Which log belongs to which import, and what must be the same when an interrupted one is continued: the shift of its times.
 // One folder per run of a file; a run that was interrupted is continued, one that is complete is not repeated (unless
 // its times are shifted to now: then they are new readings).
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'

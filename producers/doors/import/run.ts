@@ -1,5 +1,5 @@
 // Imports a file: survey, then the same way as every reading, through a write-ahead log of its own to the broker. The
-// log's length says how many of the file's readings are in, so an import that was killed goes on where it stopped and
+// log's length says how many of the file's readings are in, so an import that was killed continues where it stopped and
 // doubles nothing.
 import { setTimeout as delay } from 'node:timers/promises'
 import type avsc from 'avsc'
@@ -16,7 +16,7 @@ export interface ImportOptions extends FileOptions {
   readonly type: avsc.Type
   readonly schemaId: number
   readonly shiftMs: number
-  /** When the run began, ms: what counts as the future must not change when it goes on. */
+  /** When the run began, ms: what counts as the future must not change when it is continued. */
   readonly begunAtMs: number
   /** Readings per second; undefined: as fast as they are taken. */
   readonly ratePerS: number | undefined
@@ -41,7 +41,7 @@ export function checkSurvey({ readings, rejected, errors }: Survey, maxErrors: n
 }
 
 /**
- * Takes the file's readings into the log, beginning behind those it has already. Returns when the log has all of them
+ * Takes the file's readings into the log, beginning after those it has already. Returns when the log has all of them
  * or the signal fires.
  */
 export async function importReadings(options: ImportOptions, signal: AbortSignal): Promise<void> {

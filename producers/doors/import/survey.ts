@@ -34,7 +34,7 @@ export const NODE_ID = 'import'
 export const ERRORS_SHOWN = 100
 
 /**
- * Readings of a file in order. The same file and options give the same readings, so their count is a place to go on.
+ * Readings of a file in order. The same file and options give the same readings, so their count is a place to continue from.
  * @param shiftMs added to every time
  */
 export async function* readReadings(

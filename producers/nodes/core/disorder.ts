@@ -1,4 +1,4 @@
-// Disorder on the way (EM-1): a share of the readings is sent late, behind later readings of the same sensor, and a
+// Disorder on the way (EM-1): a share of the readings is sent late, after later readings of the same sensor, and a
 // share is sent twice. It is decided by seed and index alone, so the same seed gives the same order and a sender that
 // begins again decides alike. Numbering and the write-ahead log come before it: disorder never makes a gap.
 import { uniformAt } from './hash.ts'

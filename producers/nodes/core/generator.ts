@@ -67,7 +67,7 @@ export class Generator {
     this.#sensors = Array.from({ length: options.sensors }, (_, i) => makeSensor(options, i))
   }
 
-  /** The reading object of a sensor, which every sample of it fills anew. */
+  /** The reading object of a sensor, which every sample of it fills again. */
   reading(sensor: number): Reading {
     return this.#sensors[sensor].reading
   }

@@ -12,7 +12,7 @@ export interface SamplerOptions {
 
 /** Event time is whole milliseconds and strictly increases: no sensor can have more samples in a second. */
 const MAX_RATE_HZ = 1000
-/** A process that was held up catches up this far; what lies further back was never sampled. */
+/** A process that was held up catches up this far; what is older was never sampled. */
 const CATCH_UP_MS = 1000
 
 export class Sampler {
@@ -74,7 +74,7 @@ export class Sampler {
   }
 
   /**
-   * Samples at another rate from now on (MI-5). The wait that is under way is measured anew: from the last sample, so that
+   * Samples at another rate from now on (MI-5). The wait under way is measured again: from the last sample, so that
    * neither a slow rate holds up the change to a quick one, nor a change brings samples closer together than either rate.
    */
   setRate(rateHz: number, monoMs: number): void {
