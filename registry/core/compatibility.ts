@@ -1,7 +1,11 @@
 // Whether data written with one schema can be read with another, and which pairs each compatibility level asks about.
 // Reading is judged by avsc's resolver: what it resolves, our readers can read.
 import avsc from 'avsc'
+import { CHECK_WORK_MAX, workOf } from './bounds.ts'
 import { invalidSchema } from './refusal.ts'
+
+/** avsc's messages hold whole schemas. */
+const REASON_CHARS_MAX = 1_000
 
 export const LEVELS = [
   'NONE',
@@ -38,6 +42,12 @@ export function incompatibilities(level: Level, candidate: string, earlier: read
   if (level === 'NONE' || earlier.length === 0) return []
   const compared = level.endsWith('_TRANSITIVE') ? earlier : earlier.slice(-1)
   const direction = level.replace('_TRANSITIVE', '')
+  const ways = direction === 'FULL' ? 2 : 1
+  const work = ways * compared.reduce((sum, text) => sum + Math.max(workOf(text), workOf(candidate)), 0)
+  if (work > CHECK_WORK_MAX)
+    throw invalidSchema(
+      `comparing it with ${compared.length} versions takes ${work} comparisons of types; the limit is ${CHECK_WORK_MAX}: use a level that is not transitive, or another subject`,
+    )
   const newer = avroType(candidate)
   return compared.flatMap((text) => {
     const older = avroType(text)
@@ -49,10 +59,15 @@ export function incompatibilities(level: Level, candidate: string, earlier: read
 }
 
 function unreadable(reader: avsc.Type, writer: avsc.Type, what: string): string[] {
+  // avsc throws for each pair of branches that differ, a hundred times faster without stacks.
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
   try {
     reader.createResolver(writer)
     return []
   } catch (error) {
-    return [`${what}: ${(error as Error).message}`]
+    return [`${what}: ${(error as Error).message.slice(0, REASON_CHARS_MAX)}`]
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
   }
 }

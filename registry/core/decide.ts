@@ -1,5 +1,6 @@
 // The registry's decisions: from the state and a request to the records that have to be written, and the answer that
 // holds once they are. Nothing is written where the request is already fulfilled, so every request may be repeated.
+import { checkDepth, checkWork } from './bounds.ts'
 import { canonicalText } from './canonical.ts'
 import { avroType, DEFAULT_LEVEL, incompatibilities, levelOf, type Level } from './compatibility.ts'
 import type { RegistryRecord, SchemaValue } from './records.ts'
@@ -42,7 +43,9 @@ export function candidateOf(subject: string, body: unknown): Candidate {
     throw refuse.invalidSchema(`"schemaType" is ${JSON.stringify(schemaType)}; only AVRO is served here`)
   if (!Array.isArray(references) || references.length > 0)
     throw refuse.invalidSchema('"references" are not served here')
+  checkDepth(schema)
   avroType(schema)
+  checkWork(schema)
   return { subject: checkSubject(subject), canonical: canonicalOf(schema) }
 }
 
