@@ -38,8 +38,6 @@ export class ReadingScanner {
   invalidMetric = -1
   /** Some metric is NaN, which no store can hold and which is not the same as none. */
   hasNaN = false
-  /** At least one metric has a value. */
-  hasMetric = false
   /** After a scan that failed for a value without a counterpart: its field and why; else null. */
   problem: string | null = null
   #bytes: Uint8Array = new Uint8Array(0)
@@ -73,7 +71,6 @@ export class ReadingScanner {
     this.idLength[NODE] = 0
     this.invalidMetric = -1
     this.hasNaN = false
-    this.hasMetric = false
     this.problem = null
     this.metrics.fill(NaN)
     this.#run(plan)
@@ -276,7 +273,6 @@ export class ReadingScanner {
       this.invalidMetric = index
       if (value !== value) this.hasNaN = true
     }
-    this.hasMetric = true
     this.metrics[index] = value
   }
 

@@ -1,6 +1,7 @@
 // What a raw record must have before anything in it is looked at: a batch that could be read, a key, a value of a size
 // that can be passed on, and Confluent's frame.
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
+import { framingProblem } from '../../../platform/codec/framing.ts'
 import type { ReadingScanner } from '../../../platform/codec/reading-scanner.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { MAX_RECORD_BYTES } from '../../../schemas/topics.ts'
@@ -18,8 +19,7 @@ export function formProblem(batch: RecordBatch, i: number): Problem | null {
   if (bytes < 0) return { reason: 'NO_VALUE', detail: 'a reading needs a value' }
   if (bytes > VALUE_BYTES_MAX)
     return { reason: 'TOO_LARGE', detail: `the value has ${bytes} bytes; the limit is ${VALUE_BYTES_MAX}` }
-  if (!isFramed(batch, i))
-    return { reason: 'NOT_FRAMED', detail: 'the value does not begin with byte 0 and a schema id' }
+  if (!isFramed(batch, i)) return { reason: 'NOT_FRAMED', detail: framingProblem(batch.headers(i)) }
   return null
 }
 
