@@ -1,142 +1,109 @@
-// What an audit looks at, read in an order that makes the parts fit while everything runs on: first the logs (so raw is
-// never behind them), then the store with its offsets, then refine's committed offsets with their ledgers, at last the
-// ends of the topics. What comes later than its cut is counted as in flight, not as wrong.
-import { join } from 'node:path'
+// What an audit looks at in Kafka: refine's committed offsets with their ledgers, and the ends of the topics. While the
+// pipeline runs these are read again until a partition has stood still over one reading, so that a ledger and the
+// outputs that it counts belong together; what comes after this cut is counted as in flight, not as wrong.
 import type { Config } from '../platform/config.ts'
-import { partitionOf } from '../platform/kafka/partitioner.ts'
 import type { Admin, CommittedOffset, OffsetRange } from '../platform/kafka/port.ts'
-import { describeStore, openStore, storeExists } from '../platform/store/open.ts'
-import { listWals } from '../platform/wal/directory.ts'
-import { readWalSummary } from '../platform/wal/reader.ts'
 import { commitMetadata, type LedgerCounts } from '../schemas/refine.ts'
-import { CLEAN, DLQ, DLQ_MARKS, LATE, RAW } from '../schemas/topics.ts'
+import { ANOMALIES, CLEAN, DLQ, DLQ_MARKS, EXTENTS, LATE, ORDER, RAW } from '../schemas/topics.ts'
 import type { Findings } from './core/findings.ts'
-import { keyOfText } from './core/records.ts'
-import type { WalAccount, WalLane } from './core/sent.ts'
-
-export interface Logs {
-  readonly accounts: readonly WalAccount[]
-  readonly lanes: readonly WalLane[]
-}
-
-export interface StoreState {
-  /** Next offset per topic/partition: everything below is stored. */
-  readonly offsets: ReadonlyMap<string, number>
-  /** Rows by key (latin1 text). */
-  readonly counts: ReadonlyMap<string, number>
-}
+import { judgePartitions } from './core/losses.ts'
 
 export interface RefineState {
   /** Raw offset; null where nothing is committed. */
   readonly committed: number | null
   readonly ledger: LedgerCounts | null
-  /** Nothing was committed until the ends of the topics were read. */
+  /** Nothing was committed while the ends of the topics were read. */
   readonly isStill: boolean
 }
 
+const NAMES = {
+  // Before raw: what is marked as replayed must be there. The order before the extents that it is made of.
+  marks: DLQ_MARKS,
+  order: ORDER,
+  raw: RAW,
+  clean: CLEAN,
+  late: LATE,
+  dlq: DLQ,
+  anomalies: ANOMALIES,
+  extents: EXTENTS,
+} as const
+export type TopicName = keyof typeof NAMES
+const DATA = ['raw', 'clean', 'late', 'dlq', 'anomalies', 'extents'] as const
+
+/** By topic, then by partition; what a topic lacks is an empty range. */
+export type Ranges = Readonly<Record<TopicName, readonly OffsetRange[]>>
+
 export interface Inputs {
-  readonly logs: Logs
-  /** Null where there is none. */
-  readonly store: StoreState | null
   readonly refine: readonly RefineState[]
   readonly ranges: Ranges
 }
 
-/** By partition; `marks` is empty where nobody has dealt with a dead letter yet. */
-export type Ranges = Readonly<Record<'raw' | 'clean' | 'late' | 'dlq' | 'marks', readonly OffsetRange[]>>
+/** Resolves after so many ms. */
+export type Sleep = (ms: number) => Promise<void>
 
-export async function readInputs(config: Config, admin: Admin, findings: Findings): Promise<Inputs> {
-  const logs = readLogs(config.DATA_DIR, findings)
-  const store = await readStore(config, findings)
-  const before = await admin.committedOffsets(config.REFINE_GROUP, RAW)
-  const topics = await admin.listTopics()
-  const ranges = {
-    // Before raw: what is marked as replayed must be there.
-    marks: topics.includes(DLQ_MARKS) ? await admin.offsetRanges(DLQ_MARKS) : [],
-    raw: await admin.offsetRanges(RAW),
-    clean: await admin.offsetRanges(CLEAN),
-    late: await admin.offsetRanges(LATE),
-    dlq: await admin.offsetRanges(DLQ),
+/** Readings of all ends until every partition has stood still; under load a commit comes every 100 ms. */
+const READINGS_MAX = 20
+/** Longer than markers need to arrive in all partitions of a transaction that is committed already. */
+const REST_MS = 50
+const EMPTY: OffsetRange = { start: 0, end: 0 }
+
+interface Reading {
+  readonly committed: readonly (CommittedOffset | null)[]
+  readonly ranges: Ranges
+}
+
+export async function readInputs(config: Config, admin: Admin, sleep: Sleep, findings: Findings): Promise<Inputs> {
+  const existing = new Set(await admin.listTopics())
+  const read = async (): Promise<Reading> => {
+    const committed = existing.has(RAW) ? await admin.committedOffsets(config.REFINE_GROUP, RAW) : []
+    const ranges = {} as Record<TopicName, readonly OffsetRange[]>
+    for (const [name, topic] of Object.entries(NAMES) as [TopicName, string][])
+      ranges[name] = existing.has(topic) ? await admin.offsetRanges(topic) : []
+    return { committed, ranges }
   }
-  const after = await admin.committedOffsets(config.REFINE_GROUP, RAW)
-  const refine = ranges.raw.map((_, partition) =>
-    refineState(partition, before[partition] ?? null, after[partition] ?? null, findings),
+  let last = await read()
+  judgePartitions(
+    DATA.map((name) => [NAMES[name], last.ranges[name].length]),
+    findings,
   )
-  return { logs, store, refine, ranges }
+  const partitions = Math.max(...DATA.map((name) => last.ranges[name].length))
+  const cuts = new Array<{ reading: Reading; isStill: boolean } | undefined>(partitions).fill(undefined)
+  for (let readings = 1; readings < READINGS_MAX && cuts.some((cut) => cut === undefined); readings += 1) {
+    await sleep(REST_MS)
+    const next = await read()
+    for (let partition = 0; partition < partitions; partition += 1)
+      if (cuts[partition] === undefined && isSame(last, next, partition))
+        cuts[partition] = { reading: next, isStill: true }
+    last = next
+  }
+  const chosen = cuts.map((cut) => cut ?? { reading: last, isStill: false })
+  const ranges = { marks: last.ranges.marks, order: last.ranges.order } as Record<TopicName, readonly OffsetRange[]>
+  for (const name of DATA)
+    ranges[name] = chosen.map(({ reading }, partition) => reading.ranges[name][partition] ?? EMPTY)
+  const refine = chosen.map(({ reading, isStill }, partition) =>
+    refineState(partition, reading.committed[partition] ?? null, isStill, findings),
+  )
+  return { refine, ranges }
+}
+
+function isSame(a: Reading, b: Reading, partition: number): boolean {
+  if (a.committed[partition]?.offset !== b.committed[partition]?.offset) return false
+  return (['clean', 'late', 'dlq', 'extents'] as const).every(
+    (name) => a.ranges[name][partition]?.end === b.ranges[name][partition]?.end,
+  )
 }
 
 export const topicPartition = (topic: string, partition: number): string => `${topic}/${partition}`
 
-/** Lanes by the raw partition that their key belongs to. */
-export function lanesByPartition(lanes: readonly WalLane[], partitions: number): ReadonlyMap<number, WalLane[]> {
-  const byPartition = new Map<number, WalLane[]>()
-  for (const lane of lanes) {
-    const key = Buffer.from(lane.key, 'latin1')
-    const partition = partitionOf(key, 0, key.length, partitions)
-    const list = byPartition.get(partition) ?? []
-    byPartition.set(partition, list)
-    list.push(lane)
-  }
-  return byPartition
-}
-
-export function readLogs(dataDir: string, findings: Findings): Logs {
-  const accounts: WalAccount[] = []
-  const lanes: WalLane[] = []
-  for (const { kind, name, dir } of listWals(dataDir)) {
-    const summary = readWalSummary(dir)
-    if (summary === null) continue
-    const { appendedIndex, acknowledgedIndex } = summary
-    if (summary.tail === 'corrupt')
-      findings.problem(
-        'LOG_CORRUPT',
-        `the log in ${join(kind, name)} is damaged before the end of what it had forced to disk`,
-      )
-    const log: WalAccount = {
-      name: `${kind}/${name}`,
-      accepted: appendedIndex,
-      waiting: appendedIndex - acknowledgedIndex,
-      missing: 0,
-      missingNames: [],
-    }
-    accounts.push(log)
-    for (const [key, lastSeq] of summary.accepted)
-      lanes.push({ log, key: keyOfText(key), epoch: summary.epoch, own: true, count: lastSeq + 1, lastSeq })
-    for (const { key, epoch, own, count, lastSeq } of summary.foreign)
-      lanes.push({ log, key: keyOfText(key), epoch, own, count, lastSeq })
-  }
-  return { accounts, lanes }
-}
-
-async function readStore(config: Config, findings: Findings): Promise<StoreState | null> {
-  if (!(await storeExists(config))) {
-    findings.note(`${describeStore(config)} does not exist yet; the audit ends at clean and late`)
-    return null
-  }
-  const store = openStore(config, 'read')
-  try {
-    return await store.read(async (view) => {
-      const progress = await view.progress()
-      const counts = await view.countsPerSensor()
-      return {
-        offsets: new Map(progress.map(({ topic, partition, offset }) => [topicPartition(topic, partition), offset])),
-        counts: new Map(counts.map(({ tenant, sensor, count }) => [keyOfText(`${tenant}/${sensor}`), count])),
-      }
-    })
-  } finally {
-    await store.close()
-  }
-}
-
 export function refineState(
   partition: number,
-  before: CommittedOffset | null,
-  after: CommittedOffset | null,
+  committed: CommittedOffset | null,
+  isStill: boolean,
   findings: Findings,
 ): RefineState {
-  const isStill = before?.offset === after?.offset
-  if (before === null) return { committed: null, ledger: null, isStill }
-  return { committed: before.offset, ledger: ledgerOf(before.metadata, partition, before.offset, findings), isStill }
+  if (committed === null) return { committed: null, ledger: null, isStill }
+  const { offset, metadata } = committed
+  return { committed: offset, ledger: ledgerOf(metadata, partition, offset, findings), isStill }
 }
 
 function ledgerOf(metadata: string, partition: number, offset: number, findings: Findings): LedgerCounts | null {

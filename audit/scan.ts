@@ -5,6 +5,7 @@ import type { ScanPlan } from '../platform/codec/reading-plan.ts'
 import type { FetchSchema } from '../platform/codec/register.ts'
 import { readRefusal } from '../platform/dead-letters/headers.ts'
 import { readMarksOf } from '../platform/dead-letters/letters.ts'
+import { KafkaError, messageOf } from '../platform/errors.ts'
 import type { OffsetRange, RangeReader } from '../platform/kafka/port.ts'
 import { murmur2 } from '../platform/kafka/partitioner.ts'
 import type { RecordBatch } from '../platform/kafka/record-batch/record-batch.ts'
@@ -12,12 +13,15 @@ import { LATE_REASON_HEADER, REPLAY_OF_HEADER } from '../schemas/refine.ts'
 import { CLEAN, DLQ, LATE, RAW } from '../schemas/topics.ts'
 import { PartitionBook } from './core/book.ts'
 import { Entries, type PassingRecord } from './core/entries.ts'
+import { ExtentCoverage, type Extents } from './core/extents.ts'
 import type { Findings } from './core/findings.ts'
 import type { Cut } from './core/judge.ts'
 import { AuditRecords, type RecordKind } from './core/records.ts'
 import type { Ranges } from './inputs.ts'
 
 export class PartitionScanner {
+  /** Everything could be read so far. */
+  hasReadAll = true
   readonly #reader: RangeReader
   readonly #fetchSchema: FetchSchema
   readonly #findings: Findings
@@ -25,6 +29,11 @@ export class PartitionScanner {
   readonly #plans = new Map<number, ScanPlan | null>()
   readonly #records = new AuditRecords((id) => this.#plans.get(id))
   readonly #passing = new Passing(this.#records)
+
+  /** Schemas that could not be fetched: asked for once. */
+  readonly #unanswered = new Set<number>()
+  /** Everything of the present partition could be read. */
+  #isComplete = true
 
   /** @param onRecords told how many records were read, for a display */
   constructor(reader: RangeReader, fetchSchema: FetchSchema, findings: Findings, onRecords: (count: number) => void) {
@@ -34,8 +43,10 @@ export class PartitionScanner {
     this.#onRecords = onRecords
   }
 
-  async scan(ranges: Ranges, cut: Cut): Promise<PartitionBook> {
+  /** @param extents of the partition */
+  async scan(ranges: Ranges, cut: Cut, extents: Extents): Promise<PartitionBook> {
     const { partition } = cut
+    const coverage = new ExtentCoverage(extents, partition, cut.starts.clean, this.#findings)
     const book = new PartitionBook(partition)
     const entries = new Entries(book, cut, this.#findings)
     const record = this.#passing
@@ -49,11 +60,40 @@ export class PartitionScanner {
     await this.#each(LATE, partition, ranges.late[partition], (batch, i) =>
       entries.late(record, headerOf(batch, i, LATE_REASON_HEADER)),
     )
-    await this.#each(CLEAN, partition, ranges.clean[partition], () => entries.clean(record))
+    await this.#each(CLEAN, partition, ranges.clean[partition], () => {
+      coverage.record(record.offset)
+      entries.clean(record)
+    })
+    coverage.finish(cut.isStill)
     await this.#each(RAW, partition, ranges.raw[partition], (batch, i) =>
       entries.raw(record, batch.hasHeaders(i) ? headerOf(batch, i, REPLAY_OF_HEADER) : undefined),
     )
+    book.isComplete = this.#isComplete
+    this.hasReadAll &&= this.#isComplete
+    this.#isComplete = true
     return book
+  }
+
+  /** Readings of a range; the record is valid during the call only. */
+  async eachReading(
+    topic: string,
+    partition: number,
+    range: OffsetRange,
+    visit: (record: PassingRecord) => void,
+  ): Promise<void> {
+    await this.#each(topic, partition, range, () => {
+      if (this.#passing.kind === 'reading') visit(this.#passing)
+    })
+  }
+
+  /** How many records a range has. */
+  async count(topic: string, partition: number, { start, end }: OffsetRange): Promise<number> {
+    let count = 0
+    if (start < end)
+      await this.#reader.read({ topic, partition }, start, end, ({ batches }) => {
+        for (const batch of batches) count += batch.firstAtOrAfter(end)
+      })
+    return count
   }
 
   /** Calls `visit` for every record of the range; `#passing` says what it is meanwhile. */
@@ -64,26 +104,52 @@ export class PartitionScanner {
     visit: (batch: RecordBatch, i: number) => void,
   ): Promise<void> {
     if (start >= end) return
-    const records = this.#records
-    await this.#reader.read({ topic, partition }, start, end, async ({ batches }) => {
-      for (const batch of batches) {
-        for (let i = 0; i < batch.count && batch.offset(i) < end; i += 1) {
-          let kind = records.kindOf(batch, i)
-          if (kind === 'unknown-schema') {
-            await this.#learn(records.schemaId)
-            kind = records.kindOf(batch, i)
-          }
-          this.#passing.fill(kind, batch, i)
-          visit(batch, i)
-        }
-        this.#onRecords(batch.count)
-      }
-    })
+    let next = start
+    try {
+      await this.#reader.read({ topic, partition }, start, end, async ({ batches, nextOffset }) => {
+        for (const batch of batches) await this.#batch(batch, end, visit)
+        next = nextOffset
+      })
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error
+      this.#isComplete = false
+      this.#findings.problem(
+        'TOPIC_UNREADABLE',
+        `${topic}/${partition} cannot be read from offset ${next} on (${error.code}): ${error.message}; the partition is not compared`,
+      )
+    }
   }
 
-  async #learn(schemaId: number): Promise<void> {
-    const text = await this.#fetchSchema(schemaId)
-    this.#plans.set(schemaId, planOrNull(text))
+  async #batch(batch: RecordBatch, end: number, visit: (batch: RecordBatch, i: number) => void): Promise<void> {
+    const records = this.#records
+    for (let i = 0; i < batch.count && batch.offset(i) < end; i += 1) {
+      let kind = records.kindOf(batch, i)
+      if (kind === 'unknown-schema') {
+        const isKnown = await this.#learn(records.schemaId)
+        kind = isKnown ? records.kindOf(batch, i) : 'unread'
+      }
+      this.#passing.fill(kind, batch, i)
+      visit(batch, i)
+    }
+    this.#onRecords(batch.count)
+  }
+
+  /** False: the registry does not answer. */
+  async #learn(schemaId: number): Promise<boolean> {
+    if (this.#unanswered.has(schemaId)) return false
+    try {
+      const text = await this.#fetchSchema(schemaId)
+      this.#plans.set(schemaId, planOrNull(text))
+      return true
+    } catch (error) {
+      this.#unanswered.add(schemaId)
+      this.#isComplete = false
+      this.#findings.problem(
+        'REGISTRY_UNAVAILABLE',
+        `schema ${schemaId} cannot be fetched, so its records cannot be compared: ${messageOf(error)}`,
+      )
+      return false
+    }
   }
 }
 
@@ -110,6 +176,9 @@ class Passing implements PassingRecord {
   }
   get ts(): number {
     return this.#records.ts
+  }
+  get metrics(): Float64Array {
+    return this.#records.metrics
   }
 
   fill(kind: RecordKind, batch: RecordBatch, i: number): void {

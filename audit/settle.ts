@@ -3,49 +3,59 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../platform/config.ts'
 import type { Admin, Kafka, RangeReader } from '../platform/kafka/port.ts'
-import { CLEAN, LATE, RAW } from '../schemas/topics.ts'
+import { messageOf } from '../platform/errors.ts'
+import { openStore, storeExists } from '../platform/store/open.ts'
+import { ANOMALIES, CLEAN, LATE, RAW } from '../schemas/topics.ts'
 import { Findings } from './core/findings.ts'
-import { type Inputs, readInputs, topicPartition } from './inputs.ts'
+import { refineState, topicPartition } from './inputs.ts'
+import { readLogs } from './logs.ts'
 
 const POLL_MS = 250
 /** A longer rest is certainly not markers alone. */
 const LOOK_INTO_OFFSETS = 1_000
 
-/** @returns what is still in flight when the time is up, in words; null when all is still */
+/** @returns what is still in flight, or cannot be told, when the time is up, in words; null when all is still */
 export async function untilSettled(config: Config, kafka: Kafka, timeoutMs: number): Promise<string | null> {
-  const admin = await kafka.admin()
-  const reader = await kafka.rangeReader()
+  const closing: { close(): Promise<void> }[] = []
   try {
+    const admin = await kafka.admin()
+    closing.push(admin)
+    const reader = await kafka.rangeReader()
+    closing.push(reader)
     for (const deadline = performance.now() + timeoutMs; ; await delay(POLL_MS)) {
-      const moving = await inFlight(config, admin, reader)
+      const moving = await inFlight(config, admin, reader).catch((error: unknown) => messageOf(error))
       if (moving === null || performance.now() >= deadline) return moving
     }
+  } catch (error) {
+    return messageOf(error)
   } finally {
-    await Promise.allSettled([admin.close(), reader.close()])
+    await Promise.allSettled(closing.map((one) => one.close()))
   }
 }
 
 async function inFlight(config: Config, admin: Admin, reader: RangeReader): Promise<string | null> {
-  const inputs = await readInputs(config, admin, new Findings())
-  const waiting = inputs.logs.accounts.reduce((sum, log) => sum + log.waiting, 0)
+  const { accounts } = readLogs(config.DATA_DIR, new Findings())
+  const waiting = accounts.reduce((sum, log) => sum + log.waiting, 0)
   if (waiting > 0) return `${waiting} readings wait in write-ahead logs`
-  for (const [partition, { committed, ledger }] of inputs.refine.entries()) {
-    const { start, end } = inputs.ranges.raw[partition]
-    if (await hasRecords(reader, RAW, partition, committed ?? start, end))
+  const committed = await admin.committedOffsets(config.REFINE_GROUP, RAW)
+  for (const [partition, { start, end }] of (await admin.offsetRanges(RAW)).entries()) {
+    const { committed: next, ledger } = refineState(partition, committed[partition] ?? null, true, new Findings())
+    // What was removed unread is for the audit to say; nothing more will come of it.
+    if (await hasRecords(reader, RAW, partition, Math.max(start, next ?? start), end))
       return `refine is behind on raw partition ${partition}`
     if ((ledger?.buffered ?? 0) > 0) return `refine buffers ${ledger!.buffered} readings of raw partition ${partition}`
   }
-  return storeBehind(inputs, reader)
+  return storeBehind(config, admin, reader)
 }
 
-async function storeBehind({ store, ranges }: Inputs, reader: RangeReader): Promise<string | null> {
-  if (store === null) return null
-  for (const [topic, partitions] of [
-    [CLEAN, ranges.clean],
-    [LATE, ranges.late],
-  ] as const) {
-    for (const [partition, { start, end }] of partitions.entries()) {
-      const from = store.offsets.get(topicPartition(topic, partition)) ?? start
+async function storeBehind(config: Config, admin: Admin, reader: RangeReader): Promise<string | null> {
+  if (!(await storeExists(config))) return null
+  const store = openStore(config, 'read')
+  const progress = await store.read((view) => view.progress()).finally(() => store.close())
+  const offsets = new Map(progress.map(({ topic, partition, offset }) => [topicPartition(topic, partition), offset]))
+  for (const topic of [CLEAN, LATE, ANOMALIES]) {
+    for (const [partition, { start, end }] of (await admin.offsetRanges(topic)).entries()) {
+      const from = Math.max(start, offsets.get(topicPartition(topic, partition)) ?? start)
       if (await hasRecords(reader, topic, partition, from, end))
         return `the store is behind on ${topic} partition ${partition}`
     }

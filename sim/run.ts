@@ -15,6 +15,8 @@ export interface RunOptions {
   readonly keepTrace?: boolean
   /** Puts a bug in: lies between the broker's port and the rooms. */
   readonly wrap?: Surroundings['wrap']
+  /** Damages what a run that has come to rest has left, before it is checked. */
+  readonly plant?: (world: World) => void | Promise<void>
 }
 
 export interface Outcome {
@@ -31,13 +33,13 @@ export interface Outcome {
 
 export function runSeed(
   seed: number,
-  { keepTrace = false, wrap = (kafka) => kafka }: RunOptions = {},
+  { keepTrace = false, wrap = (kafka) => kafka, plant }: RunOptions = {},
 ): Promise<Outcome> {
   return inFolder(async (folder) => {
     const world = new World({ scenario: scenarioOf(seed), folder, keepTrace, wrap })
     const { clock, trace, accepted } = world
     try {
-      const failures = await clock.run(live(world), EVENTS_MAX).catch((error: unknown) => [broken(error)])
+      const failures = await clock.run(live(world, plant), EVENTS_MAX).catch((error: unknown) => [broken(error)])
       return {
         seed,
         failures,
@@ -54,13 +56,14 @@ export function runSeed(
   })
 }
 
-async function live(world: World): Promise<Failure[]> {
+async function live(world: World, plant: RunOptions['plant']): Promise<Failure[]> {
   await world.begin()
   await makeChaos(world)
   world.heal()
   const moving = await settle(world)
   const problems = world.problems.map((problem) => ({ check: 'no error without a cause', problem }))
   if (moving !== null) return [...problems, { check: 'it comes to rest', problem: moving }]
+  await plant?.(world)
   return [...problems, ...(await checkAll(world))]
 }
 

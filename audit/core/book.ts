@@ -5,7 +5,9 @@
 // Memory: some 300 bytes per sensor and epoch, 5 to 10 bytes per numbered reading of one partition (HASHES_MAX of them at
 // most), about 200 bytes per reading without seq (UNNUMBERED_MAX at most).
 import { Marks } from '../../platform/dead-letters/marks.ts'
+import { Fingerprint } from '../../platform/codec/fingerprint.ts'
 import { SeqSet } from '../../platform/seq-set.ts'
+import { addRow, type ExpectedRows, type StoredRow } from './stored.ts'
 import { HASHES_MAX, type HashBudget, OutputHashes } from './output-hashes.ts'
 
 /** Identities of readings without seq that one partition's books hold. */
@@ -43,10 +45,10 @@ export class SensorBook {
   readonly key: string
   /** Greatest event time in clean so far, ms. */
   lastTs = -Infinity
-  /** Event times in late up to the sink's offset. */
-  readonly lateTs = new Set<number>()
-  /** Distinct event times of clean and late up to the sink's offsets, without what the sink refused: what the store must hold. */
-  stored = 0
+  /** The rows that late makes in the store, by event time: the last one counts. */
+  readonly lateRows = new Map<number, StoredRow>()
+  /** Of the rows that clean makes in the store and late does not replace. */
+  readonly #stored = new Fingerprint()
   /** Event times below the sink's offsets that the sink has dead-lettered. */
   readonly #refusedTs = new Set<number>()
   readonly lanes: LaneBook[] = []
@@ -61,11 +63,16 @@ export class SensorBook {
     this.#refusedTs.add(ts)
   }
 
-  /** Readings that the sink has dead-lettered and that have not come again by late. */
-  get refused(): number {
+  addStored(row: StoredRow): void {
+    addRow(this.#stored, row)
+  }
+
+  /** What the store must hold; to be called once, when the partition was read. */
+  expected(): ExpectedRows {
     let refused = 0
-    for (const ts of this.#refusedTs) if (!this.lateTs.has(ts)) refused += 1
-    return refused
+    for (const ts of this.#refusedTs) if (!this.lateRows.has(ts)) refused += 1
+    for (const row of this.lateRows.values()) addRow(this.#stored, row)
+    return { fingerprint: this.#stored, refused }
   }
 
   /** The lane of an epoch; readings come in runs of one epoch, so the latest is kept first. */
@@ -120,6 +127,8 @@ export class PartitionBook {
   readonly letterHashes = new Map<number, number>()
   /** Arrival of the first record that each topic of outputs keeps, ms. */
   readonly outputsFrom: Partial<Record<'clean' | 'late' | 'dlq', number>> = {}
+  /** A topic could not be read to its end: nothing that depends on all of it is judged. */
+  isComplete = true
   /** Identities of readings without seq are no longer held: there are too many. */
   unnumberedOverflow = false
   #unnumbered = 0

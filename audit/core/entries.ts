@@ -23,6 +23,8 @@ export interface PassingRecord {
   readonly epoch: number
   readonly seq: number
   readonly ts: number
+  /** By METRICS; NaN where there is none. */
+  readonly metrics: Float64Array
   /** Of the value's bytes. */
   readonly hash: number
 }
@@ -71,13 +73,9 @@ export class Entries {
     if (!this.#isReading(LATE, kind, offset)) return
     const sensor = book.sensor(key)
     this.#output('late', sensor.lane(epoch), record, seq, ts)
-    if (!isStored || sensor.lateTs.has(ts)) return
-    if (book.refusedBySink.has(`${LATE}@${offset}`)) {
-      sensor.refuse(ts)
-      return
-    }
-    sensor.lateTs.add(ts)
-    sensor.stored += 1
+    if (!isStored || ts < this.#cut.rowsSince) return
+    if (book.refusedBySink.has(`${LATE}@${offset}`)) sensor.refuse(ts)
+    else sensor.lateRows.set(ts, { ts, epoch, seq, metrics: record.metrics.slice() })
   }
 
   clean(record: PassingRecord): void {
@@ -101,9 +99,9 @@ export class Entries {
         `${CLEAN}/${partition} offset ${offset}: ts ${ts} of ${keyText(key)} follows ${sensor.lastTs}`,
       )
     else sensor.lastTs = ts
-    if (!isStored || (sensor.lateTs.size > 0 && sensor.lateTs.has(ts))) return
+    if (!isStored || ts < this.#cut.rowsSince || (sensor.lateRows.size > 0 && sensor.lateRows.has(ts))) return
     if (refusedBySink.size > 0 && refusedBySink.has(`${CLEAN}@${offset}`)) sensor.refuse(ts)
-    else sensor.stored += 1
+    else sensor.addStored(record)
   }
 
   /** @param replayOf place of the dead letter that the record replays */

@@ -26,6 +26,20 @@ const GAPS_MAX = 1_000
  * REPLAY_MISSING       a dead letter is marked as replayed and is not in raw
  * NOT_IN_STORE         the store lacks readings
  * STORE_EXCESS         the store has readings that neither clean nor late has
+ * STORE_DIFFERS        the store has other times or values than clean and late
+ * STORE_COUNTERS       the store's own counters are not what its rows amount to
+ * ANOMALIES_DIFFER     the store has fewer or more anomalies than telemetry.anomalies
+ * IN_NO_EXTENT         a record of clean is in no extent
+ * EXTENT_OVERLAP       two extents of a partition share records
+ * EXTENT_DIFFERS       an extent has not as many records in clean as it says
+ * ORDER_INCONSISTENT   the sequence of the total order has a gap or a repetition
+ * ORDER_DIFFERS        the total order has not the extents that there are
+ * REMOVED_UNREAD       records were removed from a topic before the next stage had read them
+ * TOPIC_CUT            a topic ends before what was read of it
+ * TOPIC_MISSING        a topic does not exist
+ * PARTITIONS_DIFFER    topics that must have as many partitions have not
+ * TOPIC_UNREADABLE     a partition of a topic cannot be read
+ * BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE, STORE_UNAVAILABLE   nothing could be compared with it
  */
 export const PROBLEM_CODES = [
   'LOG_CORRUPT',
@@ -46,6 +60,22 @@ export const PROBLEM_CODES = [
   'REPLAY_MISSING',
   'NOT_IN_STORE',
   'STORE_EXCESS',
+  'STORE_DIFFERS',
+  'STORE_COUNTERS',
+  'ANOMALIES_DIFFER',
+  'IN_NO_EXTENT',
+  'EXTENT_OVERLAP',
+  'EXTENT_DIFFERS',
+  'ORDER_INCONSISTENT',
+  'ORDER_DIFFERS',
+  'REMOVED_UNREAD',
+  'TOPIC_CUT',
+  'TOPIC_MISSING',
+  'PARTITIONS_DIFFER',
+  'TOPIC_UNREADABLE',
+  'BROKER_UNAVAILABLE',
+  'REGISTRY_UNAVAILABLE',
+  'STORE_UNAVAILABLE',
 ] as const
 
 export type ProblemCode = (typeof PROBLEM_CODES)[number]

@@ -19,6 +19,8 @@ export interface Cut {
   readonly starts: Readonly<Record<'raw' | 'clean' | 'late' | 'dlq', number>>
   /** Next offsets of the store; 0 where there is none. */
   readonly stored: Readonly<Record<'clean' | 'late', number>>
+  /** Event time from which on the store keeps every row, ms; -Infinity: from the beginning. */
+  readonly rowsSince: number
 }
 
 export interface LetterTotals {
@@ -54,17 +56,7 @@ export function judgePartition(book: PartitionBook, cut: Cut, findings: Findings
   noteRemoved(cut, findings)
   judgeBalance(ledger, partition, findings)
   const isRawWhole = starts.raw === 0
-  compare('raw records below the committed offset', counts.rawBelow, ledger.consumed, isRawWhole, true)
-  if (starts.dlq === 0) compare('control records', counts.controls, ledger.control, isRawWhole, true)
-  compare('records in clean', counts.clean, ledger.emitted, starts.clean === 0, cut.isStill)
-  compare('records in late', counts.late, ledger.late, starts.late === 0, cut.isStill)
-  compare('dead letters', counts.deadLetters, ledger.deadLettered, starts.dlq === 0, cut.isStill)
-  if (isRawWhole) judgeReplays(book, findings)
-  judgeLetters(book, cut, findings)
-  const areDuplicatesKnown = judgeLanes(book, cut, ledger, findings)
-  const isWhole = starts.raw + starts.clean + starts.late + starts.dlq === 0
-  if (areDuplicatesKnown && isWhole && cut.isStill && counts.unread === 0)
-    compare('duplicates', counts.duplicates + counts.conflicts, ledger.duplicate, true, true)
+  if (book.isComplete) judgeContents()
   return {
     partition,
     raw: ledger.consumed + counts.rawAhead,
@@ -77,6 +69,20 @@ export function judgePartition(book: PartitionBook, cut: Cut, findings: Findings
     buffered: ledger.buffered,
     inFlight: counts.rawAhead,
     towardsStore: counts.towardsStore,
+  }
+
+  function judgeContents(): void {
+    compare('raw records below the committed offset', counts.rawBelow, ledger.consumed, isRawWhole, true)
+    if (starts.dlq === 0) compare('control records', counts.controls, ledger.control, isRawWhole, true)
+    compare('records in clean', counts.clean, ledger.emitted, starts.clean === 0, cut.isStill)
+    compare('records in late', counts.late, ledger.late, starts.late === 0, cut.isStill)
+    compare('dead letters', counts.deadLetters, ledger.deadLettered, starts.dlq === 0, cut.isStill)
+    if (isRawWhole) judgeReplays(book, findings)
+    judgeLetters(book, cut, findings)
+    const areDuplicatesKnown = judgeLanes(book, cut, ledger, findings)
+    const isWhole = starts.raw + starts.clean + starts.late + starts.dlq === 0
+    if (areDuplicatesKnown && isWhole && cut.isStill && counts.unread === 0)
+      compare('duplicates', counts.duplicates + counts.conflicts, ledger.duplicate, true, true)
   }
 
   /** @param isWhole nothing was removed; @param isExact nothing was added since the ledger was read */

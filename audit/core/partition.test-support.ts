@@ -2,6 +2,7 @@
 // readings in order, one of them sent twice, one that came late, one that is buffered, a dead letter, and one record that
 // refine has not read yet.
 import type { LedgerCounts } from '../../schemas/refine.ts'
+import { METRICS } from '../../schemas/metrics.ts'
 import { RAW } from '../../schemas/topics.ts'
 import { PartitionBook } from './book.ts'
 import { Entries, type LetterFacts, type PassingRecord } from './entries.ts'
@@ -9,9 +10,20 @@ import { Findings, type ProblemCode } from './findings.ts'
 import { type Cut, judgePartition, NO_LEDGER, type PartitionRow } from './judge.ts'
 import { judgeLogs, judgeSent, type WalAccount, type WalLane } from './sent.ts'
 
+/** Codes that come up while the parts are read: sim/audit.test.ts plants their faults. */
+export type ScannedCode =
+  | 'STORE_COUNTERS'
+  | 'ANOMALIES_DIFFER'
+  | 'ORDER_INCONSISTENT'
+  | 'TOPIC_UNREADABLE'
+  | 'BROKER_UNAVAILABLE'
+  | 'REGISTRY_UNAVAILABLE'
+  | 'STORE_UNAVAILABLE'
+
 export const SENSOR = 't/a'
 export const T0 = 1_700_000_000_000
 export const COMMITTED = 10
+export const METRIC_VALUES = Float64Array.from(METRICS, (_, i) => (i === 0 ? 20 : NaN))
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 export type Row = Mutable<PassingRecord>
@@ -25,6 +37,7 @@ export const reading = (offset: number, seq: number, hash = 1_000 + seq): Row =>
   epoch: 1,
   seq,
   ts: T0 + seq,
+  metrics: METRIC_VALUES,
   hash,
 })
 
@@ -64,6 +77,7 @@ export class PlantedPartition {
     isStill: true,
     starts: { raw: 0, clean: 0, late: 0, dlq: 0 },
     stored: { clean: 0, late: 0 },
+    rowsSince: -Infinity,
   }
   readonly book = new PartitionBook(0)
   readonly log: WalAccount = { name: 'node/a', accepted: 9, waiting: 0, missing: 0, missingNames: [] }

@@ -37,6 +37,11 @@ export class AuditRecords {
     this.#planOf = planOf
   }
 
+  /** Metrics of the last reading, by METRICS; NaN where it has none. */
+  get metrics(): Float64Array {
+    return this.#scanner.metrics
+  }
+
   kindOf(batch: RecordBatch, i: number): RecordKind {
     if (batch.hasHeaders(i) && batch.headers(i).some(({ key }) => key === CONTROL_HEADER)) return 'control'
     const { bytes } = batch

@@ -36,6 +36,9 @@ export interface AuditReport {
   readonly notes: readonly string[]
 }
 
+/** Where Kafka could not be read. */
+export const NO_ROWS: { readonly rows: readonly PartitionRow[] } = { rows: [] }
+
 /** What a terminal shows without scrolling; --json has more. */
 const LISTED_MAX = 20
 const LABEL_COLUMNS = 26

@@ -3,11 +3,22 @@ import { describe, expect, it } from 'vitest'
 import { SensorBook } from './book.ts'
 import { Findings } from './findings.ts'
 import { type AuditReport, reportText } from './report.ts'
-import { judgeStore, type StoreTotals } from './stored.ts'
+import { Fingerprint } from '../../platform/codec/fingerprint.ts'
+import { METRIC_VALUES } from './partition.test-support.ts'
+import { addRow, judgeStore, type StoreTotals } from './stored.ts'
+
+/** Readings 0 to `count` - 1. */
+function rowsOf(count: number): Fingerprint {
+  const fingerprint = new Fingerprint()
+  for (let seq = 0; seq < count; seq += 1) addRow(fingerprint, { ts: seq, epoch: 1, seq, metrics: METRIC_VALUES })
+  return fingerprint
+}
 
 function judge(rows: number, isWhole = true): { codes: string[]; totals: StoreTotals } {
   const findings = new Findings()
-  const totals = judgeStore(new Map([['t/s', { stored: 5, refused: 2 }]]), new Map([['t/s', rows]]), isWhole, findings)
+  const expected = new Map([['t/s', { fingerprint: rowsOf(5), refused: 2 }]])
+  const stored = new Map([['t/s', rowsOf(rows)]])
+  const { totals } = judgeStore({ expected, stored, isWhole, isStill: true }, findings)
   return { codes: findings.problems.map(({ code }) => code), totals }
 }
 
@@ -19,7 +30,8 @@ describe('X-2: rows in the store', () => {
     expect(judge(8).codes).toEqual(['STORE_EXCESS'])
     expect(judge(8, false).codes).toEqual([])
     const findings = new Findings()
-    judgeStore(new Map(), new Map([['t/other', 1]]), true, findings)
+    const stored = new Map([['t/other', rowsOf(1)]])
+    judgeStore({ expected: new Map(), stored, isWhole: true, isStill: true }, findings)
     expect(findings.problems.map(({ code }) => code)).toEqual(['STORE_EXCESS'])
   })
 
@@ -27,8 +39,8 @@ describe('X-2: rows in the store', () => {
     const sensor = new SensorBook('t/s')
     sensor.refuse(1)
     sensor.refuse(2)
-    sensor.lateTs.add(2)
-    expect(sensor.refused).toBe(1)
+    sensor.lateRows.set(2, { ts: 2, epoch: 1, seq: 2, metrics: METRIC_VALUES })
+    expect(sensor.expected()).toMatchObject({ refused: 1, fingerprint: { rows: 1 } })
   })
 
   it('X-3: the report names what the store refused', () => {

@@ -1,14 +1,28 @@
-// Compares what the store must hold, distinct event times of clean and late up to the sink's offsets, with what it
-// counts, sensor by sensor. What the sink has dead-lettered need not be there, but may: a sink that ended between the dead
-// letter and its progress has read the record again, and a store that was mended meanwhile has taken it.
+// Compares the store with what it must hold: the rows of clean and late up to the sink's offsets, by the store's rule (a
+// row from late replaces that of clean; among those from late the last one counts). Both sides are added up to one
+// fingerprint per sensor (platform/codec/fingerprint.ts), so that a row that is lacking, added, moved or changed shows,
+// and neither side is held in memory. What the sink has dead-lettered need not be there, but may: a sink that ended
+// between the dead letter and its progress has read the record again, and a store that was repaired meanwhile has taken it.
+import { Fingerprint } from '../../platform/codec/fingerprint.ts'
+import { METRICS } from '../../schemas/metrics.ts'
 import type { Findings } from './findings.ts'
 import { keyText } from './records.ts'
 
-/** Of one sensor. */
+const METRIC_NAMES = METRICS.map(({ name }) => name)
+
+/** What one sensor's rows must amount to. */
 export interface ExpectedRows {
-  readonly stored: number
+  readonly fingerprint: Fingerprint
   /** Dead-lettered by the sink. */
   readonly refused: number
+}
+
+export interface StoredRow {
+  readonly ts: number
+  readonly epoch: number
+  readonly seq: number
+  /** By METRICS; NaN where there is none. */
+  readonly metrics: Float64Array
 }
 
 export interface StoreTotals {
@@ -19,34 +33,60 @@ export interface StoreTotals {
   readonly rows: number
 }
 
-const NONE: ExpectedRows = { stored: 0, refused: 0 }
+export interface StoreCheck {
+  /** By key (latin1 text). */
+  readonly expected: ReadonlyMap<string, ExpectedRows>
+  readonly stored: ReadonlyMap<string, Fingerprint>
+  /** Clean and late still have their beginnings; else the store may well hold more. */
+  readonly isWhole: boolean
+  /** Nothing was written while the store was read; else it may be ahead of its offsets. */
+  readonly isStill: boolean
+}
 
-/**
- * @param expected by key (latin1 text); @param counted likewise
- * @param isWhole clean and late still have their beginnings; else the store may well hold more
- */
+const NONE: ExpectedRows = { fingerprint: new Fingerprint(), refused: 0 }
+const cells: Record<string, number | null> = {}
+
+export function addRow(fingerprint: Fingerprint, row: StoredRow): void {
+  for (let i = 0; i < METRIC_NAMES.length; i += 1)
+    cells[METRIC_NAMES[i]] = Number.isNaN(row.metrics[i]) ? null : row.metrics[i]
+  fingerprint.add(row, cells, METRIC_NAMES)
+}
+
+/** @returns totals, and the sensors whose rows are not what they must be */
 export function judgeStore(
-  expected: ReadonlyMap<string, ExpectedRows>,
-  counted: ReadonlyMap<string, number>,
-  isWhole: boolean,
+  { expected, stored, isWhole, isStill }: StoreCheck,
   findings: Findings,
-): StoreTotals {
+): { totals: StoreTotals; suspects: string[] } {
   const totals = { expected: 0, refused: 0, rows: 0 }
-  for (const [key, { stored, refused }] of expected) {
-    totals.expected += stored
-    totals.refused += refused
-    const lacking = stored - (counted.get(key) ?? 0)
-    if (lacking > 0)
-      findings.problem('NOT_IN_STORE', `the store lacks ${lacking} of ${stored} readings of ${keyText(key)}`)
+  const suspects: string[] = []
+  const suspect = (key: string, code: 'NOT_IN_STORE' | 'STORE_EXCESS' | 'STORE_DIFFERS', message: string): void => {
+    suspects.push(key)
+    findings.problem(code, message)
   }
-  for (const [key, rows] of counted) {
-    totals.rows += rows
-    const { stored, refused } = expected.get(key) ?? NONE
-    if (isWhole && rows > stored + refused)
-      findings.problem(
+  for (const [key, { fingerprint, refused }] of expected) {
+    totals.expected += fingerprint.rows
+    totals.refused += refused
+    const lacking = fingerprint.rows - (stored.get(key)?.rows ?? 0)
+    if (lacking > 0)
+      suspect(key, 'NOT_IN_STORE', `the store lacks ${lacking} of ${fingerprint.rows} readings of ${keyText(key)}`)
+  }
+  for (const [key, found] of stored) {
+    totals.rows += found.rows
+    if (!isWhole || !isStill) continue
+    const { fingerprint, refused } = expected.get(key) ?? NONE
+    const excess = found.rows - fingerprint.rows
+    if (excess > refused)
+      suspect(
+        key,
         'STORE_EXCESS',
-        `the store has ${rows - stored - refused} readings of ${keyText(key)} that neither clean nor late has`,
+        `the store has ${excess - refused} readings of ${keyText(key)} that neither clean nor late has`,
+      )
+    else if (excess === 0 && !found.equals(fingerprint))
+      suspect(
+        key,
+        'STORE_DIFFERS',
+        `${found.rows} readings of ${keyText(key)} have other times or values in the store than in clean and late; plumbline audit --deep names them`,
       )
   }
-  return totals
+  return { totals, suspects }
 }

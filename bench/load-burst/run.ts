@@ -97,7 +97,7 @@ async function burst(
   await take()
   let account: AuditReport | null = null
   await steps.run('audit', async () => {
-    account = await audit(config, kafka, () => undefined)
+    account = await audit(config, kafka)
   })
   let order: OrderAccount | null = null
   await steps.run('total order', async () => {

@@ -17,19 +17,23 @@ export function auditCommand(env: Readonly<Record<string, string | undefined>> =
   return new Command('audit')
     .description('prove that every record is accounted for, or name what is missing (exit code 1)')
     .option('--wait <duration>', 'wait until nothing is in flight, at most this long: 500ms, 30s, 2m', duration)
+    .option('--deep', 'read again what differs in the store, and name the reading, its time and the cell')
     .option('--json', 'print the report as JSON: balanced, table, gaps, problems, notes')
     .addHelpText(
       'after',
       `
-Compares what write-ahead logs under DATA_DIR accepted, telemetry.raw, telemetry.clean, telemetry.late, the dead letters
-and the store. Seqs that a source never sent are named as gaps and are no problem by themselves.
+Compares what write-ahead logs under DATA_DIR accepted, telemetry.raw, telemetry.clean, telemetry.late, the dead letters,
+the extents, the total order and the store: every reading by its identity and its bytes. Missing sequence numbers are
+named as gaps and are no problem by themselves. Exit code 0: balanced; 1: something is not accounted for, or could not be
+compared.
 
 Examples:
   plumbline audit
-  plumbline audit --wait 30s --json`,
+  plumbline audit --wait 30s --json
+  plumbline audit --deep`,
     )
-    .action(async ({ wait, json }: { wait?: number; json?: true }) => {
-      const report = await run(env, wait)
+    .action(async ({ wait, json, deep = false }: { wait?: number; json?: true; deep?: boolean }) => {
+      const report = await run(env, wait, deep)
       process.stdout.write(escapeControls(json === true ? `${JSON.stringify(report)}\n` : reportText(report)))
       if (!report.balanced) process.exitCode = 1
     })
@@ -38,12 +42,13 @@ Examples:
 async function run(
   env: Readonly<Record<string, string | undefined>>,
   waitMs: number | undefined,
+  deep: boolean,
 ): Promise<AuditReport> {
   const config = loadConfig(env)
   const kafka = connectKafka(config, createLog('audit', 'error'))
   const display = new Progress('audit', 'records read')
   const moving = waitMs === undefined ? null : await untilSettled(config, kafka, waitMs)
-  const report = await audit(config, kafka, (count) => display.add(count))
+  const report = await audit(config, kafka, { onRecords: (count) => display.add(count), deep })
   return moving === null ? report : { ...report, notes: [...report.notes, `still in flight after the wait: ${moving}`] }
 }
 

@@ -81,7 +81,9 @@ async function demo({ stack, steps, signal }: Session, lengthMs: number): Promis
   let report
   await steps.run('audit', async (progress) => {
     let read = 0
-    report = await audit(config, kafka, (count) => progress(`${(read += count).toLocaleString('en-US')} records read`))
+    report = await audit(config, kafka, {
+      onRecords: (count) => progress(`${(read += count).toLocaleString('en-US')} records read`),
+    })
   })
   const { balanced } = report!
   out.write(`\n${reportText(report!)}`)

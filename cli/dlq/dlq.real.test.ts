@@ -57,7 +57,7 @@ const lines = (out: string): Record<string, unknown>[] =>
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Record<string, unknown>)
 
-const auditNow = (): Promise<AuditReport> => audit(loadConfig(env()), stack.kafka, () => {})
+const auditNow = (): Promise<AuditReport> => audit(loadConfig(env()), stack.kafka)
 const flat = async (topic: string) => (await readTopic(stack.kafka, topic)).flat()
 const marked = async (): Promise<number> => (await flat(DLQ_MARKS)).length
 const bytesOf = ({ key, value }: { key: Buffer | null; value: Buffer | null }): string =>

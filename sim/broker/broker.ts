@@ -100,6 +100,19 @@ export class SimBroker {
     for (const log of this.#server.topics.topic(topic).partitions) compactLog(log)
   }
 
+  /** A disk's fault: a byte of the last batch is another one. */
+  damage(topic: string, partition: number): void {
+    const { batches } = this.#server.topics.log({ topic, partition })
+    const { bytes } = batches.findLast(({ control }) => !control)!
+    bytes[bytes.length - 1] ^= 0xff
+  }
+
+  /** A careless tool: the batch that holds the record is gone, and nothing else. */
+  removeBatch(topic: string, partition: number, offset: number): void {
+    const log = this.#server.topics.log({ topic, partition })
+    log.replace(log.batches.filter(({ baseOffset, lastOffset }) => offset < baseOffset || offset > lastOffset))
+  }
+
   /** Retention: everything below `offset` is gone. */
   removeBefore(topic: string, partition: number, offset: number): void {
     this.#server.topics.log({ topic, partition }).removeBefore(offset)

@@ -1,6 +1,7 @@
 // All checks of a run, by name. The audit is the command line's own, on the run's broker, logs and store: so the
 // simulation holds the audit to account, too.
 import { audit } from '../../audit/audit.ts'
+import type { AuditReport } from '../../audit/core/report.ts'
 import { REPLICAS, replicaDir } from '../population.ts'
 import type { World } from '../world.ts'
 import { nothingIsInvented, nothingIsLost, nothingIsTwice, timeIncreases } from './clean.ts'
@@ -41,6 +42,13 @@ export async function checkAll(world: World): Promise<Failure[]> {
   const failures = Object.entries(CHECKS).flatMap(([check, run]) =>
     run(evidence).map((problem) => ({ check, problem })),
   )
-  const { problems } = await audit(config, world.observer(), () => undefined, world.registry.fetchSchema)
+  const { problems } = await auditOf(world)
   return [...failures, ...problems.map(({ code, message }) => ({ check: 'audit', problem: `${code}: ${message}` }))]
 }
+
+export const auditOf = (world: World): Promise<AuditReport> =>
+  audit(world.config, world.observer(), {
+    fetchSchema: world.registry.fetchSchema,
+    sleep: (ms) => world.clock.sleep(ms),
+    deep: true,
+  })

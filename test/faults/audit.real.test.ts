@@ -18,7 +18,7 @@ let stack: Stack
 let dataDir: string
 
 const run = (): Promise<AuditReport> =>
-  audit(loadConfig(stack.env({ DATA_DIR: dataDir, SQLITE_FILE: join(dataDir, 'none.sqlite') })), stack.kafka, () => {})
+  audit(loadConfig(stack.env({ DATA_DIR: dataDir, SQLITE_FILE: join(dataDir, 'none.sqlite') })), stack.kafka)
 const codes = (report: AuditReport): string[] => [...new Set(report.problems.map(({ code }) => code))].sort()
 /** Readings that the problems name. */
 const namedReadings = (report: AuditReport): string[] =>

@@ -58,7 +58,7 @@ it(`EM-3, X-2: resets, stalls, latency and a narrow network under load lose noth
   expect(await untilSettled(config, stack.kafka, SETTLE_MS), JSON.stringify(script)).toBe(null)
   stack.network!.expectFired()
   expect((await verify(stack)).problems).toEqual([])
-  const report = await audit(config, stack.kafka, () => undefined)
+  const report = await audit(config, stack.kafka)
   expect(report.problems).toEqual([])
   expect(report.table.store!.rows).toBe(report.table.store!.expected)
   expect(report.table.store!.rows).toBeGreaterThan(5_000)

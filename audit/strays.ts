@@ -1,0 +1,64 @@
+// Identity over all partitions: a reading whose record went to a partition that its key does not belong to (another
+// partitioner, or partitions that were added) may be in clean twice, once in each. Sensors that are where they do not
+// belong are few; only their sets are kept, and the partitions where they belong are read once more for them alone.
+import { partitionOf } from '../platform/kafka/partitioner.ts'
+import { CLEAN } from '../schemas/topics.ts'
+import type { PartitionBook, SensorBook } from './core/book.ts'
+import { idOf } from './core/entries.ts'
+import type { Findings } from './core/findings.ts'
+import { keyText } from './core/records.ts'
+import type { Ranges } from './inputs.ts'
+import type { PartitionScanner } from './scan.ts'
+
+const NAMED_MAX = 5
+
+export class Strays {
+  readonly #partitions: number
+  /** By key, then by the partition where the sensor does not belong. */
+  readonly #found = new Map<string, Map<number, SensorBook>>()
+
+  constructor(partitions: number) {
+    this.#partitions = partitions
+  }
+
+  get keys(): ReadonlySet<string> {
+    return new Set(this.#found.keys())
+  }
+
+  collect({ partition, sensors }: PartitionBook): void {
+    for (const sensor of sensors.values()) {
+      if (this.#homeOf(sensor.key) === partition || !sensor.lanes.some(({ clean }) => clean.size > 0)) continue
+      const places = this.#found.get(sensor.key) ?? new Map<number, SensorBook>()
+      this.#found.set(sensor.key, places)
+      places.set(partition, sensor)
+    }
+  }
+
+  async judge(scanner: PartitionScanner, ranges: Ranges, findings: Findings): Promise<void> {
+    if (this.#found.size === 0) return
+    const names = [...this.#found.keys()].slice(0, NAMED_MAX).map(keyText)
+    findings.note(
+      `${this.#found.size} sensors are in partitions of clean that their keys do not belong to (a producer with another partitioner, or partitions that were added): ${names.join(', ')}`,
+    )
+    for (let partition = 0; partition < this.#partitions; partition += 1) {
+      if (![...this.#found].some(([key, places]) => this.#homeOf(key) === partition || places.size > 1)) continue
+      await scanner.eachReading(CLEAN, partition, ranges.clean[partition], ({ key, epoch, seq, ts, offset }) => {
+        for (const [stray, sensor] of this.#found.get(key) ?? []) {
+          // Of two places that are both wrong the one with the lower number is compared with the other.
+          if (stray === partition || (this.#homeOf(key) !== partition && stray < partition)) continue
+          const lane = sensor.lanes.find((one) => one.epoch === epoch)
+          if (lane?.clean.has(idOf(lane, seq, ts)) === true)
+            findings.problem(
+              'TWICE',
+              `${keyText(key)} epoch ${epoch} seq ${seq} ts ${ts} is in ${CLEAN}/${partition} (offset ${offset}) and in ${CLEAN}/${stray}`,
+            )
+        }
+      })
+    }
+  }
+
+  #homeOf(key: string): number {
+    const bytes = Buffer.from(key, 'latin1')
+    return partitionOf(bytes, 0, bytes.length, this.#partitions)
+  }
+}
