@@ -20,6 +20,7 @@ import { type ExpectedRows, judgeStore, type StoreTotals } from './core/stored.t
 import { nameStored } from './deep.ts'
 import { type Inputs, readInputs, type Sleep, topicPartition } from './inputs.ts'
 import { lanesByPartition, type Logs, readLogs } from './logs.ts'
+import { findOpenTransactions } from './open-transactions.ts'
 import { OrderScanner } from './order.ts'
 import { PartitionScanner } from './scan.ts'
 import { readStore, type StoreState } from './store.ts'
@@ -95,6 +96,7 @@ async function judgeKafka(
     const inputs = await readInputs(config, admin, sleep, findings)
     const partitions = inputs.refine.length
     judgeLosses(inputs, store, findings)
+    const held = await findOpenTransactions(admin, inputs, Date.now(), findings)
     const scanner = new PartitionScanner(reader, fetchSchema, findings, onRecords)
     const orders = new OrderScanner(reader, fetchSchema, findings)
     const ordered = await orders.readOrder(inputs.ranges.order[0] ?? { start: 0, end: 0 }, partitions)
@@ -109,7 +111,13 @@ async function judgeKafka(
       judgeOrdered(ordered[partition], extents, partition, findings)
       ordered[partition] = new Extents()
       rows.push(judgePartition(book, cut, findings))
-      if (book.isComplete) judgeSent(book, lanes.get(partition) ?? [], cut.starts.raw === 0, findings)
+      if (book.isComplete)
+        judgeSent(
+          book,
+          lanes.get(partition) ?? [],
+          { isWhole: cut.starts.raw === 0, held: held[partition] ?? 0 },
+          findings,
+        )
       strays.collect(book)
       for (const sensor of book.sensors.values()) expected.set(sensor.key, sensor.expected())
     }

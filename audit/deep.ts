@@ -1,6 +1,7 @@
 // `audit --deep`: names reading, event time and cell where the store differs from clean and late. Only sensors whose
 // fingerprints differ are looked at, one after the other: memory is bounded by the readings of one sensor.
 import type { Config } from '../platform/config.ts'
+import type { OffsetRange } from '../platform/kafka/port.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
 import { openStore } from '../platform/store/open.ts'
 import type { StoredReading } from '../platform/store/port.ts'
@@ -8,6 +9,8 @@ import { METRICS } from '../schemas/metrics.ts'
 import { CLEAN, LATE } from '../schemas/topics.ts'
 import type { Findings } from './core/findings.ts'
 import { keyText } from './core/records.ts'
+import { MergedRow } from './core/merged-row.ts'
+import type { PassingRecord } from './core/entries.ts'
 import type { StoredRow } from './core/stored.ts'
 import { type Ranges, topicPartition } from './inputs.ts'
 import type { PartitionScanner } from './scan.ts'
@@ -43,16 +46,26 @@ async function expectedRows(
   const bytes = Buffer.from(key, 'latin1')
   const partition = partitionOf(bytes, 0, bytes.length, ranges.raw.length)
   const rows = new Map<number, StoredRow>()
-  for (const [topic, range] of [
-    [CLEAN, ranges.clean[partition]],
-    [LATE, ranges.late[partition]],
-  ] as const) {
+  const late = new Map<number, MergedRow>()
+  const each = async (topic: string, range: OffsetRange, visit: (record: PassingRecord) => void): Promise<void> => {
     const end = Math.min(range.end, store.offsets.get(topicPartition(topic, partition)) ?? 0)
     await scanner.eachReading(topic, partition, { start: range.start, end }, (record) => {
-      const { ts, epoch, seq, metrics } = record
-      if (record.key === key && ts >= store.rowsSince) rows.set(ts, { ts, epoch, seq, metrics: metrics.slice() })
+      if (record.key === key && record.ts >= store.rowsSince) visit(record)
     })
   }
+  await each(LATE, ranges.late[partition], (record) => {
+    const known = late.get(record.ts)
+    const erased = scanner.erasedBy(record.kind)
+    if (known === undefined) late.set(record.ts, new MergedRow(record, erased))
+    else known.later(record, erased)
+  })
+  await each(CLEAN, ranges.clean[partition], (record) => {
+    const { ts, epoch, seq, metrics } = record
+    const known = late.get(ts)
+    if (known === undefined) rows.set(ts, { ts, epoch, seq, metrics: metrics.slice() })
+    else known.earlier(record)
+  })
+  for (const [ts, row] of late) rows.set(ts, row)
   return rows
 }
 

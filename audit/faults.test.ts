@@ -321,4 +321,17 @@ describe('the audit names every planted fault (X-2)', () => {
     expect([...new Set(problems.map((problem) => problem.code))].sort()).toEqual([code, ...(also ?? [])].sort())
     expect(problems.find((problem) => problem.code === code)!.message).toMatch(says)
   })
+
+  it('K2: what an open transaction hides at the end of a log is in flight, and what lacks before it is not', () => {
+    const partition = new PlantedPartition()
+    const { log } = partition
+    partition.lanes.push({ log, key: SENSOR, epoch: 1, own: true, count: 12, lastSeq: 11 })
+    expect(partition.judge().messages).toContain('accepted 4 readings that raw does not have')
+    const hidden = new PlantedPartition()
+    hidden.held = 5
+    hidden.lanes.push({ log: hidden.log, key: SENSOR, epoch: 1, own: true, count: 12, lastSeq: 11 })
+    // Seq 6 was never there; 9 to 11 may be behind the transaction.
+    expect(hidden.judge().messages).toContain('accepted 4 readings that raw does not have')
+    expect(hidden.log).toMatchObject({ missing: 4, held: 3 })
+  })
 })

@@ -30,6 +30,7 @@ export function readLogs(dataDir: string, findings: Findings): Logs {
       accepted: appendedIndex,
       waiting: appendedIndex - acknowledgedIndex,
       missing: 0,
+      held: 0,
       missingNames: [],
     }
     accounts.push(log)

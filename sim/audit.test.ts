@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest'
 import type { ProblemCode } from '../audit/core/findings.ts'
 import type { AuditReport } from '../audit/core/report.ts'
 import type { ScannedCode } from '../audit/core/partition.test-support.ts'
+import { KafkaError } from '../platform/errors.ts'
+import type { Kafka } from '../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 import { CLEAN, ORDER, RAW } from '../schemas/topics.ts'
 import { auditOf } from './checks/all.ts'
@@ -20,6 +22,8 @@ interface Planted {
   readonly fault: string
   readonly plant: (world: World) => void | Promise<void>
   readonly says: RegExp
+  /** The broker as the audit has it. */
+  readonly through?: (kafka: Kafka) => Kafka
 }
 
 const inStore =
@@ -37,6 +41,21 @@ async function copy(world: World, topic: string, from: string): Promise<void> {
   records.add(key, value)
   await producer.send([{ topic, partition, records }])
 }
+
+const unreadable = (kafka: Kafka): Kafka => ({
+  ...kafka,
+  rangeReader: async () => {
+    const reader = await kafka.rangeReader()
+    return {
+      read: (at, from, to, onBatch) =>
+        at.topic === RAW && at.partition === 0
+          ? Promise.reject(new KafkaError('LEADER_NOT_AVAILABLE', 'no leader', at))
+          : reader.read(at, from, to, onBatch),
+      follow: (...args) => reader.follow(...args),
+      close: () => reader.close(),
+    }
+  },
+})
 
 const SCANNED: Readonly<Record<ScannedCode, Planted>> = {
   STORE_COUNTERS: {
@@ -57,8 +76,9 @@ const SCANNED: Readonly<Record<ScannedCode, Planted>> = {
     says: /the order is inconsistent: the order record at offset \d+ begins again at sequence 0/,
   },
   TOPIC_UNREADABLE: {
-    fault: 'a byte of raw is another one',
-    plant: ({ broker }) => broker.damage(RAW, 0),
+    fault: 'a partition of raw has no leader',
+    plant: () => undefined,
+    through: unreadable,
     says: /telemetry\.raw\/0 cannot be read from offset \d+ on/,
   },
   BROKER_UNAVAILABLE: {
@@ -79,6 +99,12 @@ const SCANNED: Readonly<Record<ScannedCode, Planted>> = {
 }
 
 const OTHERS: readonly (Planted & { readonly code: ProblemCode })[] = [
+  {
+    code: 'NOT_DEAD_LETTERED',
+    fault: 'a byte of raw is another one',
+    plant: ({ broker }) => broker.damage(RAW, 0),
+    says: /telemetry\.raw\/0 offset \d+ is not a valid reading and has no dead letter/,
+  },
   {
     code: 'MISSING',
     fault: 'a batch is deleted from clean',
@@ -136,12 +162,12 @@ const faults = [
 describe('the audit over a whole pipeline (X-2)', () => {
   it.each(faults)(
     '$code: $fault',
-    async ({ code, plant, says }) => {
+    async ({ code, plant, says, through }) => {
       let report: AuditReport | null = null
       const plantAndAudit = async (world: World): Promise<void> => {
         expect((await auditOf(world)).problems).toEqual([])
         await plant(world)
-        report = await auditOf(world)
+        report = await auditOf(world, through?.(world.observer()))
       }
       const { failures } = await runSeed(SEED, { plant: plantAndAudit })
       expect(report, JSON.stringify(failures)).toMatchObject({ balanced: false })

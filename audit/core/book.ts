@@ -8,6 +8,7 @@ import { Marks } from '../../platform/dead-letters/marks.ts'
 import { Fingerprint } from '../../platform/codec/fingerprint.ts'
 import { SeqSet } from '../../platform/seq-set.ts'
 import { addRow, type ExpectedRows, type StoredRow } from './stored.ts'
+import { MergedRow } from './merged-row.ts'
 import { HASHES_MAX, type HashBudget, OutputHashes } from './output-hashes.ts'
 
 /** Identities of readings without seq that one partition's books hold. */
@@ -45,9 +46,9 @@ export class SensorBook {
   readonly key: string
   /** Greatest event time in clean so far, ms. */
   lastTs = -Infinity
-  /** The rows that late makes in the store, by event time: the last one counts. */
-  readonly lateRows = new Map<number, StoredRow>()
-  /** Of the rows that clean makes in the store and late does not replace. */
+  /** The rows of the store to which late contributes, by event time. */
+  readonly lateRows = new Map<number, MergedRow>()
+  /** Of the rows to which clean alone contributes. */
   readonly #stored = new Fingerprint()
   /** Event times below the sink's offsets that the sink has dead-lettered. */
   readonly #refusedTs = new Set<number>()
@@ -63,7 +64,19 @@ export class SensorBook {
     this.#refusedTs.add(ts)
   }
 
-  addStored(row: StoredRow): void {
+  /** @param erased names of metrics whose values the reading withdraws */
+  addLate(row: StoredRow, erased: readonly string[]): void {
+    const known = this.lateRows.get(row.ts)
+    if (known === undefined) this.lateRows.set(row.ts, new MergedRow(row, erased))
+    else known.later(row, erased)
+  }
+
+  addClean(row: StoredRow): void {
+    const late = this.lateRows.size > 0 ? this.lateRows.get(row.ts) : undefined
+    if (late !== undefined) {
+      late.earlier(row)
+      return
+    }
     addRow(this.#stored, row)
   }
 

@@ -60,7 +60,8 @@ export class Entries {
     letterHashes.set(offset, record.hash)
   }
 
-  late(record: PassingRecord, reason: string | undefined): void {
+  /** @param erased names of metrics whose values the reading withdraws */
+  late(record: PassingRecord, reason: string | undefined, erased: readonly string[]): void {
     const book = this.#book
     const { counts } = book
     const { kind, offset, key, epoch, seq, ts } = record
@@ -75,7 +76,7 @@ export class Entries {
     this.#output('late', sensor.lane(epoch), record, seq, ts)
     if (!isStored || ts < this.#cut.rowsSince) return
     if (book.refusedBySink.has(`${LATE}@${offset}`)) sensor.refuse(ts)
-    else sensor.lateRows.set(ts, { ts, epoch, seq, metrics: record.metrics.slice() })
+    else sensor.addLate(record, erased)
   }
 
   clean(record: PassingRecord): void {
@@ -99,9 +100,9 @@ export class Entries {
         `${CLEAN}/${partition} offset ${offset}: ts ${ts} of ${keyText(key)} follows ${sensor.lastTs}`,
       )
     else sensor.lastTs = ts
-    if (!isStored || ts < this.#cut.rowsSince || (sensor.lateRows.size > 0 && sensor.lateRows.has(ts))) return
+    if (!isStored || ts < this.#cut.rowsSince) return
     if (refusedBySink.size > 0 && refusedBySink.has(`${CLEAN}@${offset}`)) sensor.refuse(ts)
-    else sensor.addStored(record)
+    else sensor.addClean(record)
   }
 
   /** @param replayOf place of the dead letter that the record replays */

@@ -80,19 +80,21 @@ export class PlantedPartition {
     rowsSince: -Infinity,
   }
   readonly book = new PartitionBook(0)
-  readonly log: WalAccount = { name: 'node/a', accepted: 9, waiting: 0, missing: 0, missingNames: [] }
+  readonly log: WalAccount = { name: 'node/a', accepted: 9, waiting: 0, missing: 0, held: 0, missingNames: [] }
   readonly lanes: WalLane[] = []
+  /** Offsets that an open transaction hides. */
+  held = 0
 
   judge(): { row: PartitionRow; findings: Findings; codes: ProblemCode[]; messages: string } {
     const { book, cut } = this
     const findings = new Findings()
     const entries = new Entries(book, cut, findings)
     for (const [record, facts] of this.letters) entries.letter(record, facts)
-    for (const record of this.late) entries.late(record, 'late')
+    for (const record of this.late) entries.late(record, 'late', [])
     for (const record of this.clean) entries.clean(record)
     for (const record of this.raw) entries.raw(record, this.replayOf.get(record.offset))
     const row = judgePartition(book, cut, findings)
-    judgeSent(book, this.lanes, cut.starts.raw === 0, findings)
+    judgeSent(book, this.lanes, { isWhole: cut.starts.raw === 0, held: this.held }, findings)
     judgeLogs(this.lanes.length > 0 ? [this.log] : [], findings)
     const { problems } = findings
     return {

@@ -27,26 +27,34 @@ export interface WalAccount {
   readonly accepted: number
   readonly waiting: number
   missing: number
+  /** Of the missing ones, those that an open transaction in raw may hide. */
+  held: number
   readonly missingNames: string[]
+}
+
+/** What of raw can be seen. */
+export interface RawState {
+  /** It still has its beginning. */
+  readonly isWhole: boolean
+  /** Offsets of the partition that an open transaction hides. */
+  readonly held: number
 }
 
 /** What one log's problem names at most. */
 const NAMES_MAX = 20
 
-/**
- * @param isWhole raw still has its beginning
- */
 export function judgeSent(
   book: PartitionBook,
   walLanes: readonly WalLane[],
-  isWhole: boolean,
+  { isWhole, held }: RawState,
   findings: Findings,
 ): void {
   const logged = new Set<LaneBook>()
+  const hidden = { left: held }
   for (const wal of walLanes) {
     const lane = book.sensor(wal.key).lane(wal.epoch)
     if (wal.own) logged.add(lane)
-    compare(wal, lane, isWhole)
+    compare(wal, lane, isWhole, hidden)
   }
   for (const { key, lanes } of book.sensors.values()) {
     for (const lane of lanes) {
@@ -57,10 +65,20 @@ export function judgeSent(
   }
 }
 
-function compare({ log, key, epoch, own, count, lastSeq }: WalLane, lane: LaneBook, isWhole: boolean): void {
+function compare(
+  { log, key, epoch, own, count, lastSeq }: WalLane,
+  lane: LaneBook,
+  isWhole: boolean,
+  hidden: { left: number },
+): void {
   if (own) {
     const ranges = missingOf(lane, lastSeq, isWhole)
     log.missing += sizeOf(ranges)
+    // Logs send in order: what an open transaction hides comes after everything that can be seen.
+    const tail = ranges.filter(({ from }) => from > Math.max(lane.raw.last, lane.ahead.last))
+    const behind = Math.min(hidden.left, sizeOf(tail))
+    hidden.left -= behind
+    log.held += behind
     for (const range of ranges)
       if (log.missingNames.length < NAMES_MAX) log.missingNames.push(nameOf(key, epoch, range))
     return
@@ -84,9 +102,9 @@ function missingOf(lane: LaneBook, last: number, isWhole: boolean) {
 /** To be called when every partition was judged. Returns how many readings are in flight between logs and raw. */
 export function judgeLogs(logs: readonly WalAccount[], findings: Findings): number {
   let inFlight = 0
-  for (const { name, waiting, missing, missingNames } of logs) {
-    inFlight += Math.min(missing, waiting)
-    if (missing <= waiting) continue
+  for (const { name, waiting, missing, held, missingNames } of logs) {
+    inFlight += Math.min(missing, waiting + held)
+    if (missing <= waiting + held) continue
     findings.problem(
       'NOT_IN_RAW',
       `the log of ${name} accepted ${missing} readings that raw does not have (${waiting} wait to be sent): ${missingNames.join(', ')}`,

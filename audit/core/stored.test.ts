@@ -39,7 +39,7 @@ describe('X-2: rows in the store', () => {
     const sensor = new SensorBook('t/s')
     sensor.refuse(1)
     sensor.refuse(2)
-    sensor.lateRows.set(2, { ts: 2, epoch: 1, seq: 2, metrics: METRIC_VALUES })
+    sensor.addLate({ ts: 2, epoch: 1, seq: 2, metrics: METRIC_VALUES }, [])
     expect(sensor.expected()).toMatchObject({ refused: 1, fingerprint: { rows: 1 } })
   })
 

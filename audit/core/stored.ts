@@ -1,5 +1,5 @@
-// Compares the store with what it must hold: the rows of clean and late up to the sink's offsets, by the store's rule (a
-// row from late replaces that of clean; among those from late the last one counts). Both sides are added up to one
+// Compares the store with what it must hold: the readings of clean and late up to the sink's offsets, merged by the
+// store's rule (merged-row.ts). Both sides are added up to one
 // fingerprint per sensor (platform/codec/fingerprint.ts), so that a row that is lacking, added, moved or changed shows,
 // and neither side is held in memory. What the sink has dead-lettered need not be there, but may: a sink that ended
 // between the dead letter and its progress has read the record again, and a store that was repaired meanwhile has taken it.

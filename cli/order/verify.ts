@@ -10,7 +10,7 @@ export async function verifyOrder(reader: OrderReader, deep: boolean, signal: Ab
   const { start, end } = await reader.log.range()
   await reader.log.scan(start, end, (record) => {
     const finding = check.add(record)
-    if (finding !== null) throw new PlumblineError(finding.fault, `the order is not one: ${finding.detail}`)
+    if (finding !== null) throw new PlumblineError(finding.fault, `the order is inconsistent: ${finding.detail}`)
     return !signal.aborted
   })
   if (signal.aborted) return void process.stderr.write('interrupted: the rest was not looked at\n')

@@ -2,6 +2,7 @@
 // simulation holds the audit to account, too.
 import { audit } from '../../audit/audit.ts'
 import type { AuditReport } from '../../audit/core/report.ts'
+import type { Kafka } from '../../platform/kafka/port.ts'
 import { REPLICAS, replicaDir } from '../population.ts'
 import type { World } from '../world.ts'
 import { nothingIsInvented, nothingIsLost, nothingIsTwice, timeIncreases } from './clean.ts'
@@ -46,8 +47,8 @@ export async function checkAll(world: World): Promise<Failure[]> {
   return [...failures, ...problems.map(({ code, message }) => ({ check: 'audit', problem: `${code}: ${message}` }))]
 }
 
-export const auditOf = (world: World): Promise<AuditReport> =>
-  audit(world.config, world.observer(), {
+export const auditOf = (world: World, kafka: Kafka = world.observer()): Promise<AuditReport> =>
+  audit(world.config, kafka, {
     fetchSchema: world.registry.fetchSchema,
     sleep: (ms) => world.clock.sleep(ms),
     deep: true,
