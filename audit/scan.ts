@@ -1,6 +1,5 @@
 // Reads the topics of one partition into its book: marks, dead letters, late, clean, raw, in this order (core/entries.ts
 // says why). What cannot be read is a problem with its place, and the audit goes on with what can.
-import { FramedDecoder } from '../platform/codec/framed-decoder.ts'
 import { planOrNull } from '../platform/codec/reading-decoder.ts'
 import type { ScanPlan } from '../platform/codec/reading-plan.ts'
 import type { FetchSchema } from '../platform/codec/register.ts'
@@ -30,7 +29,6 @@ export class PartitionScanner {
   readonly #plans = new Map<number, ScanPlan | null>()
   readonly #records = new AuditRecords((id) => this.#plans.get(id))
   readonly #passing = new Passing(this.#records)
-  readonly #decoder: FramedDecoder<Erasing>
 
   /** Schemas that could not be fetched: asked for once. */
   readonly #unanswered = new Set<number>()
@@ -41,7 +39,6 @@ export class PartitionScanner {
   constructor(reader: RangeReader, fetchSchema: FetchSchema, findings: Findings, onRecords: (count: number) => void) {
     this.#reader = reader
     this.#fetchSchema = fetchSchema
-    this.#decoder = new FramedDecoder('reading', fetchSchema)
     this.#findings = findings
     this.#onRecords = onRecords
   }
@@ -91,7 +88,7 @@ export class PartitionScanner {
 
   /** Names of the metrics whose values the record that is being visited withdraws. */
   erasedBy(kind: RecordKind): readonly string[] {
-    return kind === 'reading' ? (this.#decoder.decodeKnown(this.#passing.value()).erase ?? NOTHING) : NOTHING
+    return kind === 'reading' ? this.#records.erasedIn(this.#passing.batch!) : NOTHING
   }
 
   /** How many records a range has. */
@@ -147,10 +144,7 @@ export class PartitionScanner {
     if (this.#unanswered.has(schemaId)) return false
     try {
       const text = await this.#fetchSchema(schemaId)
-      const plan = planOrNull(text)
-      // Where the scanner cannot read it nothing is decoded.
-      if (plan !== null) await this.#decoder.learn(schemaId)
-      this.#plans.set(schemaId, plan)
+      this.#plans.set(schemaId, planOrNull(text))
       return true
     } catch (error) {
       this.#unanswered.add(schemaId)
@@ -166,19 +160,13 @@ export class PartitionScanner {
 
 const NOTHING: readonly string[] = []
 
-/** What the scanner does not tell of a reading. */
-interface Erasing {
-  readonly erase?: readonly string[]
-}
-
 /** The record that is being looked at: one object for all. */
 class Passing implements PassingRecord {
   kind: RecordKind = 'placeless'
   offset = 0
   arrivalMs = 0
   hash = 0
-  #batch: RecordBatch | null = null
-  #index = 0
+  batch: RecordBatch | null = null
   readonly #records: AuditRecords
 
   constructor(records: AuditRecords) {
@@ -201,15 +189,9 @@ class Passing implements PassingRecord {
     return this.#records.metrics
   }
 
-  /** Its bytes, as a slice. */
-  value(): Buffer {
-    return this.#batch!.value(this.#index)!
-  }
-
   fill(kind: RecordKind, batch: RecordBatch, i: number): void {
     this.kind = kind
-    this.#batch = batch
-    this.#index = i
+    this.batch = batch
     this.offset = batch.offset(i)
     this.arrivalMs = batch.timestamp(i)
     this.hash = murmur2(batch.bytes, batch.valueAt(i), Math.max(0, batch.valueLength(i)))

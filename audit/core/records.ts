@@ -20,6 +20,8 @@ export type RecordKind = 'control' | 'reading' | 'placeless' | 'unknown-schema' 
 /** The plan for a writer's schema id; null: not a Reading's; undefined: the registry must be asked first. */
 export type PlanOf = (schemaId: number) => ScanPlan | null | undefined
 
+const NOTHING: readonly string[] = []
+
 export class AuditRecords {
   /** Of the last reading: its key as latin1 text (keys are bytes), its place, its event time. */
   key = ''
@@ -40,6 +42,15 @@ export class AuditRecords {
   /** Metrics of the last reading, by METRICS; NaN where it has none. */
   get metrics(): Float64Array {
     return this.#scanner.metrics
+  }
+
+  /** Names of the metrics whose values the last reading withdraws. @param batch that it is in */
+  erasedIn({ bytes }: RecordBatch): readonly string[] {
+    const { erase, eraseCount } = this.#scanner
+    if (eraseCount === 0) return NOTHING
+    return Array.from({ length: eraseCount }, (_, i) =>
+      bytes.toString('utf8', erase[2 * i], erase[2 * i] + erase[2 * i + 1]),
+    )
   }
 
   kindOf(batch: RecordBatch, i: number): RecordKind {
