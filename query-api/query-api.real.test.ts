@@ -7,7 +7,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { sensorKey } from '../platform/codec/identity.ts'
 import { encodeFramed, readingType } from '../platform/codec/reading.ts'
+import { partitionOf } from '../platform/kafka/partitioner.ts'
+import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 import { METRICS } from '../schemas/metrics.ts'
+import { RAW } from '../schemas/topics.ts'
 import type { Room } from '../test/fixtures/processes.ts'
 import { startStack, type Stack } from '../test/fixtures/refine.ts'
 
@@ -63,25 +66,14 @@ async function until(path: string, holds: (answer: Answer) => boolean): Promise<
   throw new Error(`${path} still answers ${JSON.stringify(answer)} after ${WAIT_MS / 1000} s`)
 }
 
+const readingOf = (sensor: string, seq: number, at: number): Buffer =>
+  encodeFramed(readingType, stack.readingId, {
+    ...{ tenant_id: 't', site_id: 'site', node_id: 'n', sensor_id: sensor, epoch: EPOCH, seq },
+    ...{ ts: at + seq, mono_ms: seq, ...NULLS, power_w: seq, tags: {} },
+  })
+
 const send = (sensor: string, seqs: readonly number[], at: number): Promise<void> =>
-  stack.send(
-    seqs.map((seq) => ({
-      key: Buffer.from(sensorKey('t', sensor)),
-      value: encodeFramed(readingType, stack.readingId, {
-        tenant_id: 't',
-        site_id: 'site',
-        node_id: 'n',
-        sensor_id: sensor,
-        epoch: EPOCH,
-        seq,
-        ts: at + seq,
-        mono_ms: seq,
-        ...NULLS,
-        power_w: seq,
-        tags: {}, // prettier-ignore
-      }),
-    })),
-  )
+  stack.send(seqs.map((seq) => ({ key: Buffer.from(sensorKey('t', sensor)), value: readingOf(sensor, seq, at) })))
 
 describe('query API behind the whole pipeline', () => {
   it('EM-7: what had arrived by data_through is in every answer, while readings flow', async () => {
@@ -123,6 +115,49 @@ describe('query API behind the whole pipeline', () => {
     const { body } = await until('/sensors/gap/recent', (answer) => (answer.body.readings as unknown[])?.length === 4)
     expect(body.completeness).toBe(0.8)
     expect((await get('/sites/site/agg?window=1h&metric=power_w')).body.completeness).toBeCloseTo(204 / 205)
+  })
+
+  it('K2: an open transaction of somebody else holds back the sensors of its partition, and nothing else', async () => {
+    const isIn = (partition: number, name: string): boolean => {
+      const key = Buffer.from(sensorKey('t', name))
+      return partitionOf(key, 0, key.length, 2) === partition
+    }
+    const nameIn = (partition: number): string => ['a', 'b', 'c', 'd', 'e', 'f'].find((name) => isIn(partition, name))!
+    const [free, held] = [nameIn(0), nameIn(1)]
+    const at = Date.now() - 5_000
+    await send(free, [0], at)
+    await send(held, [0], at)
+    const path = (sensor: string): string => `/sensors/${sensor}/recent?tenant=t`
+    for (const sensor of [free, held]) await until(path(sensor), ({ status }) => status === 200)
+    const foreign = await stack.kafka.transactionalProducer({
+      transactionalId: 'foreign',
+      transactionTimeoutMs: 60_000,
+    })
+    await foreign.fence()
+    const transaction = await foreign.begin()
+    const records = new RecordBatchBuilder()
+    records.add(Buffer.from(sensorKey('t', held)), readingOf(held, 1, at))
+    await transaction.send([{ topic: RAW, partition: 1, records }])
+    await send(free, [1], at)
+    await send(held, [2], at)
+    const stale = await until(path(held), ({ status }) => status === 503)
+    expect(stale.body.code).toBe('STALE')
+    expect((stale.body.behind as { partition: number }[]).map(({ partition }) => partition)).toEqual([1, 1])
+    const other = await until(
+      path(free),
+      ({ status, body }) => status === 200 && (body.readings as unknown[]).length === 2,
+    )
+    expect(other.body.completeness).toBe(1)
+    expect((await get('/sites/site/agg?window=1h')).status).toBe(503)
+    const named = /behind: .*telemetry\.clean\/1 by \d+ ms/
+    await until('/readyz', ({ body }) => named.test(JSON.stringify(body)))
+    // Never fresher than what is visible, however stale an answer the client accepts.
+    const accepted = await get(`${path(held)}&max_staleness=1h`)
+    expect((accepted.body.readings as unknown[]).length).toBe(1)
+    expect(accepted.body.staleness_ms).toBeGreaterThan(5_000)
+    await transaction.commit()
+    await foreign.close()
+    await until(path(held), (answer) => answer.status === 200 && (answer.body.readings as unknown[]).length === 3)
   })
 
   it('EM-7: with the sink gone it answers 503 with Retry-After, unless the client accepts stale answers', async () => {
