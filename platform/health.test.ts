@@ -44,7 +44,7 @@ describe('a progress watch', () => {
     const watch = new ProgressWatch()
     const observe = (t: number): void => {
       watch.observe('raw/0', t, t, t, t)
-      // Everything that may be read has been read, but the log goes on behind the open transaction.
+      // Everything that may be read has been read, but the log continues after the open transaction.
       watch.observe('raw/3', 7, 7, t, 100 + t)
     }
     for (let t = 0; t <= 4_000; t += 1_000) observe(t)

@@ -42,14 +42,14 @@ describe('every process', () => {
   test('EM-6 MI-13: answers /healthz, /readyz and /metrics', async () => {
     const health = new Health()
     let ready = true
-    health.add('progress', () => ({ ready, detail: 'raw/0 stands still' }))
+    health.add('progress', () => ({ ready, detail: 'raw/0 does not move' }))
     const { url } = await serve({ health })
     expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ live: true })
     expect((await fetch(`${url}/readyz`)).status).toBe(200)
     ready = false
     const unready = await fetch(`${url}/readyz`)
     expect(unready.status).toBe(503)
-    expect(await unready.json()).toMatchObject({ checks: { progress: { detail: 'raw/0 stands still' } } })
+    expect(await unready.json()).toMatchObject({ checks: { progress: { detail: 'raw/0 does not move' } } })
     const metrics = await fetch(`${url}/metrics`)
     expect(metrics.headers.get('content-type')).toContain('text/plain')
     expect(await metrics.text()).toContain('process_cpu_seconds_total{room="test"}')
@@ -225,7 +225,7 @@ describe('an error', () => {
     expect(JSON.stringify(answer)).not.toContain('hunter2')
   })
 
-  test('behind the first byte of an answer ends the connection, not the process', async () => {
+  test('after the first byte of an answer ends the connection, not the process', async () => {
     const { url } = await serve({ routes })
     await expect(fetch(`${url}/half`).then((response) => response.text())).rejects.toThrow()
     expect((await fetch(`${url}/healthz`)).status).toBe(200)

@@ -186,7 +186,7 @@ describe('the cluster', () => {
     await until(({ body }) => body.view?.members.length === 2)
   })
 
-  test('EM-7: without the broker the state is shown for as long as the bound allows, then only to who accepts it; later anew', async () => {
+  test('EM-7: without the broker the state is shown for as long as the bound allows, then only to clients that accept it; later again', async () => {
     await stack.broker.kill()
     const stale = await until(({ status }) => status === 503, '/cluster?max_staleness=1s')
     expect(stale.body.code).toBe('STALE')

@@ -43,7 +43,7 @@ describe('the state of the cluster', () => {
     state.setView('2', null)
     state.setView('none of ours', null)
     expect(state.earlier(10).map(({ view_id }) => view_id)).toEqual([3, 1])
-    // A log made anew begins again; and a view that is published twice stands at its last place.
+    // A recreated log starts over; and a view that is published twice counts at its last position.
     set(state, view(1))
     expect(state.current(0)!.view_id).toBe(1)
   })

@@ -174,7 +174,7 @@ describe('MI-11: off loopback', () => {
     })
   })
 
-  it('neither token nor password stands in a log or in a process list', async () => {
+  it('neither token nor password appears in a log or in a process list', async () => {
     for (const name of NAMES) {
       // Whatever makes a room speak: unknown paths, bad bodies, secrets where they do not belong.
       await ask(name, `/${TOKEN}`)
