@@ -13,15 +13,19 @@ import { RefineConfiguration } from './refine/runtime/configuration.ts'
 import { observeRefine } from './refine/runtime/observe.ts'
 import { runRefine } from './refine/runtime/service.ts'
 import type { Tasks } from './refine/runtime/tasks.ts'
+import { Troubles } from './refine/runtime/troubles.ts'
 import type { SequencerMember } from './sequencer/runtime/member.ts'
 import { observeSequencer } from './sequencer/runtime/observe.ts'
-import { runSequencer, SEQUENCER_TOPICS } from './sequencer/runtime/service.ts'
+import { runSequencerApart, SEQUENCER_TOPICS } from './sequencer/runtime/service.ts'
 
 runService('stream-jobs', process.env, async (service) => {
   const { config, kafka, clock, random, log, metrics, health, signal, fetchSchema } = service
   const observer = observeRefine(metrics, REFINE_TOPICS.raw)
+  const troubles = new Troubles()
   let tasks: Tasks | null = null
   health.add('partitions', () => {
+    const found = troubles.describe(REFINE_TOPICS.raw)
+    if (found.length > 0) return { ready: false, detail: found.join('; ') }
     if (tasks === null) return { ready: false, detail: 'starting' }
     if (!tasks.joined()) return { ready: false, detail: 'joining the consumer group' }
     const acquiring = tasks.acquiring()
@@ -31,8 +35,12 @@ runService('stream-jobs', process.env, async (service) => {
   health.add('progress', () => observer.watch.check(clock.mono()))
   const sequencerObserver = observeSequencer(metrics, SEQUENCER_TOPICS.extents)
   let sequencer: SequencerMember | null = null
+  let stopped: Error | null = null
   // Joining may take as long as the session of one that was killed, and refine need not wait for that.
-  health.add('sequencer', () => ({ ready: sequencer?.state !== 'acquiring', detail: sequencer?.state ?? 'starting' }))
+  health.add('sequencer', () => {
+    if (stopped !== null) return { ready: false, detail: `the order has stopped: ${stopped.message}` }
+    return { ready: sequencer?.state !== 'acquiring', detail: sequencer?.state ?? 'starting' }
+  })
   health.add('order', () => sequencerObserver.watch.check(clock.mono()))
   await service.listen(createApp(service.http), config.STREAM_JOBS_PORT)
   const schemaIds = await registerSchemas(config.REGISTRY_URL, config.API_TOKEN)
@@ -51,7 +59,7 @@ runService('stream-jobs', process.env, async (service) => {
   const configuration: RefineConfiguration = new RefineConfiguration(config, follower)
   service.announce({ kind: 'stream-jobs', configVersion: () => configuration.applied })
   const shared = { config, kafka, clock, random, log, fetchSchema, schemaIds }
-  const refine = { ...shared, observer, topics: REFINE_TOPICS, configuration }
+  const refine = { ...shared, observer, topics: REFINE_TOPICS, configuration, troubles }
   const order = {
     ...shared,
     observer: sequencerObserver,
@@ -61,6 +69,12 @@ runService('stream-jobs', process.env, async (service) => {
   return () =>
     runTogether(signal, [
       (end) => runRefine(refine, end, (running) => (tasks = running)),
-      (end) => runSequencer(order, end, (member) => (sequencer = member)),
+      (end) =>
+        runSequencerApart(
+          order,
+          end,
+          (member) => (sequencer = member),
+          (error) => (stopped = error),
+        ),
     ])
 })

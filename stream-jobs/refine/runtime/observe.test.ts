@@ -8,7 +8,7 @@ describe('what refine shows of itself', () => {
   test('a transaction that worked on no record has no latency: nothing arrived that it could be late for', async () => {
     const registry = createMetrics('refine')
     const observer = observeRefine(registry, 'raw')
-    const report = { partition: 0, buffered: 0, latencyMs: 3_600_000, commitMs: 5, snapshotBytes: 100 }
+    const report = { partition: 0, failures: 0, buffered: 0, latencyMs: 3_600_000, commitMs: 5, snapshotBytes: 100 }
     observer.committed({ ...report, delta: emptyLedger() })
     expect(await registry.metrics()).toMatch(/^plumbline_refine_latency_seconds_count(?:\{.*\})? 0$/m)
     observer.committed({ ...report, latencyMs: 20, delta: { ...emptyLedger(), consumed: 1 } })

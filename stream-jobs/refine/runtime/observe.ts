@@ -7,7 +7,7 @@ import type { CommitReport } from './task.ts'
 export interface RefineObserver {
   committed(report: CommitReport): void
   /** Position and end of one partition, ms of monotonic time. */
-  progress(partition: number, position: number, end: number, nowMs: number): void
+  progress(partition: number, position: number, end: number, nowMs: number, logEnd?: number): void
   /** Forgets partitions that are no longer owned. */
   keep(partitions: ReadonlySet<number>): void
   readonly watch: ProgressWatch
@@ -49,24 +49,31 @@ export function observeRefine(registry: Registry, rawTopic: string): RefineObser
     help: 'Bytes of snapshots written.',
     registers: [registry],
   })
+  const failures = new Counter({
+    name: 'plumbline_refine_failures_total',
+    help: 'Records on which refine’s core threw an exception: each is a defect, and the record a dead letter.',
+    labelNames: ['partition'],
+    registers: [registry],
+  })
   const watch = new ProgressWatch()
   const known = new Set<number>()
   const name = (partition: number): string => `${rawTopic}/${partition}`
   return {
     watch,
-    committed({ partition, delta, buffered: waiting, latencyMs, commitMs, snapshotBytes }) {
+    committed({ partition, delta, failures: thrown, buffered: waiting, latencyMs, commitMs, snapshotBytes }) {
       for (const outcome of LEDGER_NAMES)
         if (outcome !== 'buffered' && delta[outcome] > 0) records.inc({ outcome }, delta[outcome])
+      if (thrown > 0) failures.inc({ partition }, thrown)
       buffered.set({ partition }, waiting)
       // One that begins a partition, or follows an idle one to its end, has no record that could be late.
       if (delta.consumed > 0) latency.observe(latencyMs / 1_000)
       commits.observe(commitMs / 1_000)
       snapshots.inc(snapshotBytes)
     },
-    progress(partition, position, end, nowMs) {
+    progress(partition, position, end, nowMs, logEnd = end) {
       known.add(partition)
       lag.set({ partition }, Math.max(0, end - position))
-      watch.observe(name(partition), position, end, nowMs)
+      watch.observe(name(partition), position, end, nowMs, logEnd)
     },
     keep(partitions) {
       for (const partition of known) {

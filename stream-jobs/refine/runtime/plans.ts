@@ -8,6 +8,8 @@ import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
 const REFUSAL_MS = 30_000
 /** Refused ids that are remembered; known ones are as many as the registry has for readings. */
 const REFUSED_MAX = 1_000
+/** Questions to the registry at a time, per partition. */
+const LOOKUPS_AT_A_TIME = 8
 
 /** Asks the registry for a schema's text; null: there is no such id. Rejects while the registry cannot be reached. */
 export type FetchSchema = (id: number) => Promise<string | null>
@@ -34,6 +36,15 @@ export class SchemaPlans {
   /** Why records of a refused id cannot be read: the field, or that the registry does not know the id. */
   whyRefused(id: number): string {
     return this.#refused.get(id)?.why ?? 'it was refused before'
+  }
+
+  /** Asks for several ids, a few at a time; rejects while the registry cannot be reached. */
+  async learnAll(ids: Iterable<number>): Promise<void> {
+    const rest = [...ids]
+    const ask = async (): Promise<void> => {
+      for (let id = rest.pop(); id !== undefined; id = rest.pop()) await this.learn(id)
+    }
+    await Promise.all(Array.from({ length: Math.min(LOOKUPS_AT_A_TIME, rest.length) }, ask))
   }
 
   /** Asks the registry; afterwards `get` answers. Rejects while the registry cannot be reached. */

@@ -5,15 +5,17 @@ import type { Config } from '../../../platform/config.ts'
 import { backoffMs } from '../../../platform/backoff.ts'
 import { KafkaError } from '../../../platform/errors.ts'
 import type { Admin, Kafka, Producer, RangeReader } from '../../../platform/kafka/port.ts'
-import { Tails } from '../../../platform/kafka/tails.ts'
 import { aborted } from '../../../platform/lifecycle.ts'
 import type { Logger } from '../../../platform/log.ts'
 import { ANOMALIES, CONFIG_ACKS, EXTENTS, type RefineTopics, SNAPSHOTS } from '../../../schemas/topics.ts'
+import { ownFirst } from '../../own-schemas.ts'
 import { RefineConfiguration } from './configuration.ts'
 import type { RefineObserver } from './observe.ts'
 import { type FetchSchema, SchemaPlans } from './plans.ts'
 import type { CommitStep } from './task.ts'
 import { Tasks } from './tasks.ts'
+import { Troubles } from './troubles.ts'
+import { untilTopicsFit, watch } from './watch.ts'
 
 /** A transaction that hangs holds back everything behind it on its partitions; this is how long at most, ms. */
 const TRANSACTION_TIMEOUT_MS = 10_000
@@ -22,7 +24,6 @@ const FETCH_MIN_BYTES = 256 * 1024
 /** Per partition and fetch: enough records to carry a transaction's requests at little cost each. */
 const FETCH_PARTITION_BYTES = 2 * 1024 * 1024
 const REBUILD = { baseMs: 200, capMs: 10_000 }
-const PROGRESS_MS = 5_000
 
 export interface RefineDeps {
   readonly config: Config
@@ -36,6 +37,8 @@ export interface RefineDeps {
   /** Schema ids by declared topic. */
   readonly schemaIds: ReadonlyMap<string, number>
   readonly onStep?: (step: CommitStep, partition: number) => void
+  /** What keeps partitions from moving, for readiness. */
+  readonly troubles?: Troubles
   /** Absent where settings never change (benchmarks). */
   readonly configuration?: RefineConfiguration
 }
@@ -47,6 +50,10 @@ export interface RefineDeps {
  */
 export async function runRefine(deps: RefineDeps, signal: AbortSignal, onTasks: (tasks: Tasks) => void): Promise<void> {
   const { kafka, clock, random, log, schemaIds } = deps
+  const troubles = deps.troubles ?? new Troubles()
+  // Both outlive the member: acquiring a partition again must not need the registry for what is known.
+  const fetchSchema = ownFirst(schemaIds, deps.fetchSchema)
+  const plans = new SchemaPlans(fetchSchema, () => clock.mono())
   const configuration = deps.configuration ?? new RefineConfiguration(deps.config, null)
   const admin = await kafka.admin()
   const reader = await kafka.rangeReader()
@@ -58,14 +65,17 @@ export async function runRefine(deps: RefineDeps, signal: AbortSignal, onTasks: 
   try {
     await configuration.begin(clock, () => void tasks?.configure())
     for (let attempt = 0; !signal.aborted; attempt += 1) {
+      await untilTopicsFit({ ...deps, admin, troubles }, signal)
       const started = clock.mono()
-      const error = await runMember({ ...deps, configuration }, { admin, reader, controls }, signal, (running) => {
+      const lasting = { configuration, troubles, plans, fetchSchema }
+      const error = await runMember({ ...deps, ...lasting }, { admin, reader, controls }, signal, (running) => {
         tasks = running
         onTasks(running)
       })
       if (error === null) return
       if (error.code === 'OFFSET_OUT_OF_RANGE') throw error
-      log.error({ err: error }, 'the consumer has ended; it is built anew')
+      if (error.code === 'PARTITIONS_DIFFER') continue
+      log.error({ err: error }, 'the consumer has ended; recreating it')
       if (clock.mono() - started > 60_000) attempt = 0
       await clock.sleep(backoffMs(REBUILD, attempt, random), signal).catch(() => undefined)
     }
@@ -82,9 +92,16 @@ interface Connections {
   readonly controls: Producer
 }
 
+/** What one life of the member hands to the next. */
+interface Lasting {
+  readonly configuration: RefineConfiguration
+  readonly troubles: Troubles
+  readonly plans: SchemaPlans
+}
+
 /** One life of the group member. Returns the error that ended it, or null after a clean stop; throws what is fatal. */
 async function runMember(
-  deps: RefineDeps & { readonly configuration: RefineConfiguration },
+  deps: RefineDeps & Lasting,
   connections: Connections,
   signal: AbortSignal,
   onTasks: (tasks: Tasks) => void,
@@ -111,7 +128,8 @@ async function runMember(
     random,
     log,
     fetchSchema: deps.fetchSchema,
-    plans: new SchemaPlans(deps.fetchSchema, () => clock.mono()),
+    plans: deps.plans,
+    troubles: deps.troubles,
     settings: {
       group: config.REFINE_GROUP,
       topics,
@@ -141,7 +159,14 @@ async function runMember(
         ended.abort()
       },
     })
-    await Promise.all([aborted(end), tasks.tick(end), watchProgress(tasks, connections, deps, end)])
+    await Promise.all([
+      aborted(end),
+      tasks.tick(end),
+      watch(tasks, { ...deps, ...connections, group: config.REFINE_GROUP }, end, () => {
+        crash = new KafkaError('PARTITIONS_DIFFER', 'the topics do not have the same number of partitions any more')
+        ended.abort()
+      }),
+    ])
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error
     crash = error
@@ -152,37 +177,4 @@ async function runMember(
   }
   if (fatal !== null) throw fatal as Error
   return crash
-}
-
-/**
- * Compares positions with the ends of the partitions, from outside of the fetch loop, which may be what hangs. Dead
- * letters come back in transactions, so raw may end in markers and aborted records: the tasks are told to pass these.
- */
-async function watchProgress(
-  tasks: Tasks,
-  { admin, reader }: Connections,
-  { clock, log, observer, topics }: RefineDeps,
-  signal: AbortSignal,
-): Promise<void> {
-  const tails = new Tails(reader)
-  while (!signal.aborted) {
-    await clock.sleep(PROGRESS_MS, signal).catch(() => undefined)
-    if (signal.aborted) return
-    try {
-      const ranges = await admin.offsetRanges(topics.raw)
-      const running = tasks.running()
-      observer.keep(new Set(running.map(({ partition }) => partition)))
-      for (const task of running) {
-        const { partition, position } = task
-        const { end } = ranges[partition]
-        const reached =
-          position < end ? await tails.passable({ topic: topics.raw, partition }, position, end) : position
-        observer.progress(partition, reached, end, clock.mono())
-        // Not waited for: a transaction that hangs must not hide how the other partitions are doing.
-        if (reached >= end) void tasks.settle(task, end)
-      }
-    } catch (error) {
-      log.warn({ err: error }, 'the ends of the raw partitions cannot be read')
-    }
-  }
 }

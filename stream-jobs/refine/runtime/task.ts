@@ -8,24 +8,29 @@
 import avsc from 'avsc'
 import type { Clock } from '../../../platform/clock.ts'
 import { encodeFramed } from '../../../platform/codec/reading.ts'
-import type { BatchContext, FetchedBatch, OutgoingBatch, TransactionalProducer } from '../../../platform/kafka/port.ts'
+import type { FetchedBatch, OutgoingBatch, TransactionalProducer } from '../../../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { loadSchema } from '../../../schemas/load.ts'
 import type { RefineTopics } from '../../../schemas/topics.ts'
 import { emptyLedger, type Ledger, LEDGER_NAMES } from '../core/ledger.ts'
+import { isFramed, schemaIdAt } from '../core/record-bytes.ts'
 import type { Refine } from '../core/refine.ts'
+import type { CoreSettings } from '../core/settings.ts'
 import { snapshotType, takeSnapshot } from '../core/snapshot.ts'
 import { BatchList, type BatchOutputs } from './batch-outputs.ts'
 import { type CommitMetadata, encodeMetadata } from './commit-metadata.ts'
+import { fulfilsWithin } from './fulfils-within.ts'
 import { type Refusals, REFUSALS_MAX, type SchemaPlans } from './plans.ts'
 
 /** Records between looks at the size of the outputs. */
 const STRIDE = 1_024
 /** Outputs of one transaction; more are committed in several. Bounds the memory of a task. */
 const TRANSACTION_BYTES = 16 * 1024 * 1024
-/** Wait between questions to a registry that cannot be reached, ms. */
-const REGISTRY_RETRY_MS = 500
+/** So long a batch may wait for the registry in all before the other partitions, which share its fetch, are let go on, ms. */
+const REGISTRY_BUDGET_MS = 500
+/** Schema ids that are asked for together; as many as refusals fit beside an offset. */
+const LOOKUPS_MAX = 64
 
 const extentType = avsc.Type.forSchema(loadSchema('extent') as unknown as avsc.Schema)
 
@@ -45,6 +50,8 @@ export interface CommitReport {
   readonly partition: number
   /** What the ledger grew by. */
   readonly delta: Ledger
+  /** Records on which the core threw. */
+  readonly failures: number
   readonly buffered: number
   /** Wall time between the arrival of the last record and the end of the commit, ms. */
   readonly latencyMs: number
@@ -68,8 +75,8 @@ export class Task {
   position: number
   /** End of the raw partition as the last fetch saw it. */
   endOffset: number
-  /** Version of the settings as of the last commit: whoever takes over begins with them. */
-  appliedVersion: number
+  /** As of the last commit: whoever takes over begins with them. */
+  applied: CoreSettings
   readonly #deps: TaskDeps
   readonly #producer: TransactionalProducer
   readonly #outputs: BatchOutputs
@@ -77,6 +84,8 @@ export class Task {
   #snapshot: CommitMetadata['snapshot'] | null
   #committed: Ledger
   #committedPosition: number
+  #failures = 0
+  #lookupsUntil = 0
   #inputFrom: number
   #recordsSinceSnapshot = 0
   #snapshotAt: number
@@ -101,7 +110,7 @@ export class Task {
     this.core = parts.core
     this.position = parts.position
     this.endOffset = parts.endOffset
-    this.appliedVersion = parts.core.settings.version
+    this.applied = parts.core.settings
     this.#deps = deps
     this.#producer = parts.producer
     this.#outputs = parts.outputs
@@ -119,13 +128,34 @@ export class Task {
     if (this.#snapshot === null) await this.#commit()
   }
 
-  /** Works through a batch and commits it. Rejects when anything is in doubt; the task is dead then. */
-  async work(fetched: FetchedBatch, context: BatchContext): Promise<void> {
+  /** Raw offset that is known to be committed. */
+  get committedPosition(): number {
+    return this.#committedPosition
+  }
+
+  /**
+   * Works through a batch and commits it. Rejects when anything is in doubt; the task is dead then.
+   * @returns null when it is done; else what it waits for: the registry's answer. Then it has done what it could, and
+   *   wants to be given the records from `position` on again
+   */
+  async work(fetched: FetchedBatch): Promise<{ readonly learning: Promise<void> } | null> {
     this.endOffset = fetched.endOffset
-    for (const batch of fetched.batches) await this.#workThrough(batch, context)
+    this.#lookupsUntil = this.#deps.clock.mono() + REGISTRY_BUDGET_MS
+    for (const batch of fetched.batches) {
+      const waiting = await this.#workThrough(batch)
+      if (waiting === null) continue
+      if (this.position > this.#committedPosition) await this.#commit()
+      return waiting
+    }
     this.position = Math.max(this.position, fetched.nextOffset)
     this.#monoAtLastRecord = this.#deps.clock.mono()
     if (this.position > this.#committedPosition) await this.#commit()
+    return null
+  }
+
+  /** Writes the committed offset again, which somebody has deleted. */
+  async recommit(): Promise<void> {
+    await this.#commit()
   }
 
   /**
@@ -157,7 +187,8 @@ export class Task {
     await this.#producer.close()
   }
 
-  async #workThrough(batch: RecordBatch, context: BatchContext): Promise<void> {
+  /** @returns null when it is through, or the questions to the registry that it cannot go on without */
+  async #workThrough(batch: RecordBatch): Promise<{ readonly learning: Promise<void> } | null> {
     let i = batch.firstAtOrAfter(this.position)
     while (i < batch.count) {
       const to = Math.min(i + STRIDE, batch.count)
@@ -166,23 +197,33 @@ export class Task {
         this.position = batch.offset(reached - 1) + 1
         this.#recordsSinceSnapshot += reached - i
       }
-      if (reached < to) await this.#learnSchema(batch, reached, context)
+      if (reached < to) {
+        const waiting = await this.#lookUp(batch, reached)
+        if (waiting !== null) return waiting
+      }
       i = reached
       if (this.#outputs.byteLength > TRANSACTION_BYTES) await this.#commit()
     }
+    return null
   }
 
-  /** Asks the registry until it answers: while it is away nobody can tell a new schema from garbage. */
-  async #learnSchema(batch: RecordBatch, index: number, context: BatchContext): Promise<void> {
-    const id = batch.value(index)!.readUInt32BE(1)
-    for (;;) {
-      try {
-        return await this.#deps.plans.learn(id)
-      } catch {
-        await this.#deps.clock.sleep(REGISTRY_RETRY_MS)
-        await context.heartbeat()
-      }
+  /**
+   * Asks the registry for the schemas of the records from `from` on that it does not know. While it is away nobody can
+   * tell a new schema from garbage, so nothing is decided; but other partitions must not wait for this one's answer.
+   */
+  async #lookUp(batch: RecordBatch, from: number): Promise<{ readonly learning: Promise<void> } | null> {
+    const { plans, clock } = this.#deps
+    const ids = new Set<number>()
+    for (let i = from; i < batch.count && ids.size < LOOKUPS_MAX; i += 1) {
+      if (!isFramed(batch, i)) continue
+      const id = schemaIdAt(batch.bytes, batch.valueAt(i))
+      if (plans.get(id) === undefined) ids.add(id)
     }
+    const learning = plans.learnAll(ids)
+    learning.catch(() => undefined) // whoever waits for it is told
+    const leftMs = this.#lookupsUntil - clock.mono()
+    const isKnown = leftMs > 0 && (await fulfilsWithin(learning, leftMs, clock))
+    return isKnown ? null : { learning }
   }
 
   async #commit(): Promise<void> {
@@ -216,10 +257,13 @@ export class Task {
     this.#committed = { ...this.core.ledger }
     this.#committedPosition = this.position
     this.#inputFrom = this.position
-    this.appliedVersion = this.core.settings.version
+    this.applied = this.core.settings
+    const failures = this.core.failures - this.#failures
+    this.#failures = this.core.failures
     onCommit({
       partition: this.partition,
       delta,
+      failures,
       buffered: this.core.ledger.buffered,
       latencyMs: Math.max(0, clock.now() - this.core.now),
       commitMs: clock.mono() - started,

@@ -14,13 +14,17 @@ import type {
 import { RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
 import type { Logger } from '../../../platform/log.ts'
 import { type Control, controlHeaders } from '../core/control.ts'
-import { LedgerError } from '../core/ledger.ts'
 import { type CoreSettings, settingsText } from '../core/settings.ts'
 import { acquire, type AcquireDeps } from './acquire.ts'
 import { FatalRestoreError } from './fatal.ts'
 import type { Task } from './task.ts'
+import type { Troubles } from './troubles.ts'
 
 const REACQUIRE = { baseMs: 100, capMs: 5_000 }
+/** Before the next try of a partition that has failed at one place several times. */
+const REPEATED = { baseMs: 100, capMs: 30_000 }
+/** Wait between questions to a registry that cannot be reached, ms. */
+const REGISTRY_RETRY_MS = 500
 /** How often idle partitions are looked at, ms: the least that a gap's time-out is late by on an idle partition. */
 const TICK_MS = 500
 const POLL_MS = 50
@@ -43,6 +47,7 @@ export interface TasksDeps extends AcquireDeps {
   /** For control records: raw has no transactional writer. */
   readonly controls: Producer
   readonly log: Logger
+  readonly troubles: Troubles
   /** Called when going on would be wrong; the process ends. */
   readonly onFatal: (error: Error) => void
 }
@@ -87,6 +92,7 @@ export class Tasks {
     for (const [partition, slot] of this.#slots) {
       if (partitions.has(partition)) continue
       this.#slots.delete(partition)
+      this.#deps.troubles.forget(partition)
       if (slot.state === 'running') this.#dispose(slot.task)
     }
     for (const partition of partitions) {
@@ -105,7 +111,40 @@ export class Tasks {
     const slot = this.#slots.get(fetched.partition)
     if (slot?.state !== 'running' || context.isStale()) return
     const { task } = slot
-    await this.#queue(task, slot, () => task.work(fetched, context))
+    await this.#queue(task, slot, async () => {
+      const waiting = await task.work(fetched)
+      if (waiting !== null) this.#wait(task, waiting.learning)
+      else this.#deps.troubles.passed(task.partition, task.position)
+    })
+  }
+
+  /** The group has lost the task's offset. */
+  async recommit(task: Task): Promise<void> {
+    const slot = this.#slots.get(task.partition)
+    if (slot?.state !== 'running' || slot.task !== task || this.#stopped) return
+    await this.#queue(task, slot, () => task.recommit())
+  }
+
+  /** Sets the partition aside until the registry has answered: the others share its fetches and must not wait. */
+  #wait(task: Task, learning: Promise<void>): void {
+    const at = { topic: this.#deps.settings.topics.raw, partition: task.partition }
+    this.#deps.consumer.pause(at)
+    this.#deps.consumer.seek(at, task.position)
+    void this.#resumeAfter(task, learning)
+  }
+
+  async #resumeAfter(task: Task, learning: Promise<void>): Promise<void> {
+    const { clock, log, troubles } = this.#deps
+    const { partition, position } = task
+    try {
+      await learning
+    } catch (error) {
+      const { times } = troubles.failed(partition, position, error, clock.now())
+      if (times === 1) log.warn({ err: error, partition, position }, 'a schema is not known yet; asking again')
+      await clock.sleep(REGISTRY_RETRY_MS)
+    }
+    const slot = this.#slots.get(partition)
+    if (slot?.state === 'running' && slot.task === task && !this.#stopped) this.#resume(task)
   }
 
   /** The end of the partition is reached; resolves when the task has made that sure, or is not this member's any more. */
@@ -118,7 +157,12 @@ export class Tasks {
   /** The version of the configuration that all partitions have applied; null while some are not running yet. */
   appliedVersion(): number | null {
     if (this.#stopped || !this.joined() || this.acquiring().length > 0) return null
-    return this.running().reduce((least, { appliedVersion }) => Math.min(least, appliedVersion), Infinity)
+    const wanted = this.#deps.coreSettings()
+    const text = settingsText(wanted)
+    // A version says nothing by itself: whoever may write to raw may claim any.
+    const versionOf = ({ applied }: Task): number =>
+      settingsText(applied) === text ? wanted.version : Math.min(applied.version, wanted.version - 1)
+    return this.running().reduce((least, task) => Math.min(least, versionOf(task)), Infinity)
   }
 
   /** Sends the wanted settings to the partitions that do not have them; never rejects. */
@@ -136,7 +180,7 @@ export class Tasks {
       )
     } catch (error) {
       for (const task of lacking) this.#asked.delete(task)
-      log.warn({ err: error }, 'no settings could be sent; they are sent again')
+      log.warn({ err: error }, 'failed to send settings; will retry')
     }
   }
 
@@ -159,7 +203,7 @@ export class Tasks {
       await this.#control(
         idle.map(({ partition }) => partition),
         { kind: 'tick' },
-      ).catch((error: unknown) => log.warn({ err: error }, 'no tick could be sent; the next one follows'))
+      ).catch((error: unknown) => log.warn({ err: error }, 'failed to send a tick; the next one follows'))
     }
   }
 
@@ -192,13 +236,12 @@ export class Tasks {
     try {
       await work()
     } catch (error) {
-      if (error instanceof LedgerError) return this.#deps.onFatal(error)
       // The client's rebalance signal passes through heartbeats; the task's transaction is then complete or in doubt,
       // and both are settled by acquiring anew.
-      this.#deps.log.warn(
-        { err: error, partition: task.partition },
-        'a transaction is in doubt: the task is dropped and acquired anew',
-      )
+      const { log, troubles, clock } = this.#deps
+      const { partition, committedPosition: position } = task
+      const { times } = troubles.failed(partition, position, error, clock.now())
+      log.warn({ err: error, partition, position, times }, 'a transaction is in doubt: acquiring the partition again')
       this.#drop(task)
     }
   }
@@ -237,6 +280,8 @@ export class Tasks {
   async #acquire(partition: number, slot: Slot, since: number): Promise<void> {
     const { clock, log, random } = this.#deps
     const mine = (): boolean => this.#slots.get(partition) === slot && !this.#stopped
+    const failures = this.#deps.troubles.times(partition)
+    if (failures > 1) await clock.sleep(backoffMs(REPEATED, failures, random))
     for (let attempt = 0; mine(); attempt += 1) {
       while (mine() && this.#confirmedAt <= since) await clock.sleep(POLL_MS)
       if (!mine()) return
@@ -256,7 +301,8 @@ export class Tasks {
         if (!mine()) return
         if (error instanceof FatalRestoreError) throw error
         since = clock.mono()
-        log.warn({ err: error, partition }, 'the partition could not be acquired; trying again')
+        const { times } = this.#deps.troubles.failed(partition, null, error, clock.now())
+        log.warn({ err: error, partition, times }, 'failed to acquire the partition; trying again')
         await clock.sleep(backoffMs(REACQUIRE, attempt, random))
       }
     }

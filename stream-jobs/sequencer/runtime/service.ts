@@ -9,9 +9,9 @@ import { Tails } from '../../../platform/kafka/tails.ts'
 import { aborted } from '../../../platform/lifecycle.ts'
 import type { Logger } from '../../../platform/log.ts'
 import { FramedDecoder } from '../../../platform/codec/framed-decoder.ts'
-import { schemaText } from '../../../schemas/load.ts'
 import type { FetchSchema } from '../../../platform/codec/register.ts'
-import { EXTENTS, NODES, ORDER, topicSpec, VIEWS } from '../../../schemas/topics.ts'
+import { ownFirst } from '../../own-schemas.ts'
+import { EXTENTS, NODES, ORDER, VIEWS } from '../../../schemas/topics.ts'
 import { SequencerMember } from './member.ts'
 import type { SequencerObserver } from './observe.ts'
 import type { SequencerStep, SequencerTopics } from './sequencer.ts'
@@ -65,12 +65,40 @@ export async function runSequencer(
       const error = await runMember(deps, admin, reader, signal, onMember)
       if (error === null) return
       if (error.code === 'OFFSET_OUT_OF_RANGE') throw error
-      log.error({ err: error }, 'the sequencer’s consumer has ended; it is built anew')
+      log.error({ err: error }, 'the sequencer’s consumer has ended; recreating it')
       if (clock.mono() - started > 60_000) attempt = 0
       await clock.sleep(backoffMs(REBUILD, attempt, random), signal).catch(() => undefined)
     }
   } finally {
     await Promise.allSettled([admin.close(), reader.close()])
+  }
+}
+
+/** After a fatal error the order is tried again after so long: what is wrong may have been repaired, ms. */
+const STOPPED = { baseMs: 5_000, capMs: 60_000 }
+
+/**
+ * Runs the sequencer beside other parts of a process: what is fatal for the order (an extent that contradicts it, extents
+ * that retention has removed) stops the order and nothing else.
+ * @param onStopped called with the reason, and with null when it is tried again
+ */
+export async function runSequencerApart(
+  deps: SequencerServiceDeps,
+  signal: AbortSignal,
+  onMember: (member: SequencerMember) => void,
+  onStopped: (error: Error | null) => void,
+): Promise<void> {
+  const { clock, random, log } = deps
+  for (let attempt = 0; !signal.aborted; attempt += 1) {
+    try {
+      await runSequencer(deps, signal, onMember)
+      return
+    } catch (error) {
+      const cause = error instanceof Error ? error : new Error(messageOf(error))
+      log.error({ err: cause }, 'the order has stopped; refinement is not affected')
+      onStopped(cause)
+      await clock.sleep(backoffMs(STOPPED, attempt, random), signal).catch(() => undefined)
+    }
   }
 }
 
@@ -161,15 +189,6 @@ function memberDeps(deps: SequencerServiceDeps, admin: Admin, reader: RangeReade
     onCommit: observer.committed,
     onActive: observer.active,
     onStep,
-  }
-}
-
-/** What this process has registered it knows without asking: the order must not stop because the registry is away. */
-function ownFirst(schemaIds: ReadonlyMap<string, number>, fetchSchema: FetchSchema): FetchSchema {
-  const own = new Map([...schemaIds].map(([topic, id]) => [id, topicSpec(topic).schema!]))
-  return (id) => {
-    const schema = own.get(id)
-    return schema === undefined ? fetchSchema(id) : Promise.resolve(schemaText(schema))
   }
 }
 

@@ -1,0 +1,14 @@
+// What this process has registered it knows without asking: neither the order nor the acquisition of a partition may wait
+// for a registry that is away.
+import type { FetchSchema } from '../platform/codec/register.ts'
+import { schemaText } from '../schemas/load.ts'
+import { topicSpec } from '../schemas/topics.ts'
+
+/** @param schemaIds by declared topic */
+export function ownFirst(schemaIds: ReadonlyMap<string, number>, fetchSchema: FetchSchema): FetchSchema {
+  const own = new Map([...schemaIds].map(([topic, id]) => [id, topicSpec(topic).schema!]))
+  return (id) => {
+    const schema = own.get(id)
+    return schema === undefined ? fetchSchema(id) : Promise.resolve(schemaText(schema))
+  }
+}

@@ -1,0 +1,80 @@
+// Why partitions do not move: a partition that fails again and again for one cause, a registry that is away, topics that
+// do not fit each other, transactions that others leave open. Readiness and the log say so with partition, offset, cause
+// and what helps; each failure in a row makes the wait for the next try longer.
+import { messageOf } from '../../../platform/errors.ts'
+
+/** Once may be a broker that restarts; from then on it is worth a word. */
+const NAMED_FROM = 3
+
+/** What helps, by the error's code. */
+const HELP: Readonly<Record<string, string>> = {
+  LEDGER_UNBALANCED: 'a defect of refine: keep telemetry.raw and report the offset',
+  REGISTRY_UNREACHABLE: 'start the registry, or set REGISTRY_URL',
+  REGISTRY_REFUSED: 'look at REGISTRY_URL and API_TOKEN',
+  OUT_OF_ORDER_SEQUENCE_NUMBER: 'look at the brokers’ logs',
+}
+const OTHER_HELP = 'run plumbline status; if the broker is well, keep telemetry.raw and report the offset'
+
+export interface Trouble {
+  readonly partition: number
+  /** Raw offset at which it stands. */
+  readonly offset: number
+  readonly cause: string
+  readonly help: string
+  readonly sinceMs: number
+  /** Failures in a row without getting beyond the offset. */
+  readonly times: number
+}
+
+export class Troubles {
+  readonly #partitions = new Map<number, Trouble>()
+  /** Of the whole service, by kind. */
+  readonly #general = new Map<string, readonly string[]>()
+
+  /** A partition has failed; returns how many times in a row. @param offset null where it is not known yet */
+  failed(partition: number, offset: number | null, error: unknown, nowMs: number): Trouble {
+    const former = this.#partitions.get(partition)
+    const isSame = former !== undefined && (offset === null || offset <= former.offset)
+    const trouble = {
+      partition,
+      offset: offset ?? former?.offset ?? -1,
+      cause: messageOf(error),
+      help: HELP[String((error as { code?: unknown } | null)?.code)] ?? OTHER_HELP,
+      sinceMs: isSame ? former.sinceMs : nowMs,
+      times: isSame ? former.times + 1 : 1,
+    }
+    this.#partitions.set(partition, trouble)
+    return trouble
+  }
+
+  /** The partition has got as far as `position`. */
+  passed(partition: number, position: number): void {
+    const trouble = this.#partitions.get(partition)
+    if (trouble !== undefined && position > trouble.offset) this.#partitions.delete(partition)
+  }
+
+  forget(partition: number): void {
+    this.#partitions.delete(partition)
+  }
+
+  /** Failures in a row, for the wait before the next try. */
+  times(partition: number): number {
+    return this.#partitions.get(partition)?.times ?? 0
+  }
+
+  /** Replaces what is known of one kind. */
+  report(kind: string, found: readonly string[]): void {
+    this.#general.set(kind, found)
+  }
+
+  /** One sentence each; empty when all is well. @param topic of the partitions */
+  describe(topic: string): string[] {
+    const stuck = [...this.#partitions.values()]
+      .filter(({ times }) => times >= NAMED_FROM)
+      .map(({ partition, offset, cause, help, sinceMs, times }) => {
+        const place = offset < 0 ? `${topic}/${partition}` : `${topic}/${partition} at offset ${offset}`
+        return `${place} has failed ${times} times since ${new Date(sinceMs).toISOString()}: ${cause}; ${help}`
+      })
+    return [...[...this.#general.values()].flat(), ...stuck]
+  }
+}
