@@ -8,7 +8,7 @@ import { CLEAN, EXTENTS, RAW } from '../../schemas/topics.ts'
 import { bare } from '../fixtures/bare.ts'
 import { type LoadRecord, readingOf, recordOf } from '../fixtures/load.ts'
 import type { Room } from '../fixtures/processes.ts'
-import { settled, type Stack, startStack } from '../fixtures/refine.ts'
+import { QUICK, settled, type Stack, startStack } from '../fixtures/refine.ts'
 import { readTopic } from '../fixtures/topic-records.ts'
 
 const NOW = Date.now() - 60_000
@@ -22,7 +22,11 @@ beforeAll(async () => {
   stack = await startStack(1)
   const [port] = await freePorts(1)
   url = `http://127.0.0.1:${port}/readyz`
-  refine = await stack.startRefine({ STREAM_JOBS_PORT: String(port) })
+  refine = await stack.processes.start({
+    main: 'stream-jobs/main.ts',
+    env: stack.env({ ...QUICK, STREAM_JOBS_PORT: String(port) }),
+    ready: { url },
+  })
 })
 afterAll(() => stack?.stop())
 

@@ -6,11 +6,13 @@ import {
   stamped,
   builderOf,
   withRecords,
+  type TestRecord,
 } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { readRecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { MAX_RECORD_BYTES } from '../../../schemas/topics.ts'
 import { feed, newCore, planOf, Recorder, recordOf, SETTINGS, START_MS } from './arrivals.test-support.ts'
 import { imbalance } from '../../../schemas/refine.ts'
+import { controlHeaders } from './control.ts'
 import { Refine } from './refine.ts'
 
 const reading = (ts: number, sensor_id = 's') => recordOf({ sensor_id, ts: START_MS - 60_000 + ts })
@@ -73,5 +75,25 @@ describe('security 2: a record of a batch that cannot be read, or that is too la
     const core = newCore(out)
     feed(core, [recordBatchOf([{ key: Buffer.from('t/s'), value: Buffer.alloc(MAX_RECORD_BYTES + 1) }])])
     expect(out.of('dead letters')[0].detail).toMatch(/^TOO_LARGE: /)
+  })
+})
+
+describe('security 6: settings of a version that topic config does not have', () => {
+  const settings = (version: number, z: number, overrules?: number): TestRecord => ({
+    key: null,
+    value: null,
+    headers: controlHeaders({ kind: 'settings', settings: { ...SETTINGS, version, z }, overrules }),
+  })
+
+  test('give way to those that overrule exactly that version, and to no others of a lower version', () => {
+    const core = newCore(new Recorder())
+    const forged = Number.MAX_SAFE_INTEGER
+    feed(core, [recordBatchOf([settings(forged, 999), settings(3, 5), settings(3, 6, forged - 1)])])
+    expect(core.settings).toMatchObject({ version: forged, z: 999 })
+    feed(core, [recordBatchOf([settings(3, 5, forged)], { baseOffset: 3 })])
+    expect(core.settings).toMatchObject({ version: 3, z: 5 })
+    // The overruled version may come back only as what it is: a newer one, to be overruled again.
+    feed(core, [recordBatchOf([settings(4, 7), settings(3, 5, forged)], { baseOffset: 4 })])
+    expect(core.settings).toMatchObject({ version: 4, z: 7 })
   })
 })

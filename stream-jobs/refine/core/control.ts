@@ -6,10 +6,17 @@ import { CONTROL_HEADER, REPLAY_AS_HEADER } from '../../../schemas/refine.ts'
 import { type CoreSettings, parseSettings, settingsText } from './settings.ts'
 
 const SETTINGS_HEADER = 'plumbline.settings'
+const OVERRULES_HEADER = 'plumbline.settings.overrules'
 
 export type Control =
   /** Lets arrival time advance on a partition where nothing arrives. */
-  { readonly kind: 'tick' } | { readonly kind: 'settings'; readonly settings: CoreSettings }
+  | { readonly kind: 'tick' }
+  | {
+      readonly kind: 'settings'
+      readonly settings: CoreSettings
+      /** A version that topic config does not have: these settings replace it although theirs is lower. */
+      readonly overrules?: number
+    }
 
 export function controlHeaders(control: Control): { key: string; value: string }[] {
   switch (control.kind) {
@@ -19,6 +26,7 @@ export function controlHeaders(control: Control): { key: string; value: string }
       return [
         { key: CONTROL_HEADER, value: 'settings' },
         { key: SETTINGS_HEADER, value: settingsText(control.settings) },
+        ...(control.overrules === undefined ? [] : [{ key: OVERRULES_HEADER, value: String(control.overrules) }]),
       ]
   }
 }
@@ -36,7 +44,11 @@ export function readControl(batch: RecordBatch, index: number): Control | null |
       return { kind: 'tick' }
     case 'settings':
       try {
-        return { kind: 'settings', settings: parseSettings(headers.get(SETTINGS_HEADER) ?? '') }
+        return {
+          kind: 'settings',
+          settings: parseSettings(headers.get(SETTINGS_HEADER) ?? ''),
+          overrules: Number(headers.get(OVERRULES_HEADER) ?? -1),
+        }
       } catch {
         return 'unknown'
       }

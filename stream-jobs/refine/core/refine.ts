@@ -109,7 +109,7 @@ export class Refine {
       if (control === 'unknown')
         return this.#deadLetter(batch, i, 'UNKNOWN_CONTROL', 'the control record is of no known kind')
       this.ledger.control += 1
-      if (control.kind === 'settings') this.#apply(control.settings)
+      if (control.kind === 'settings') this.#apply(control.settings, control.overrules)
       return
     }
     const form = formProblem(batch, i)
@@ -320,8 +320,9 @@ export class Refine {
   }
 
   /** A former owner's word, read after its successor's, changes nothing. */
-  #apply(settings: CoreSettings): void {
-    if (settings.version < this.#settings.version) return
+  #apply(settings: CoreSettings, overrules: number | undefined): void {
+    const { version } = this.#settings
+    if (settings.version < version && overrules !== version) return
     const resized = settings.window < this.#settings.window
     this.use(settings)
     if (!resized) return

@@ -174,20 +174,24 @@ export class Tasks {
     if (lacking.length === 0 || this.#stopped) return
     for (const task of lacking) this.#asked.set(task, { settings, atMono })
     try {
-      await this.#control(
-        lacking.map(({ partition }) => partition),
-        { kind: 'settings', settings },
-      )
+      // Most lack the same; one that a forged version rules is told which version does not count.
+      for (const overrules of new Set(lacking.map(({ core }) => core.settings.version)))
+        await this.#control(
+          lacking.filter(({ core }) => core.settings.version === overrules).map(({ partition }) => partition),
+          overrules > settings.version ? { kind: 'settings', settings, overrules } : { kind: 'settings', settings },
+        )
     } catch (error) {
       for (const task of lacking) this.#asked.delete(task)
       log.warn({ err: error }, 'failed to send settings; will retry')
     }
   }
 
-  /** Not what is newer than what is wanted: another process knows more than this one yet. */
+  /** What is newer than what is wanted is left for a while: another process may know more than this one yet. */
   #lacks(task: Task, wanted: CoreSettings, nowMono: number): boolean {
     const { settings } = task.core
-    if (settings.version > wanted.version || settingsText(settings) === settingsText(wanted)) return false
+    if (settingsText(settings) === settingsText(wanted)) return false
+    const { troubles, settings: names } = this.#deps
+    if (!troubles.isForeign(task.partition, names.topics.raw, settings.version, wanted.version, nowMono)) return false
     const asked = this.#asked.get(task)
     return asked === undefined || asked.settings !== wanted || nowMono - asked.atMono >= ASK_AGAIN_MS
   }

@@ -46,3 +46,19 @@ describe('what concerns all partitions', () => {
     expect(troubles.describe('t')).toEqual([])
   })
 })
+
+describe('security 6: settings of a version that this process has not read', () => {
+  it('are left alone for a while, since another process may have read more, and then overruled and named', () => {
+    const troubles = new Troubles()
+    const version = Number.MAX_SAFE_INTEGER
+    expect(troubles.isForeign(1, 't', version, 4, 0)).toBe(false)
+    expect(troubles.isForeign(1, 't', version, 4, 14_999)).toBe(false)
+    expect(troubles.describe('t')).toEqual([])
+    expect(troubles.isForeign(1, 't', version, 4, 15_000)).toBe(true)
+    expect(troubles.describe('t')[0]).toContain(
+      `t/1 works by settings of version ${version}, which topic config does not have`,
+    )
+    expect(troubles.isForeign(1, 't', 4, 4, 16_000)).toBe(true)
+    expect(troubles.describe('t')).toEqual([])
+  })
+})

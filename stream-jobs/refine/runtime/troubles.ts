@@ -5,6 +5,8 @@ import { messageOf } from '../../../platform/errors.ts'
 
 /** Once may be a broker that restarts; from then on it is worth a word. */
 const NAMED_FROM = 3
+/** As long as a process may be behind another in reading topic config, ms. */
+const CLAIM_MS = 15_000
 
 /** What helps, by the error's code. */
 const HELP: Readonly<Record<string, string>> = {
@@ -30,6 +32,8 @@ export class Troubles {
   readonly #partitions = new Map<number, Trouble>()
   /** Of the whole service, by kind. */
   readonly #general = new Map<string, readonly string[]>()
+  /** Versions of settings that this process has not read, by partition. */
+  readonly #claimedSince = new Map<number, { readonly version: number; readonly atMono: number }>()
 
   /** A partition has failed; returns how many times in a row. @param offset null where it is not known yet */
   failed(partition: number, offset: number | null, error: unknown, nowMs: number): Trouble {
@@ -55,6 +59,27 @@ export class Troubles {
 
   forget(partition: number): void {
     this.#partitions.delete(partition)
+  }
+
+  /**
+   * Whether settings may be replaced that a partition works by. Those of a version above the newest one that this process
+   * has read may be another process's, which has read more; after a while they are taken for what they are: a record that
+   * somebody has put into raw. Raw is an administrative topic: whoever may write to it can mute a detector.
+   */
+  isForeign(partition: number, topic: string, version: number, newest: number, nowMono: number): boolean {
+    const kind = `settings of ${partition}`
+    if (version <= newest) {
+      this.#general.delete(kind)
+      this.#claimedSince.delete(partition)
+      return true
+    }
+    const claim = this.#claimedSince.get(partition)
+    if (claim?.version !== version) this.#claimedSince.set(partition, { version, atMono: nowMono })
+    if (claim?.version !== version || nowMono - claim.atMono < CLAIM_MS) return false
+    this.report(kind, [
+      `${topic}/${partition} works by settings of version ${version}, which topic config does not have (its newest is ${newest}): somebody has written them into ${topic}; they are overruled; restrict who may write there`,
+    ])
+    return true
   }
 
   /** Failures in a row, for the wait before the next try. */
