@@ -55,7 +55,7 @@ describe('what keeps a partition from moving is named', () => {
     await settled(stack)
     const producer = await stack.kafka.transactionalProducer({
       transactionalId: 'left-open',
-      transactionTimeoutMs: 300_000,
+      transactionTimeoutMs: 60_000,
     })
     const transaction = await producer.begin()
     const records = new RecordBatchBuilder()
