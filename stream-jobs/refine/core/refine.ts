@@ -123,11 +123,10 @@ export class Refine {
   }
 
   #reading(batch: RecordBatch, i: number): void {
-    const scanner = this.#scanner
-    const mistake = readingProblem(scanner, batch.bytes, batch.keyAt(i), batch.keyLength(i))
+    const mistake = readingProblem(this.#scanner, batch.bytes, batch.keyAt(i), batch.keyLength(i))
     if (mistake !== null) return this.#deadLetter(batch, i, mistake.reason, mistake.detail)
     const keyText = batch.bytes.toString('latin1', batch.keyAt(i), batch.keyAt(i) + batch.keyLength(i))
-    const { epoch } = scanner
+    const { epoch } = this.#scanner
     const problem = valueProblem(this.#scanner, this.now, this.#settings.futureMs)
     if (isReplayedAsLate(batch, i)) {
       if (problem !== null) this.#deadLetter(batch, i, problem.reason, problem.detail)
