@@ -23,10 +23,11 @@ runService('sinks', process.env, async (service) => {
   const { config, kafka, log, clock, random, metrics, health, signal, fetchSchema, onStop } = service
   const store = openStore(config, 'write')
   onStop(() => store.close())
-  // The store may be away when the sink starts: it listens all the same, so that readiness says what it waits for.
+  // Where the store is away at the start, the sink listens before it is set up: readiness says what it waits for.
+  let listening: Promise<number> | null = null
+  const listen = (): Promise<number> => (listening ??= service.listen(createApp(service.http), config.SINKS_PORT))
   let storeCheck = (): CheckResult => ({ ready: false, detail: `setting up ${describeStore(config)}` })
   health.add('store', () => storeCheck())
-  await service.listen(createApp(service.http), config.SINKS_PORT)
   const migrated = await retryWhile(
     () => !signal.aborted,
     () => store.migrate().then(() => true),
@@ -37,6 +38,8 @@ runService('sinks', process.env, async (service) => {
         const detail = `waiting for ${describeStore(config)}: ${messageOf(error)}`
         storeCheck = () => ({ ready: false, detail })
         log.warn({ attempt: attempt + 1 }, detail)
+        // A port that is taken is reported when the sink is set up.
+        listen().catch(() => undefined)
       },
     },
   )
@@ -63,6 +66,7 @@ runService('sinks', process.env, async (service) => {
   onStop(() => maintenance.stop())
   health.add('progress', () => sink.tracker.watch.check(Date.now()))
   storeCheck = () => sink.writer.check()
+  await listen()
   return () => Promise.race([aborted(signal), sink.failed])
 })
 
