@@ -10,7 +10,6 @@ import { loadSchema } from '../schemas/load.ts'
 import { REFINE_TOPICS } from '../schemas/topics.ts'
 import { Refine } from '../stream-jobs/refine/core/refine.ts'
 import { snapshotType, takeSnapshot } from '../stream-jobs/refine/core/snapshot.ts'
-import { fingerprint } from '../stream-jobs/refine/runtime/acquire.ts'
 import { BatchOutputs } from '../stream-jobs/refine/runtime/batch-outputs.ts'
 import { rounds } from './readings.ts'
 import { benchStore } from './store.ts'
@@ -130,6 +129,9 @@ function newCore(): { refine: Refine; outputs: BatchOutputs } {
     holdBackMs: 2_000,
     holdBackBuffer: 256,
     futureMs: 300_000,
+    aheadMs: 5_000,
+    earliestMs: Date.UTC(2000),
+    partitions: 0,
     window: 300,
     minSamples: 30,
     z: 3,
@@ -138,7 +140,7 @@ function newCore(): { refine: Refine; outputs: BatchOutputs } {
     zBySite: [],
     zByMetric: [],
   }
-  return { refine: new Refine(settings, () => plan, fingerprint, outputs), outputs }
+  return { refine: new Refine(settings, () => plan, 0, outputs), outputs }
 }
 
 function runCore(

@@ -18,6 +18,8 @@ const day = text
 const file = text.min(1)
 /** With its scheme: "localhost:8081" would pass as a URL of the scheme "localhost". */
 const url = (protocol: RegExp) => z.url({ protocol, error: `expected a URL of a scheme like ${protocol.source}` })
+/** A day, UTC, as ms since 1970. */
+const date = () => z.iso.date('expected a date like 2000-01-01').transform((text) => Date.parse(text))
 /** For addresses that are named in messages. */
 const withoutCredentials = (address: z.ZodType<string>) =>
   address.refine(
@@ -176,6 +178,12 @@ const PRODUCTION_SETTINGS = {
     '300000',
     'How far event time may be ahead of arrival time, ms; beyond it a reading is dead-lettered.',
   ),
+  REFINE_AHEAD_MS: setting(
+    int(0, 86_400_000),
+    '5000',
+    'How far event time may be ahead without doubt, ms; what is further ahead than its sensor has lately been goes to late.',
+  ),
+  REFINE_EARLIEST: setting(date(), '2000-01-01', 'Readings from before this date (UTC) are dead-lettered.'),
   REFINE_SNAPSHOT_MS: setting(int(100, 3_600_000), '10000', 'Longest time between snapshots, ms.'),
   REFINE_SNAPSHOT_RECORDS: setting(int(100, 100_000_000), '100000', 'Records after which a snapshot is due.'),
   REFINE_SESSION_MS: setting(

@@ -5,7 +5,7 @@ import { z } from 'zod'
 /** Header that marks a control record in telemetry.raw; its value says what it is. */
 export const CONTROL_HEADER = 'plumbline.control'
 
-/** Header of a record in telemetry.late: late, correction, regressed or replayed. */
+/** Header of a record in telemetry.late: late, correction, regressed, ahead or replayed. */
 export const LATE_REASON_HEADER = 'plumbline.reason'
 
 /** Header of a replayed dead letter in telemetry.raw: its place in telemetry.dlq as partition@offset. */
@@ -18,7 +18,15 @@ export const REPLAY_OF_HEADER = 'plumbline.replay.of'
 export const REPLAY_AS_HEADER = 'plumbline.replay.as'
 
 /** What can become of a record of raw. */
-export const LEDGER_OUTCOMES = ['emitted', 'duplicate', 'late', 'deadLettered', 'control', 'buffered'] as const
+export const LEDGER_OUTCOMES = [
+  'emitted',
+  'duplicate',
+  'conflict',
+  'late',
+  'deadLettered',
+  'control',
+  'buffered',
+] as const
 
 /** The ledger's counters; stream-jobs/refine/core/ledger.ts says what each counts. */
 export const LEDGER_NAMES = [
@@ -26,6 +34,7 @@ export const LEDGER_NAMES = [
   ...LEDGER_OUTCOMES,
   'correction',
   'regressed',
+  'ahead',
   'gapsGivenUp',
   'gapsFilledLate',
   'anomalies',

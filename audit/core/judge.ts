@@ -63,7 +63,7 @@ export function judgePartition(book: PartitionBook, cut: Cut, findings: Findings
     clean: ledger.emitted,
     duplicate: ledger.duplicate,
     late: ledger.late,
-    deadLettered: ledger.deadLettered,
+    deadLettered: ledger.deadLettered + ledger.conflict,
     letters: { open: counts.openLetters, replayed: counts.replayedLetters, dropped: counts.droppedLetters },
     control: ledger.control,
     buffered: ledger.buffered,
@@ -76,13 +76,13 @@ export function judgePartition(book: PartitionBook, cut: Cut, findings: Findings
     if (starts.dlq === 0) compare('control records', counts.controls, ledger.control, isRawWhole, true)
     compare('records in clean', counts.clean, ledger.emitted, starts.clean === 0, cut.isStill)
     compare('records in late', counts.late, ledger.late, starts.late === 0, cut.isStill)
-    compare('dead letters', counts.deadLetters, ledger.deadLettered, starts.dlq === 0, cut.isStill)
+    compare('dead letters', counts.deadLetters, ledger.deadLettered + ledger.conflict, starts.dlq === 0, cut.isStill)
     if (isRawWhole) judgeReplays(book, findings)
     judgeLetters(book, cut, findings)
     const areDuplicatesKnown = judgeLanes(book, cut, ledger, findings)
     const isWhole = starts.raw + starts.clean + starts.late + starts.dlq === 0
     if (areDuplicatesKnown && isWhole && cut.isStill && counts.unread === 0)
-      compare('duplicates', counts.duplicates + counts.conflicts, ledger.duplicate, true, true)
+      compare('duplicates', counts.duplicates + counts.conflicts, ledger.duplicate + ledger.conflict, true, true)
   }
 
   /** @param isWhole nothing was removed; @param isExact nothing was added since the ledger was read */

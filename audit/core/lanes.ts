@@ -78,7 +78,7 @@ function judgeBefore(
   const removed =
     (starts.clean > 0 ? Math.max(0, ledger.emitted - counts.clean) : 0) +
     (starts.late > 0 ? Math.max(0, ledger.late - counts.late) : 0) +
-    (starts.dlq > 0 ? Math.max(0, ledger.deadLettered - counts.deadLetters) : 0)
+    (starts.dlq > 0 ? Math.max(0, ledger.deadLettered + ledger.conflict - counts.deadLetters) : 0)
   const count = countOf(before)
   if (count <= removed + ledger.buffered) return
   const names = before.flatMap(({ key, lane, ranges }) => ranges.map((range) => nameOf(key, lane.epoch, range)))

@@ -7,7 +7,17 @@ import { differences } from './compare.ts'
 import { type Expected, expectRefined, type RawRecord } from './refine.ts'
 
 const ID = 1
-const SETTINGS = { gapTimeoutMs: 100, gapBuffer: 3, holdBackMs: 100, holdBackBuffer: 3, futureMs: 1_000 }
+const SETTINGS = {
+  gapTimeoutMs: 100,
+  gapBuffer: 3,
+  holdBackMs: 100,
+  holdBackBuffer: 3,
+  futureMs: 1_000,
+  aheadMs: 1_000,
+  earliestMs: 0,
+  partition: 0,
+  partitions: 0,
+}
 const typeOf = (id: number): avsc.Type | undefined => (id === ID ? readingType : undefined)
 
 /** arrival, epoch, seq, ts and, where it matters, the value. */

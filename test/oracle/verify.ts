@@ -11,12 +11,14 @@ import { differences } from './compare.ts'
 import { type Expected, expectRefined, type OracleSettings, type RawRecord } from './refine.ts'
 
 /** As QUICK in fixtures/refine.ts and the defaults of platform/config.ts have them. */
-export const QUICK_SETTINGS: OracleSettings = {
+export const QUICK_SETTINGS: Omit<OracleSettings, 'partition' | 'partitions'> = {
   gapTimeoutMs: 600,
   gapBuffer: 64,
   holdBackMs: 500,
   holdBackBuffer: 256,
   futureMs: 300_000,
+  aheadMs: 5_000,
+  earliestMs: Date.UTC(2000),
 }
 
 const extentType = avsc.Type.forSchema(loadSchema('extent') as unknown as avsc.Schema)
@@ -35,7 +37,7 @@ export interface Verdict {
   }
 }
 
-export async function verify(stack: Stack, settings: OracleSettings = QUICK_SETTINGS): Promise<Verdict> {
+export async function verify(stack: Stack, settings = QUICK_SETTINGS): Promise<Verdict> {
   const [raw, clean, late, dlq, extents] = await Promise.all(
     [RAW, CLEAN, LATE, DLQ, EXTENTS].map((topic) => readTopic(stack.kafka, topic)),
   )
@@ -44,7 +46,7 @@ export async function verify(stack: Stack, settings: OracleSettings = QUICK_SETT
   const problems: string[] = []
   const counts = { raw: 0, clean: 0, late: 0, deadLetters: 0, duplicates: 0, controls: 0, extents: 0 }
   for (const [partition, records] of raw.entries()) {
-    const expected = expectRefined(records, settings, typeOf)
+    const expected = expectRefined(records, { ...settings, partition, partitions: raw.length }, typeOf)
     const found = [
       ...differences(records, expected, { clean: clean[partition], late: late[partition], dlq: dlq[partition] }),
       ...orderProblems(clean[partition], typeOf),
@@ -141,7 +143,8 @@ function ledgerProblems(metadata: string | undefined, raw: readonly RawRecord[],
     emitted: sizes(expected.clean),
     duplicate: expected.duplicates.length,
     late: sizes(expected.late),
-    deadLettered: expected.deadLetters.length,
+    conflict: expected.conflicts.length,
+    deadLettered: expected.deadLetters.length - expected.conflicts.length,
     control: expected.controls.length,
     buffered: expected.waiting.length,
   }

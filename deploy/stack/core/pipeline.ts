@@ -165,7 +165,8 @@ export function recordBatchOf(before: Frame | null, after: Frame): PipelineView 
       emitted: refined('emitted'),
       duplicates: refined('duplicate'),
       late: refined('late'),
-      deadLetters: refined('deadLettered') + total({ metric: 'plumbline_sink_dead_letters_total' }, 'sinks'),
+      deadLetters:
+        refined('deadLettered') + refined('conflict') + total({ metric: 'plumbline_sink_dead_letters_total' }, 'sinks'),
       anomalies: refined('anomalies'),
       gaps: refined('gapsGivenUp'),
       held: total({ metric: 'plumbline_refine_buffered_records' }, 'stream-jobs'),

@@ -10,7 +10,7 @@ import {
 } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { readRecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { MAX_RECORD_BYTES } from '../../../schemas/topics.ts'
-import { feed, newCore, planOf, Recorder, recordOf, SETTINGS, START_MS } from './arrivals.test-support.ts'
+import { feed, newCore, PARTITION, planOf, Recorder, recordOf, SETTINGS, START_MS } from './arrivals.test-support.ts'
 import { imbalance } from '../../../schemas/refine.ts'
 import { controlHeaders } from './control.ts'
 import { Refine } from './refine.ts'
@@ -22,12 +22,7 @@ describe('K1: an exception on one record', () => {
     const out = new Recorder()
     // A schema that the registry accepts and the scanner's plan has a mistake for.
     const broken = {} as ScanPlan
-    const core = new Refine(
-      SETTINGS,
-      (id, offset) => (offset === 1 ? broken : planOf(id)),
-      () => 0,
-      out,
-    )
+    const core = new Refine(SETTINGS, (id, offset) => (offset === 1 ? broken : planOf(id)), PARTITION, out)
     feed(core, [recordBatchOf([reading(1), reading(2), reading(3)], { appendTime: START_MS })])
     expect(out.of('dead letters').map(({ payload, detail }) => [payload, detail.slice(0, 25)])).toEqual([
       ['1', 'INTERNAL_ERROR: TypeError'],
@@ -38,12 +33,14 @@ describe('K1: an exception on one record', () => {
 
   test('that is in the books already is counted, and the records after it are worked on', () => {
     let calls = 0
-    const fingerprint = (): number => {
-      calls += 1
-      if (calls === 1) throw new TypeError('a mistake that shows on some bytes only')
-      return calls
-    }
-    const core = new Refine(SETTINGS, planOf, fingerprint, new Recorder())
+    const out = new (class extends Recorder {
+      override clean(...given: Parameters<Recorder['clean']>): void {
+        calls += 1
+        if (calls === 1) throw new TypeError('a mistake that shows on some bytes only')
+        super.clean(...given)
+      }
+    })()
+    const core = new Refine(SETTINGS, planOf, PARTITION, out)
     feed(core, [
       recordBatchOf([reading(1)], { appendTime: START_MS }),
       recordBatchOf([reading(9_000, 'other')], { baseOffset: 1, appendTime: START_MS + 60_000 }),

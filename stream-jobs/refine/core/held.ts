@@ -9,6 +9,8 @@ export interface Held {
   readonly live: boolean
   readonly key: Uint8Array
   readonly value: Uint8Array
+  /** Of its value; for a reading without seq, of the latest reading of its event time. */
+  hash: number
 }
 
 /** Bytes that one sensor may hold; beyond it the wait ends early, as at a full buffer. */
@@ -17,7 +19,7 @@ export const HELD_BYTES_MAX = 2 * 1024 * 1024
 export const heldBytes = (held: Held): number => held.key.length + held.value.length
 
 /**
- * Index at which an element of that rank stands or would be inserted.
+ * Index at which an element of that rank is or would be inserted.
  * @param rank seq or ts of an element; ascending over `list`
  */
 export function lowerBound(list: readonly Held[], value: number, rank: (held: Held) => number): number {

@@ -1,12 +1,13 @@
 // The order of a sensor whose readings are not numbered (epoch 0). Each is held back for a while by arrival time, so
-// that stragglers find their place by event time; readings are told apart by (sensor, ts). The same payload again is a
-// duplicate, another payload for a known ts a correction. What was emitted lately is remembered by fingerprint; a ts
-// that is older than that memory counts as late, which costs an idempotent write and loses nothing.
+// that stragglers find their place by event time; readings are told apart by (sensor, ts). What repeats the latest
+// reading of its ts is a duplicate; whatever else comes for a known ts is a correction, also one that was there before
+// (A, B, A), since the latest write wins. What was accepted lately is remembered by its hash; a ts that is older than
+// that memory counts as late, which costs an idempotent write and loses nothing.
 import { type Held, heldBytes, lowerBound } from './held.ts'
 
 export type Verdict = 'held' | 'duplicate' | 'correction' | 'late'
 
-/** Emitted readings that are remembered: at 10 Hz some 25 s, well beyond what retries and networks repeat. */
+/** Event times that are remembered: at 10 Hz some 25 s, well beyond what retries and networks repeat. */
 const KNOWN_MAX = 256
 
 const tsOf = (held: Held): number => held.ts
@@ -14,21 +15,13 @@ const tsOf = (held: Held): number => held.ts
 export class HoldBack {
   /** By event time. */
   readonly held: Held[]
-  /** Event times emitted lately, ascending, and the fingerprints of their payloads. */
+  /** Event times of readings that no longer wait, in the order in which they went, and the hash of each one's latest. */
   readonly knownTs: number[]
   readonly knownHash: number[]
   /** Arrival time at which the longest wait is over; Infinity while none waits. */
   deadline: number
-  readonly #fingerprint: (value: Uint8Array) => number
 
-  constructor(
-    fingerprint: (value: Uint8Array) => number,
-    held: Held[] = [],
-    knownTs: number[] = [],
-    knownHash: number[] = [],
-    deadline = Infinity,
-  ) {
-    this.#fingerprint = fingerprint
+  constructor(held: Held[] = [], knownTs: number[] = [], knownHash: number[] = [], deadline = Infinity) {
     this.held = held
     this.knownTs = knownTs
     this.knownHash = knownHash
@@ -36,18 +29,41 @@ export class HoldBack {
   }
 
   /**
+   * What a reading is; changes nothing.
    * @param lastTs greatest event time that the sensor has emitted
-   * @returns what the reading is; `held` when it now waits
    */
-  offer(reading: Held, lastTs: number, holdBackMs: number): Verdict {
-    const at = lowerBound(this.held, reading.ts, tsOf)
-    if (at < this.held.length && this.held[at].ts === reading.ts) {
-      return sameBytes(this.held[at].value, reading.value) ? 'duplicate' : 'correction'
-    }
-    if (reading.ts <= lastTs) return this.#known(reading)
-    this.held.splice(at, 0, reading)
+  judge(ts: number, hash: number, lastTs: number): Verdict {
+    const at = lowerBound(this.held, ts, tsOf)
+    if (at < this.held.length && this.held[at].ts === ts)
+      return this.held[at].hash === hash ? 'duplicate' : 'correction'
+    const known = this.knownTs.lastIndexOf(ts)
+    if (known >= 0) return this.knownHash[known] === hash ? 'duplicate' : 'correction'
+    return ts <= lastTs ? 'late' : 'held'
+  }
+
+  hold(reading: Held, holdBackMs: number): void {
+    this.held.splice(lowerBound(this.held, reading.ts, tsOf), 0, reading)
     this.deadline = Math.min(this.deadline, reading.arrival + holdBackMs)
-    return 'held'
+  }
+
+  /** The latest reading of an event time, which does not wait: it was emitted, or went to late. */
+  remember(ts: number, hash: number): void {
+    const at = lowerBound(this.held, ts, tsOf)
+    if (at < this.held.length && this.held[at].ts === ts) {
+      this.held[at].hash = hash
+      return
+    }
+    const known = this.knownTs.lastIndexOf(ts)
+    if (known >= 0) {
+      this.knownHash[known] = hash
+      return
+    }
+    this.knownTs.push(ts)
+    this.knownHash.push(hash)
+    if (this.knownTs.length > KNOWN_MAX) {
+      this.knownTs.shift()
+      this.knownHash.shift()
+    }
   }
 
   /**
@@ -65,26 +81,10 @@ export class HoldBack {
     return this.#take(1, holdBackMs)
   }
 
-  /** Remembers a reading that was emitted. */
-  remember(reading: Held): void {
-    this.knownTs.push(reading.ts)
-    this.knownHash.push(this.#fingerprint(reading.value))
-    if (this.knownTs.length > KNOWN_MAX) {
-      this.knownTs.shift()
-      this.knownHash.shift()
-    }
-  }
-
   heldBytes(): number {
     let bytes = 0
     for (const held of this.held) bytes += heldBytes(held)
     return bytes
-  }
-
-  #known(reading: Held): Verdict {
-    const at = this.knownTs.lastIndexOf(reading.ts)
-    if (at < 0) return 'late'
-    return this.knownHash[at] === this.#fingerprint(reading.value) ? 'duplicate' : 'correction'
   }
 
   #take(count: number, holdBackMs: number): Held[] {
@@ -94,10 +94,4 @@ export class HoldBack {
     this.deadline = earliest + holdBackMs
     return taken
   }
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false
-  return true
 }

@@ -1,41 +1,66 @@
 // The order of one (sensor, epoch) whose readings are numbered. A reading that is next passes at once; an early one
 // waits until the gap before it is filled, or until the wait is over and the gap is abandoned and named. One below the
-// next is a duplicate if its place was taken, late if its place was abandoned.
+// next is late if its place was abandoned. One whose place is taken is a duplicate, or, with other bytes, a conflict.
 import { type Held, heldBytes, lowerBound } from './held.ts'
 import { MissingRanges } from './missing-ranges.ts'
+import { Recent } from './recent.ts'
 
-export type Place = 'next' | 'early' | 'duplicate' | 'late'
+export type Place = 'next' | 'early' | 'taken' | 'late'
 
 const seqOf = (held: Held): number => held.seq
 
 export class Lane {
   readonly epoch: number
   readonly missing: MissingRanges
+  readonly recent: Recent
   next: number
   /** Early readings by seq; never holds `next`. */
   readonly held: Held[]
   /** Arrival time at which the gap in front is abandoned; Infinity while none is open. */
   deadline: number
 
-  constructor(epoch: number, next = 0, missing = new MissingRanges(), held: Held[] = [], deadline = Infinity) {
+  constructor(
+    epoch: number,
+    next = 0,
+    missing = new MissingRanges(),
+    held: Held[] = [],
+    deadline = Infinity,
+    recent = new Recent(),
+  ) {
     this.epoch = epoch
     this.next = next
     this.missing = missing
     this.held = held
     this.deadline = deadline
+    this.recent = recent
   }
 
   /** What a reading with this sequence number is; changes nothing. */
   place(seq: number): Place {
     if (seq === this.next) return 'next'
-    if (seq < this.next) return this.missing.has(seq) ? 'late' : 'duplicate'
+    if (seq < this.next) return this.missing.has(seq) ? 'late' : 'taken'
     const at = lowerBound(this.held, seq, seqOf)
-    return at < this.held.length && this.held[at].seq === seq ? 'duplicate' : 'early'
+    return at < this.held.length && this.held[at].seq === seq ? 'taken' : 'early'
   }
 
-  /** A late reading takes its place: another with this number is a duplicate. */
-  fill(seq: number): void {
+  /**
+   * For a number whose place is taken: whether by a reading with other bytes. False where that is no longer known.
+   */
+  conflicts(seq: number, hash: number): boolean {
+    const known = seq < this.next ? this.recent.of(seq, this.next) : this.#heldHash(seq)
+    return known === known && known !== hash // NaN: not known
+  }
+
+  /** The next number is taken. @param hash NaN where its reading is a dead letter */
+  take(hash: number): void {
+    this.recent.advance(this.next, hash)
+    this.next += 1
+  }
+
+  /** A late reading takes its place. @param hash NaN where it is a dead letter */
+  fill(seq: number, hash: number): void {
     this.missing.take(seq)
+    this.recent.fill(seq, this.next, hash)
   }
 
   /** Keeps an early reading. The first one opens the gap and starts its clock. */
@@ -49,7 +74,7 @@ export class Lane {
    */
   takeNext(): Held | null {
     if (this.held.length === 0 || this.held[0].seq !== this.next) return null
-    this.next += 1
+    this.take(this.held[0].hash)
     return this.held.shift()!
   }
 
@@ -58,6 +83,7 @@ export class Lane {
     const first = this.next
     const last = this.held[0].seq - 1
     this.missing.add(first, last)
+    this.recent.abandon(first, last + 1)
     this.next = last + 1
     return last - first + 1
   }
@@ -67,6 +93,11 @@ export class Lane {
     let earliest = Infinity
     for (const { arrival } of this.held) earliest = Math.min(earliest, arrival)
     this.deadline = earliest + gapTimeoutMs
+  }
+
+  #heldHash(seq: number): number {
+    const at = lowerBound(this.held, seq, seqOf)
+    return at < this.held.length && this.held[at].seq === seq ? this.held[at].hash : NaN
   }
 
   heldBytes(): number {

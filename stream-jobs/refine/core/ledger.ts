@@ -7,9 +7,12 @@ export interface Ledger extends LedgerCounts {
   consumed: number
   emitted: number
   duplicate: number
-  /** All that went to telemetry.late: given-up places, corrections, regressed and replayed readings. */
+  /** All that went to telemetry.late: abandoned places, corrections, regressed, ahead and replayed readings. */
   late: number
+  /** All dead letters but conflicts. */
   deadLettered: number
+  /** Dead letters whose sequence number was taken by other bytes. */
+  conflict: number
   control: number
   /** Waiting in the core. */
   buffered: number
@@ -17,6 +20,8 @@ export interface Ledger extends LedgerCounts {
   correction: number
   /** Of `late`: event time not above the last one emitted. */
   regressed: number
+  /** Of `late`: event time further ahead of arrival than the sensor's clock is known to be. */
+  ahead: number
   /** Sequence numbers whose wait was given up, and those of them that arrived after all. */
   gapsGivenUp: number
   gapsFilledLate: number

@@ -23,10 +23,11 @@ describe('missing ranges', () => {
       fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (script) => {
         const ranges = new MissingRanges()
         const model = new Set<number>()
+        const answers: boolean[] = []
         let next = 0
         for (const one of script) {
           if ('ask' in one) {
-            if (next > 0) expect(filled(ranges, one.ask % next)).toBe(model.delete(one.ask % next))
+            if (next > 0) answers.push(filled(ranges, one.ask % next) === model.delete(one.ask % next))
           } else {
             const first = next + one.pass
             for (let seq = first; seq < first + one.gap; seq += 1) model.add(seq)
@@ -35,7 +36,8 @@ describe('missing ranges', () => {
           }
         }
         const held = new MissingRanges(ranges.bounds(), ranges.horizon)
-        for (let seq = 0; seq < next; seq += 1) expect(filled(held, seq)).toBe(model.has(seq))
+        for (let seq = 0; seq < next; seq += 1) answers.push(filled(held, seq) === model.has(seq))
+        expect(answers.indexOf(false)).toBe(-1)
         expect(held.bounds()).toEqual([])
       }),
       300,

@@ -15,6 +15,9 @@ export type DeadLetterReason =
   | 'UNDECODABLE'
   | ReadingProblem['reason']
   | 'FUTURE_TIME'
+  | 'WRONG_PARTITION'
+  | 'CONFLICT'
+  | 'PAST_TIME'
   | 'METRIC_OUT_OF_BOUNDS'
   | 'TOO_MANY_SENSORS'
   | 'UNKNOWN_CONTROL'
@@ -26,7 +29,7 @@ export interface Problem {
 }
 
 /** Why a reading went to late instead of clean. */
-export type LateReason = 'late' | 'correction' | 'regressed' | 'replayed'
+export type LateReason = 'late' | 'correction' | 'regressed' | 'ahead' | 'replayed'
 
 /** Where the bytes of a record lie. */
 export interface RecordBytes {

@@ -2,8 +2,6 @@
 // that can be passed on, and Confluent's frame.
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { framingProblem } from '../../../platform/codec/framing.ts'
-import type { ReadingScanner } from '../../../platform/codec/reading-scanner.ts'
-import { METRICS } from '../../../schemas/metrics.ts'
 import { MAX_RECORD_BYTES } from '../../../schemas/topics.ts'
 import type { Problem } from './outputs.ts'
 import { isFramed } from './record-bytes.ts'
@@ -21,20 +19,4 @@ export function formProblem(batch: RecordBatch, i: number): Problem | null {
     return { reason: 'TOO_LARGE', detail: `the value has ${bytes} bytes; the limit is ${VALUE_BYTES_MAX}` }
   if (!isFramed(batch, i)) return { reason: 'NOT_FRAMED', detail: framingProblem(batch.headers(i)) }
   return null
-}
-
-/** Why the reading must not go on although it is well formed; its place in the order is taken all the same. */
-export function valueProblem(
-  { ts, invalidMetric, metrics }: ReadingScanner,
-  nowMs: number,
-  futureMs: number,
-): Problem | null {
-  if (ts - nowMs > futureMs)
-    return { reason: 'FUTURE_TIME', detail: `ts is ${ts - nowMs} ms ahead of its arrival; the limit is ${futureMs} ms` }
-  if (invalidMetric < 0) return null
-  const { name, min, max, unit } = METRICS[invalidMetric]
-  return {
-    reason: 'METRIC_OUT_OF_BOUNDS',
-    detail: `${name} is ${metrics[invalidMetric]}; it must be from ${min} to ${max} ${unit}`,
-  }
 }

@@ -1,15 +1,13 @@
 // The rules of refine one by one, as examples. What they are together is held by refine.test.ts against an oracle.
 import { describe, expect, test } from 'vitest'
-import type { Reading } from '../../../platform/codec/reading.ts'
 import { type TestRecord, recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { REPLAY_AS_HEADER, REPLAY_OF_HEADER } from '../../../schemas/refine.ts'
 import {
   encode,
   feed,
-  newCore,
   readingAt,
-  Recorder,
+  type Recorder,
   recordOf,
   SETTINGS,
   settingsRecord,
@@ -17,24 +15,7 @@ import {
   tickRecord,
 } from './arrivals.test-support.ts'
 import type { Score } from './outputs.ts'
-import type { CoreSettings } from './settings.ts'
-
-/** A core with words for what happens to it. */
-function started(changes: Partial<CoreSettings> = {}) {
-  const out = new Recorder()
-  const core = newCore(out, { ...SETTINGS, ...changes })
-  let offset = 0
-  const give = (at: number, ...records: TestRecord[]): void => {
-    feed(core, [recordBatchOf(records, { baseOffset: offset, appendTime: START_MS + at })])
-    offset += records.length
-  }
-  const seqs = (topic: 'clean' | 'late'): number[] => out.of(topic).map(({ payload }) => readingAt(payload).seq)
-  return { out, core, give, seqs, deadLetters: () => out.of('dead letters').map(({ detail }) => detail.split(':')[0]) }
-}
-
-const numbered = (seq: number, more: Partial<Reading> = {}): TestRecord =>
-  recordOf({ epoch: 1, seq, ts: START_MS - 60_000 + seq * 100, ...more })
-const plain = (ts: number, more: Partial<Reading> = {}): TestRecord => recordOf({ ts: START_MS - 60_000 + ts, ...more })
+import { numbered, plain, started } from './started.test-support.ts'
 
 describe('EM-2: a reading with a seq', () => {
   test('passes at once when it is next, waits when it is early, and is a duplicate when its place is taken', () => {
@@ -129,13 +110,15 @@ describe('EM-2: a reading without a seq', () => {
     expect(out.of('clean').map(({ ts }) => ts - START_MS + 60_000)).toEqual([100, 200, 300])
   })
 
-  test('is a duplicate with the same bytes and a correction with others, waiting or gone', () => {
+  test('K8: is a duplicate when it repeats the latest of its time, and a correction otherwise, waiting or gone', () => {
     const { give, core, out } = started()
     give(0, plain(100, { power_w: 1 }), plain(100, { power_w: 1 }), plain(100, { power_w: 2 }))
     give(2_000, plain(100, { power_w: 1 }), plain(100, { power_w: 3 }))
-    expect(core.ledger).toMatchObject({ emitted: 1, duplicate: 2, correction: 2, late: 2 })
+    give(2_001, plain(100, { power_w: 3 }))
+    expect(core.ledger).toMatchObject({ emitted: 1, duplicate: 2, correction: 3, late: 3 })
     expect(out.of('late').map(({ payload, detail }) => [readingAt(payload).power_w, detail])).toEqual([
       [2, 'correction'],
+      [1, 'correction'],
       [3, 'correction'],
     ])
   })
@@ -156,7 +139,7 @@ describe('EM-2: a reading without a seq', () => {
   test('is remembered for 256 readings; older ones count as late, which loses nothing', () => {
     const { give, core } = started({ holdBackMs: 1 })
     for (let i = 0; i < 257; i += 1) give(i * 10, plain(i))
-    give(10_000, plain(0), plain(1))
+    give(10_000, plain(1), plain(0))
     expect(core.ledger).toMatchObject({ emitted: 257, late: 1, duplicate: 1 })
   })
 })
@@ -201,7 +184,7 @@ describe('X-3: what cannot go on becomes a dead letter and the next record is re
   })
 
   test('event time exactly at the limit ahead is accepted', () => {
-    const { give, core } = started()
+    const { give, core } = started({ aheadMs: 300_000 })
     give(0, recordOf({ epoch: 1, ts: START_MS + 300_000 }))
     expect(core.ledger.emitted).toBe(1)
   })

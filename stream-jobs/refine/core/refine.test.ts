@@ -9,6 +9,8 @@ import {
   Recorder,
   type Said,
   type Scenario,
+  PARTITION,
+  SCHEMA_ID,
   SETTINGS,
   type Step,
   START_MS,
@@ -16,7 +18,8 @@ import {
   tickRecord,
 } from './arrivals.test-support.ts'
 import { imbalance } from '../../../schemas/refine.ts'
-import { oracle } from './oracle.test-support.ts'
+import { readingType } from '../../../platform/codec/reading.ts'
+import { expectRefined } from '../../../test/oracle/refine.ts'
 import type { CoreSettings } from './settings.ts'
 import { recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 
@@ -42,20 +45,34 @@ const bySensor = (said: readonly Said[], text: (one: Said) => string): Record<st
   return lists
 }
 
+/** The oracle's lists are by record key. */
+const bySensorKey = <T>(lists: ReadonlyMap<string, readonly T[]>, text: (one: T) => string): Record<string, string[]> =>
+  Object.fromEntries([...lists].map(([key, list]) => [key.replace(/^t\//, ''), list.map(text)]))
+
 describe('refine', () => {
   test('EM-2 DS-1: answers as the oracle does', () => {
     check(
       fc.property(scripts(false), settings, (script, by) => {
         const scenario = play(script)
         const { out, core } = run(scenario, by)
-        const want = oracle(scenario.arrivals, by)
-        expect(bySensor(out.of('clean'), ({ payload }) => payload)).toEqual(want.clean)
-        expect(bySensor(out.of('late'), ({ detail, payload }) => `${detail} ${payload}`)).toEqual(want.late)
-        expect(out.of('dead letters').map(({ payload }) => Number(payload))).toEqual(want.deadLetters)
+        const want = expectRefined(scenario.records, { ...by, partition: PARTITION }, (id) =>
+          id === SCHEMA_ID ? readingType : undefined,
+        )
+        const payload = (offset: number): string => scenario.arrivals[offset].payload
+        expect(bySensor(out.of('clean'), (said) => said.payload)).toEqual(
+          bySensorKey(want.clean, (offset) => payload(offset)),
+        )
+        expect(bySensor(out.of('late'), (said) => `${said.detail} ${said.payload}`)).toEqual(
+          bySensorKey(want.late, ({ offset, reason }) => `${reason} ${payload(offset)}`),
+        )
+        expect(out.of('dead letters').map((said) => `${said.payload} ${said.detail.split(':')[0]}`)).toEqual(
+          want.deadLetters.map(({ offset, reason }) => `${offset} ${reason}`),
+        )
         expect(core.ledger).toMatchObject({
-          duplicate: want.duplicates,
-          control: want.controls,
-          buffered: want.waiting,
+          duplicate: want.duplicates.length,
+          conflict: want.conflicts.length,
+          control: want.controls.length,
+          buffered: want.waiting.length,
           gapsGivenUp: want.givenUp,
         })
       }),
@@ -98,14 +115,17 @@ describe('refine', () => {
             expect(core.ledger.buffered).toBe(waiting)
           }
         }
-        const { emitted, late, deadLettered, correction, regressed, anomalies } = core.ledger
+        const { emitted, late, deadLettered, conflict, correction, regressed, ahead, anomalies } = core.ledger
+        const conflicts = out.of('dead letters').filter(({ detail }) => detail.startsWith('CONFLICT')).length
         const count = (detail: string): number => out.of('late').filter((said) => said.detail === detail).length
-        expect({ emitted, late, deadLettered, correction, regressed, anomalies }).toEqual({
+        expect({ emitted, late, deadLettered, conflict, correction, regressed, ahead, anomalies }).toEqual({
           emitted: out.of('clean').length,
           late: out.of('late').length,
-          deadLettered: out.of('dead letters').length,
+          deadLettered: out.of('dead letters').length - conflicts,
+          conflict: conflicts,
           correction: count('correction'),
           regressed: count('regressed'),
+          ahead: count('ahead'),
           anomalies: out.of('anomalies').length,
         })
       }),

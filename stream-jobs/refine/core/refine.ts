@@ -7,17 +7,19 @@ import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
 import { ReadingScanner } from '../../../platform/codec/reading-scanner.ts'
 import { readingProblem } from '../../../platform/codec/reading-verdict.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
+import { conflictDetail, contentProblem, partitionProblem } from './acceptance.ts'
+import { contentHash } from './content-hash.ts'
 import { isReplayedAsLate, readControl } from './control.ts'
+import { detect } from './detect.ts'
 import { type Due, DueQueue } from './due-queue.ts'
 import { type Held, HELD_BYTES_MAX } from './held.ts'
 import { HoldBack } from './hold-back.ts'
 import type { Lane } from './lane.ts'
 import { emptyLedger, expectBalanced, type Ledger } from './ledger.ts'
-import { MetricWindow } from './metric-window.ts'
 import type { DeadLetterReason, LateReason, Outputs, Problem, RecordBytes } from './outputs.ts'
 import { imbalance } from '../../../schemas/refine.ts'
-import { formProblem, valueProblem } from './record-form.ts'
-import { copyOf, isFramed, NOTHING, recordOf, schemaIdAt } from './record-bytes.ts'
+import { formProblem } from './record-form.ts'
+import { copiesOf, isFramed, NO_BYTES, recordOf, schemaIdAt } from './record-bytes.ts'
 import { Sensor } from './sensor.ts'
 import type { CoreSettings } from './settings.ts'
 import { Thresholds } from './thresholds.ts'
@@ -43,17 +45,18 @@ export class Refine {
   readonly #scanner = new ReadingScanner()
   /** For readings that waited: they go out while the record that is worked on still lies in the other one. */
   readonly #heldScanner = new ReadingScanner()
-  readonly #fingerprint: (value: Uint8Array) => number
+  readonly #partition: number
   readonly #planOf: PlanOf
   #settings: CoreSettings
   #thresholds: Thresholds
   #out: Outputs
 
-  constructor(settings: CoreSettings, planOf: PlanOf, fingerprint: (value: Uint8Array) => number, out: Outputs) {
+  /** @param partition of raw, whose records it reads */
+  constructor(settings: CoreSettings, planOf: PlanOf, partition: number, out: Outputs) {
     this.#settings = settings
     this.#thresholds = new Thresholds(settings)
     this.#planOf = planOf
-    this.#fingerprint = fingerprint
+    this.#partition = partition
     this.#out = out
   }
 
@@ -127,7 +130,9 @@ export class Refine {
     if (mistake !== null) return this.#deadLetter(batch, i, mistake.reason, mistake.detail)
     const keyText = batch.bytes.toString('latin1', batch.keyAt(i), batch.keyAt(i) + batch.keyLength(i))
     const { epoch } = this.#scanner
-    const problem = valueProblem(this.#scanner, this.now, this.#settings.futureMs)
+    const misplaced = partitionProblem(batch, i, this.#partition, this.#settings.partitions)
+    if (misplaced !== null) return this.#deadLetter(batch, i, misplaced.reason, misplaced.detail)
+    const problem = contentProblem(this.#scanner, this.now, this.#settings)
     if (isReplayedAsLate(batch, i)) {
       if (problem !== null) this.#deadLetter(batch, i, problem.reason, problem.detail)
       else this.#late(recordOf(batch, i), 'replayed')
@@ -147,16 +152,18 @@ export class Refine {
   #numbered(sensor: Sensor, batch: RecordBatch, i: number, problem: Problem | null): void {
     const { epoch, seq, ts } = this.#scanner
     const lane = sensor.lane(epoch) ?? this.#openLane(sensor, epoch)
+    const hash = hashOf(batch, i)
     const place = lane.place(seq)
-    if (place === 'duplicate') {
-      this.ledger.duplicate += 1
+    if (place === 'taken') {
+      if (lane.conflicts(seq, hash)) this.#conflict(batch, i)
+      else this.ledger.duplicate += 1
       return
     }
     if (problem !== null) this.#deadLetter(batch, i, problem.reason, problem.detail)
     switch (place) {
       case 'next':
-        lane.next += 1
-        if (problem === null) this.#emit(sensor, recordOf(batch, i), ts, this.#scanner)
+        lane.take(problem === null ? hash : NaN)
+        if (problem === null) this.#pass(sensor, recordOf(batch, i), ts, this.now, this.#scanner)
         if (lane.held.length > 0) {
           const former = lane.deadline
           this.#advance(sensor, lane)
@@ -164,20 +171,20 @@ export class Refine {
         }
         return
       case 'early':
-        this.#hold(sensor, lane, batch, i, problem === null)
+        this.#hold(sensor, lane, this.#held(batch, i, problem === null, problem === null ? hash : NaN))
         return
       case 'late':
-        lane.fill(seq)
+        lane.fill(seq, problem === null ? hash : NaN)
         this.ledger.gapsFilledLate += 1
         if (problem === null) this.#late(recordOf(batch, i), 'late')
         return
     }
   }
 
-  #hold(sensor: Sensor, lane: Lane, batch: RecordBatch, i: number, live: boolean): void {
+  #hold(sensor: Sensor, lane: Lane, held: Held): void {
     const former = lane.deadline
-    lane.hold(this.#held(batch, i, live), this.#settings.gapTimeoutMs)
-    if (live) this.ledger.buffered += 1
+    lane.hold(held, this.#settings.gapTimeoutMs)
+    if (held.live) this.ledger.buffered += 1
     while (lane.held.length > this.#settings.gapBuffer || (lane.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX))
       this.#giveUp(sensor, lane)
     this.#watch(sensor, lane.epoch, former, lane.deadline)
@@ -185,28 +192,38 @@ export class Refine {
 
   #unnumbered(sensor: Sensor, batch: RecordBatch, i: number, problem: Problem | null): void {
     if (problem !== null) return this.#deadLetter(batch, i, problem.reason, problem.detail)
-    sensor.holdBack ??= new HoldBack(this.#fingerprint)
+    sensor.holdBack ??= new HoldBack()
     const { holdBack } = sensor
-    const former = holdBack.deadline
-    const verdict = holdBack.offer(this.#held(batch, i, true), sensor.lastTs, this.#settings.holdBackMs)
+    const { ts } = this.#scanner
+    const hash = hashOf(batch, i)
+    const judged = holdBack.judge(ts, hash, sensor.lastTs)
+    const isAhead = judged === 'held' && !sensor.clock.believes(ts, this.now, this.#settings.aheadMs)
+    const verdict = isAhead ? 'ahead' : judged
     switch (verdict) {
       case 'duplicate':
         this.ledger.duplicate += 1
         return
       case 'correction':
       case 'late':
+      case 'ahead':
+        holdBack.remember(ts, hash)
         this.#late(recordOf(batch, i), verdict)
         return
       case 'held':
-        this.ledger.buffered += 1
-        while (
-          holdBack.held.length > this.#settings.holdBackBuffer ||
-          (holdBack.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX)
-        ) {
-          this.#emitHeldBack(sensor, holdBack.releaseFirst(this.#settings.holdBackMs))
-        }
-        this.#watch(sensor, UNNUMBERED, former, holdBack.deadline)
+        this.#holdBack(sensor, holdBack, this.#held(batch, i, true, hash))
     }
+  }
+
+  #holdBack(sensor: Sensor, holdBack: HoldBack, held: Held): void {
+    const former = holdBack.deadline
+    holdBack.hold(held, this.#settings.holdBackMs)
+    this.ledger.buffered += 1
+    while (
+      holdBack.held.length > this.#settings.holdBackBuffer ||
+      (holdBack.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX)
+    )
+      this.#emitHeldBack(sensor, holdBack.releaseFirst(this.#settings.holdBackMs))
+    this.#watch(sensor, UNNUMBERED, former, holdBack.deadline)
   }
 
   /** Ends every wait that is over. An entry whose deadline has moved is stale: the new deadline has its own. */
@@ -251,23 +268,32 @@ export class Refine {
     lane.settle(this.#settings.gapTimeoutMs)
   }
 
+  /** They were judged by the sensor's clock when they came. */
   #emitHeldBack(sensor: Sensor, released: readonly Held[]): void {
     for (const held of released) {
-      this.#emitHeld(sensor, held)
-      sensor.holdBack!.remember(held)
+      this.ledger.buffered -= 1
+      this.#emit(sensor, this.#scanHeld(held), held.ts, this.#heldScanner)
+      sensor.holdBack!.remember(held.ts, held.hash)
     }
   }
 
   #emitHeld(sensor: Sensor, held: Held): void {
     if (!held.live) return
     this.ledger.buffered -= 1
-    const { key, value } = held
-    this.#heldScanner.scan(this.#planOf(schemaIdAt(value, 0), -1)!, value, FRAME_BYTES, value.length)
-    const record = { key, keyAt: 0, keyLength: key.length, value, valueAt: 0, valueLength: value.length }
-    this.#emit(sensor, record, held.ts, this.#heldScanner)
+    this.#pass(sensor, this.#scanHeld(held), held.ts, held.arrival, this.#heldScanner)
   }
 
-  /** A reading whose turn it is. */
+  #scanHeld({ key, value }: Held): RecordBytes {
+    this.#heldScanner.scan(this.#planOf(schemaIdAt(value, 0), -1)!, value, FRAME_BYTES, value.length)
+    return { key, keyAt: 0, keyLength: key.length, value, valueAt: 0, valueLength: value.length }
+  }
+
+  /** A numbered reading whose turn it is. */
+  #pass(sensor: Sensor, record: RecordBytes, ts: number, arrival: number, scanner: ReadingScanner): void {
+    if (ts > sensor.lastTs && !sensor.clock.believes(ts, arrival, this.#settings.aheadMs)) this.#late(record, 'ahead')
+    else this.#emit(sensor, record, ts, scanner)
+  }
+
   #emit(sensor: Sensor, record: RecordBytes, ts: number, scanner: ReadingScanner): void {
     if (ts <= sensor.lastTs) {
       this.#late(record, 'regressed')
@@ -276,38 +302,13 @@ export class Refine {
     sensor.lastTs = ts
     this.ledger.emitted += 1
     this.#out.clean(record, ts)
-    this.#detect(sensor, record, scanner)
-  }
-
-  #detect(sensor: Sensor, record: RecordBytes, scanner: ReadingScanner): void {
-    const { window: size, minSamples } = this.#settings
-    const { metrics } = scanner
     const thresholds = this.#thresholds.of(sensor, scanner, record.value)
-    for (let metric = 0; metric < metrics.length; metric += 1) {
-      const value = metrics[metric]
-      if (value !== value) continue // NaN: the reading has no such metric
-      const window = (sensor.windows[metric] ??= new MetricWindow(value))
-      const z = Math.abs(window.z(value, minSamples))
-      const threshold = thresholds[metric]
-      if (z > threshold) {
-        this.ledger.anomalies += 1
-        this.#out.anomaly(record, {
-          metric,
-          value,
-          z,
-          threshold,
-          mean: window.center(),
-          stddev: window.stddev(),
-          windowCount: window.count,
-        })
-      }
-      window.push(value, size)
-    }
+    this.ledger.anomalies += detect(sensor, record, scanner, this.#settings, thresholds, this.#out)
   }
 
   #late(record: RecordBytes, reason: LateReason): void {
     this.ledger.late += 1
-    if (reason === 'correction' || reason === 'regressed') this.ledger[reason] += 1
+    if (reason === 'correction' || reason === 'regressed' || reason === 'ahead') this.ledger[reason] += 1
     this.#out.late(record, reason)
   }
 
@@ -325,10 +326,12 @@ export class Refine {
     const resized = settings.window < this.#settings.window
     this.use(settings)
     if (!resized) return
-    for (const sensor of this.sensors.values()) {
-      for (let i = 0; i < sensor.windows.length; i += 1)
-        sensor.windows[i] = sensor.windows[i]?.resized(settings.window) ?? null
-    }
+    for (const sensor of this.sensors.values()) sensor.resizeWindows(settings.window)
+  }
+
+  #conflict(batch: RecordBatch, i: number): void {
+    this.ledger.conflict += 1
+    this.#out.deadLetter(batch, i, 'CONFLICT', conflictDetail(this.#scanner))
   }
 
   #deadLetter(batch: RecordBatch, i: number, reason: DeadLetterReason, detail: string): void {
@@ -336,15 +339,11 @@ export class Refine {
     this.#out.deadLetter(batch, i, reason, detail)
   }
 
-  #held(batch: RecordBatch, i: number, live: boolean): Held {
-    const { bytes } = batch
-    return {
-      seq: this.#scanner.seq,
-      ts: this.#scanner.ts,
-      arrival: this.now,
-      live,
-      key: live ? copyOf(bytes, batch.keyAt(i), batch.keyLength(i)) : NOTHING,
-      value: live ? copyOf(bytes, batch.valueAt(i), batch.valueLength(i)) : NOTHING,
-    }
+  #held(batch: RecordBatch, i: number, live: boolean, hash: number): Held {
+    const { seq, ts } = this.#scanner
+    return { seq, ts, arrival: this.now, live, ...(live ? copiesOf(batch, i) : NO_BYTES), hash }
   }
 }
+
+const hashOf = (batch: RecordBatch, i: number): number =>
+  contentHash(batch.bytes, batch.valueAt(i), batch.valueLength(i))

@@ -7,7 +7,7 @@ import { recordBatchOf } from '../../../platform/kafka/record-batch/record-batch
 import { check } from '../../../test/fixtures/property.ts'
 import {
   feed,
-  fingerprint,
+  PARTITION,
   newCore,
   plan,
   play,
@@ -32,7 +32,7 @@ const bytesOf = (core: Refine): string[] =>
 
 function restored(core: Refine, out: Recorder): Refine {
   const next = newCore(out, { ...SETTINGS, z: 99, window: 2 })
-  restoreSnapshot(next, stored(takeSnapshot(core, 'id', 0)), fingerprint)
+  restoreSnapshot(next, stored(takeSnapshot(core, 'id', 0)))
   return next
 }
 
@@ -130,7 +130,7 @@ describe('at a record whose schema is not known yet, run', () => {
     const core = new Refine(
       SETTINGS,
       (id, offset) => (offset < 0 || known.has(offset) ? planOf(id) : undefined),
-      fingerprint,
+      PARTITION,
       out,
     )
     return { core, known }
@@ -167,7 +167,7 @@ describe('at a record whose schema is not known yet, run', () => {
   test('has not let time pass: waits that end with the unknown record end when it is taken', () => {
     const out = new Recorder()
     let asked = false
-    const core = new Refine(SETTINGS, (id) => (id === SCHEMA_ID ? plan : asked ? null : undefined), fingerprint, out)
+    const core = new Refine(SETTINGS, (id) => (id === SCHEMA_ID ? plan : asked ? null : undefined), PARTITION, out)
     feed(core, [recordBatchOf([recordOf({ epoch: 1, seq: 1 })], { appendTime: START_MS })])
     const unknown = recordOf({ epoch: 1, seq: 2 })
     Buffer.from(unknown.value!.buffer, unknown.value!.byteOffset).writeInt32BE(99, 1)

@@ -4,6 +4,7 @@ import { METRICS } from '../../../schemas/metrics.ts'
 import type { HoldBack } from './hold-back.ts'
 import { Lane } from './lane.ts'
 import type { MetricWindow } from './metric-window.ts'
+import { SensorClock } from './sensor-clock.ts'
 import type { Found } from './thresholds.ts'
 
 /**
@@ -18,12 +19,14 @@ export class Sensor {
   /** Most recently used first. */
   readonly lanes: Lane[] = []
   holdBack: HoldBack | null = null
+  readonly clock: SensorClock
   readonly windows: (MetricWindow | null)[] = new Array<MetricWindow | null>(METRICS.length).fill(null)
   /** Follows from the settings and the reading, so it is in no snapshot. */
   thresholds: Found | null = null
 
-  constructor(key: string, lastTs = -Infinity) {
+  constructor(key: string, lastTs = -Infinity, clock = new SensorClock()) {
     this.key = key
+    this.clock = clock
     this.lastTs = lastTs
   }
 
@@ -49,6 +52,11 @@ export class Sensor {
     const lane = new Lane(epoch)
     this.lanes.unshift(lane)
     return { lane, forgotten: this.lanes.length > LANES_MAX ? this.lanes.pop()! : null }
+  }
+
+  /** After a change of the settings: no window keeps more samples than that. */
+  resizeWindows(size: number): void {
+    for (let i = 0; i < this.windows.length; i += 1) this.windows[i] = this.windows[i]?.resized(size) ?? null
   }
 
   /** Readings that wait in any lane and will be emitted. */

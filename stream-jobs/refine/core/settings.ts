@@ -1,6 +1,7 @@
 // The settings of refine's core. They are part of its state: a change reaches it as a control record in its input,
 // never from outside, or a replay would not repeat what happened. They are the environment's values overlaid by one
 // version of the runtime configuration; a threshold may differ by site, by node and by metric.
+import { TS_MS_MAX, TS_MS_MIN } from '../../../platform/codec/identity.ts'
 import { InputError } from '../../../platform/errors.ts'
 
 /** What differs from the fleet's threshold: names and thresholds, in order of the names, each name once. */
@@ -16,6 +17,12 @@ interface Numbers {
   readonly holdBackBuffer: number
   /** How far event time may be ahead of arrival time, ms. */
   readonly futureMs: number
+  /** How far it may be ahead without a doubt about the sensor's clock, ms. */
+  readonly aheadMs: number
+  /** Event times before this one are refused, ms since 1970. */
+  readonly earliestMs: number
+  /** Of raw: decides where a key belongs; 0: not known. */
+  readonly partitions: number
   /** Samples that the z-score looks back on. */
   readonly window: number
   /** Samples before the first z-score. */
@@ -48,6 +55,9 @@ const BOUNDS: Readonly<Record<keyof Numbers, Bounds>> = {
   holdBackMs: whole(1, 3_600_000),
   holdBackBuffer: whole(1, 65_536),
   futureMs: whole(0, 86_400_000),
+  aheadMs: whole(0, 86_400_000),
+  earliestMs: whole(TS_MS_MIN, TS_MS_MAX),
+  partitions: whole(0, 1_000_000),
   window: whole(2, 100_000),
   minSamples: whole(2, 100_000),
   z: THRESHOLD,
@@ -59,8 +69,8 @@ const NAME_CHARS_MAX = 256
 
 const NUMBERS = Object.keys(BOUNDS) as (keyof Numbers)[]
 const OVERRIDES = ['zByNode', 'zBySite', 'zByMetric'] as const
-/** Settings written before there were versions do not have these. */
-const VERSION_BEFORE = 0
+/** What settings had that were written before these existed. */
+const BEFORE = { version: 0, aheadMs: 86_400_000, earliestMs: TS_MS_MIN, partitions: 0 }
 
 /** One text for equal settings, so that texts can be compared. */
 export const settingsText = (settings: CoreSettings): string =>
@@ -76,7 +86,7 @@ export function parseSettings(text: string): CoreSettings {
   } catch {
     throw new InputError('SETTINGS', 'settings', 'the settings are not JSON')
   }
-  const given = { version: VERSION_BEFORE, ...parsed }
+  const given = { ...BEFORE, ...parsed }
   const numbers = NUMBERS.map((name) => [name, expectWithin(name, BOUNDS[name], given[name as keyof typeof given])])
   const overrides = OVERRIDES.map((name) => [name, expectOverrides(name, parsed?.[name] ?? [])])
   return Object.freeze(Object.fromEntries([...numbers, ...overrides]) as CoreSettings)

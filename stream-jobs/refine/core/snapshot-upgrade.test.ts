@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
-import { feed, fingerprint, newCore, Recorder, recordOf, SETTINGS, START_MS } from './arrivals.test-support.ts'
+import { feed, newCore, Recorder, recordOf, SETTINGS, START_MS } from './arrivals.test-support.ts'
 import type { Refine } from './refine.ts'
 import { restoreSnapshot, type SnapshotChunk, snapshotType, takeSnapshot } from './snapshot.ts'
 
@@ -38,7 +38,6 @@ const restored = (chunks: readonly SnapshotChunk[]): Refine => {
   restoreSnapshot(
     core,
     chunks.map((chunk) => snapshotType.fromBuffer(snapshotType.toBuffer(chunk)) as SnapshotChunk),
-    fingerprint,
   )
   return core
 }

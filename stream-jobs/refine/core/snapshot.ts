@@ -4,15 +4,16 @@
 // the window of one that is gone is dropped.
 import avsc from 'avsc'
 import { loadSchema } from '../../../schemas/load.ts'
-import { type Held } from './held.ts'
 import { HoldBack } from './hold-back.ts'
 import { Lane } from './lane.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { ledgerFrom } from '../../../schemas/refine.ts'
 import { MetricWindow } from './metric-window.ts'
 import { MissingRanges } from './missing-ranges.ts'
+import { Recent } from './recent.ts'
 import type { Refine } from './refine.ts'
 import { Sensor } from './sensor.ts'
+import { SensorClock } from './sensor-clock.ts'
 import { parseSettings, settingsText } from './settings.ts'
 
 export const snapshotType = avsc.Type.forSchema(loadSchema('snapshot') as unknown as avsc.Schema)
@@ -27,6 +28,7 @@ interface HeldState {
   state: number
   key: Buffer
   value: Buffer
+  hash: number | null
 }
 
 interface LaneState {
@@ -36,6 +38,7 @@ interface LaneState {
   missing: number[]
   deadline: number
   held: HeldState[]
+  recent: Buffer
 }
 
 interface WindowState {
@@ -51,6 +54,7 @@ interface WindowState {
 interface SensorState {
   key: Buffer
   last_ts: number
+  clock: { offset: number; confirmed_at: number; candidate: number; agreeing: number } | null
   lanes: LaneState[]
   known_ts: number[]
   known_hash: number[]
@@ -104,11 +108,7 @@ export function takeSnapshot(core: Refine, id: string, inputOffset: number): Sna
  * Puts a snapshot into a new core.
  * @param chunks all chunks of one id, in order
  */
-export function restoreSnapshot(
-  core: Refine,
-  chunks: readonly SnapshotChunk[],
-  fingerprint: (value: Uint8Array) => number,
-): void {
+export function restoreSnapshot(core: Refine, chunks: readonly SnapshotChunk[]): void {
   core.use(parseSettings(chunks[0].settings))
   core.now = chunks[0].now
   Object.assign(core.ledger, ledgerFrom(chunks[0].counters))
@@ -116,7 +116,7 @@ export function restoreSnapshot(
   for (const { metrics, sensors } of chunks) {
     const places = metrics.map((name) => own.get(name))
     for (const state of sensors) {
-      const sensor = restoreSensor(state, places, fingerprint)
+      const sensor = restoreSensor(state, places)
       core.sensors.set(sensor.key, sensor)
       for (const lane of sensor.lanes) if (lane.deadline < Infinity) core.due.add(lane.deadline, sensor.key, lane.epoch)
       if (sensor.holdBack !== null && sensor.holdBack.deadline < Infinity)
@@ -144,11 +144,13 @@ const UNNUMBERED = 0
 
 function sensorState(sensor: Sensor): SensorState {
   const { holdBack } = sensor
-  const lanes = sensor.lanes.map((lane) => laneState(lane.epoch, lane.next, lane.missing, lane.deadline, lane.held))
-  if (holdBack !== null) lanes.push(laneState(UNNUMBERED, 0, new MissingRanges(), holdBack.deadline, holdBack.held))
+  const lanes = sensor.lanes.map(laneState)
+  if (holdBack !== null)
+    lanes.push(laneState(new Lane(UNNUMBERED, 0, new MissingRanges(), holdBack.held, holdBack.deadline)))
   return {
     key: Buffer.from(sensor.key, 'latin1'),
     last_ts: sensor.lastTs,
+    clock: clockState(sensor.clock),
     lanes,
     known_ts: [...(holdBack?.knownTs ?? [])],
     known_hash: [...(holdBack?.knownHash ?? [])],
@@ -156,32 +158,34 @@ function sensorState(sensor: Sensor): SensorState {
   }
 }
 
-function laneState(
-  epoch: number,
-  next: number,
-  missing: MissingRanges,
-  deadline: number,
-  held: readonly Held[],
-): LaneState {
+function clockState({ offset, confirmedAt, candidate, agreeing }: SensorClock): SensorState['clock'] {
+  return { offset, confirmed_at: confirmedAt, candidate, agreeing }
+}
+
+function laneState({ epoch, next, missing, deadline, held, recent }: Lane): LaneState {
   return {
     epoch,
     next_seq: next,
     horizon: missing.horizon,
     missing: missing.bounds(),
     deadline,
-    held: held.map(({ seq, ts, arrival, live, key, value }) => ({
+    held: held.map(({ seq, ts, arrival, live, key, value, hash }) => ({
       seq,
       ts,
       arrival,
       state: live ? LIVE : PLACE_ONLY,
       key: Buffer.from(key),
       value: Buffer.from(value),
+      hash: Number.isNaN(hash) ? null : hash,
     })),
+    recent: bytesOf(recent.hashes().slice()),
   }
 }
 
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Float64Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength)
+
 function windowState(window: MetricWindow, metric: number): WindowState {
-  const samples = window.samples()
   return {
     metric,
     reference: window.reference,
@@ -189,31 +193,34 @@ function windowState(window: MetricWindow, metric: number): WindowState {
     m2: window.m2,
     slides: window.slides,
     peak: window.peak,
-    samples: Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength),
+    samples: bytesOf(window.samples()),
   }
 }
 
 /** @param places where a metric of the snapshot is in METRICS; undefined for one that is there no more */
-function restoreSensor(
-  state: SensorState,
-  places: readonly (number | undefined)[],
-  fingerprint: (value: Uint8Array) => number,
-): Sensor {
-  const sensor = new Sensor(state.key.toString('latin1'), state.last_ts)
+function restoreSensor(state: SensorState, places: readonly (number | undefined)[]): Sensor {
+  const sensor = new Sensor(state.key.toString('latin1'), state.last_ts, clockOf(state))
   for (const lane of state.lanes) {
-    const held = lane.held.map(({ seq, ts, arrival, state: kind, key, value }) => ({
+    const held = lane.held.map(({ seq, ts, arrival, state: kind, key, value, hash }) => ({
       seq,
       ts,
       arrival,
       live: kind === LIVE,
       key,
       value,
+      hash: hash ?? NaN,
     }))
-    if (lane.epoch === UNNUMBERED)
-      sensor.holdBack = new HoldBack(fingerprint, held, state.known_ts, state.known_hash, lane.deadline)
+    if (lane.epoch === UNNUMBERED) sensor.holdBack = new HoldBack(held, state.known_ts, state.known_hash, lane.deadline)
     else
       sensor.lanes.push(
-        new Lane(lane.epoch, lane.next_seq, new MissingRanges(lane.missing, lane.horizon), held, lane.deadline),
+        new Lane(
+          lane.epoch,
+          lane.next_seq,
+          new MissingRanges(lane.missing, lane.horizon),
+          held,
+          lane.deadline,
+          recentOf(lane.recent),
+        ),
       )
   }
   for (const { metric, reference, mean, m2, slides, peak, samples } of state.windows) {
@@ -233,13 +240,20 @@ function restoreSensor(
   return sensor
 }
 
+function clockOf({ clock }: SensorState): SensorClock | undefined {
+  return clock === null ? undefined : new SensorClock(clock.offset, clock.confirmed_at, clock.candidate, clock.agreeing)
+}
+
+const recentOf = (bytes: Buffer): Recent =>
+  bytes.length === 0 ? new Recent() : new Recent(new Float64Array(new Uint8Array(bytes).buffer))
+
 /** Near enough to close chunks by. */
 function sizeOf(state: SensorState): number {
   let bytes = 64 + state.known_ts.length * 14
   for (const { samples } of state.windows) bytes += samples.length + 40
-  for (const { missing, held } of state.lanes) {
-    bytes += 64 + missing.length * 8
-    for (const { key, value } of held) bytes += key.length + value.length + 24
+  for (const { missing, held, recent } of state.lanes) {
+    bytes += 64 + missing.length * 8 + recent.length
+    for (const { key, value } of held) bytes += key.length + value.length + 34
   }
   return bytes
 }

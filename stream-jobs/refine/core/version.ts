@@ -3,7 +3,7 @@
 import { type Metric, METRICS } from '../../../schemas/metrics.ts'
 
 /** Counts up with every change of what the core makes of the same records and settings. */
-export const RULES = 1
+export const RULES = 2
 
 /**
  * The number of the rules and a hash of the metrics' names and bounds. Neither the order of the metrics nor their units

@@ -4,7 +4,6 @@
 //   3. the snapshot is loaded and the core re-run from the snapshot's input offset to the committed one, outputs
 //      discarded; it must arrive at the ledger that was committed
 // What contradicts itself here is fatal: going on would lose or double data without anybody noticing.
-import { crc32, crc32c } from '@node-rs/crc32'
 import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
 import type { Admin, Kafka, OffsetRange, RangeReader, TransactionalProducer } from '../../../platform/kafka/port.ts'
 import { LEDGER_NAMES } from '../core/ledger.ts'
@@ -29,9 +28,6 @@ export interface AcquireDeps extends TaskDeps {
   readonly transactionTimeoutMs: number
   readonly anomalySchemaId: number
 }
-
-/** 52 bits of two checksums: enough to tell payloads of one sensor and event time apart. */
-export const fingerprint = (value: Uint8Array): number => crc32c(value) * 2 ** 20 + (crc32(value) & 0xfffff)
 
 /**
  * Acquires a partition.
@@ -69,7 +65,7 @@ async function restore(deps: AcquireDeps, partition: number, producer: Transacti
     return live && offset >= 0 ? refusals.decide(id, offset, known) : (known ?? undefined)
   }
   const outputs = new BatchOutputs(topics, partition, deps.anomalySchemaId, plans)
-  const core = new Refine(coreSettings(), planOf, fingerprint, discard)
+  const core = new Refine(coreSettings(), planOf, partition, discard)
   if (committed === null || metadata === null) await expectNoSnapshot(admin, reader, topics.snapshots, partition)
   else await rebuild(deps, core, partition, metadata, committed.offset, raw)
   live = true
@@ -123,7 +119,7 @@ async function rebuild(
   expectReplayable(metadata, { topic: settings.topics.raw, partition, offset: committed }, settings.group)
   const chunks = await readSnapshot(reader, fetchSchema, { topic: settings.topics.snapshots, partition }, snapshot)
   for (const id of schemaIdsOf(chunks)) await learn(deps.plans, id)
-  restoreSnapshot(core, chunks, fingerprint)
+  restoreSnapshot(core, chunks)
   await replay(deps, core, partition, snapshot.input, committed)
   const diverged = LEDGER_NAMES.filter((name) => core.ledger[name] !== ledger[name])
   if (diverged.length > 0) {

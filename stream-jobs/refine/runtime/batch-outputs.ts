@@ -25,6 +25,7 @@ const LATE_HEADERS: Readonly<Record<LateReason, Buffer>> = {
   late: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'late' }]),
   correction: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'correction' }]),
   regressed: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'regressed' }]),
+  ahead: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'ahead' }]),
   replayed: encodeHeaders([{ key: LATE_REASON_HEADER, value: 'replayed' }]),
 }
 

@@ -24,6 +24,9 @@ const environmentSettings = (config: Config): CoreSettings => ({
   holdBackMs: config.REFINE_HOLD_BACK_MS,
   holdBackBuffer: config.REFINE_HOLD_BACK_BUFFER,
   futureMs: config.REFINE_FUTURE_MS,
+  aheadMs: config.REFINE_AHEAD_MS,
+  earliestMs: config.REFINE_EARLIEST,
+  partitions: 0,
   window: config.DETECTOR_WINDOW,
   minSamples: config.DETECTOR_MIN_SAMPLES,
   z: config.DETECTOR_Z,
@@ -59,7 +62,7 @@ export function settingsUnder({ version, scopes }: RuntimeConfig, base: CoreSett
 
 export class RefineConfiguration {
   readonly #memberId: string
-  readonly #base: CoreSettings
+  #base: CoreSettings
   readonly #follower: ConfigFollower | null
   #wanted: CoreSettings
   #applied = 0
@@ -75,6 +78,13 @@ export class RefineConfiguration {
   /** What tasks should work by; the same object until there is a newer version. */
   get wanted(): CoreSettings {
     return this.#wanted
+  }
+
+  /** How many partitions raw has; every reading is held to it. */
+  expectPartitions(partitions: number): void {
+    if (partitions === this.#base.partitions) return
+    this.#base = { ...this.#base, partitions }
+    this.#wanted = Object.freeze({ ...this.#wanted, partitions })
   }
 
   /** The version that every partition of this process has applied. */

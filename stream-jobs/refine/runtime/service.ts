@@ -150,6 +150,7 @@ async function runMember(
   })
   onTasks(tasks)
   try {
+    deps.configuration.expectPartitions(await connections.admin.partitionCount(topics.raw))
     await consumer.run({
       onAssigned: (partitions, generation) => tasks.assign(partitions, generation),
       onBatch: (fetched, context) => tasks.onBatch(fetched, context),
