@@ -49,7 +49,10 @@ const bySensor = (said: readonly Said[], text: (one: Said) => string): Record<st
 const bySensorKey = <T>(lists: ReadonlyMap<string, readonly T[]>, text: (one: T) => string): Record<string, string[]> =>
   Object.fromEntries([...lists].map(([key, list]) => [key.replace(/^t\//, ''), list.map(text)]))
 
-describe('refine', () => {
+/** Hundreds of scenarios take some 5 s here, several times that on a busy machine. */
+const LONG = { timeout: 90_000 }
+
+describe('refine', LONG, () => {
   test('EM-2 DS-1: answers as the oracle does', () => {
     check(
       fc.property(scripts(false), settings, (script, by) => {
