@@ -31,7 +31,7 @@ test('K6: refine, sink, export and audit give one verdict on every generated rec
       new Refine(
         SETTINGS,
         () => plan,
-        () => 0,
+        0,
         out,
       ).run(batch, 0, 1)
       const reason = out.of('dead letters')[0]?.detail ?? ''
