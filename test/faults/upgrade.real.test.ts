@@ -60,7 +60,7 @@ it('X-2: a core of another version that would have to replay stops, and names th
   const stopped = await stack.processes.start({
     main: 'stream-jobs/main.ts',
     env: stack.env({ ...QUICK, STREAM_JOBS_PORT: '0' }),
-    ready: { output: 'stream jobs listen' },
+    ready: { output: 'listening' },
   })
   expect(await stopped.exited).toBe(1)
   expect(stopped.output()).toMatch(/CORE_CHANGED/)
