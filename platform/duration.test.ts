@@ -8,7 +8,7 @@ it('durations are read with their unit', () => {
   ])
 })
 
-it.each(['60', '', '-5s', '0s', '1d', '1000h', '5 s', 'NaNs'])('%j is refused, naming the option', (text) => {
+it.each(['60', '', '-5s', '0s', '1000h', '5 s', 'NaNs'])('%j is refused, naming the option', (text) => {
   expect(() => parseDuration(text, '--for')).toThrow(InputError)
   expect(() => parseDuration(text, '--for')).toThrow('--for')
 })

@@ -1,22 +1,27 @@
 // Durations as people write them on a command line, and as the panel shows them.
 import { InputError } from './errors.ts'
 
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
-const MAX_MS = 24 * 7 * 3_600_000
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const MAX_MS = 7 * UNITS_MS.d
+
+/** ms of a number and ms, s, m, h or d, such as 500ms, 60s, 1.5h; NaN of anything else. */
+export function durationMs(text: string): number {
+  const match = /^(\d{1,15}(?:\.\d{1,9})?)(ms|s|m|h|d)$/.exec(text)
+  return match === null ? NaN : Number(match[1]) * UNITS_MS[match[2]]
+}
 
 /**
- * @param text a number and ms, s, m or h: 500ms, 60s, 1.5h; at most a week
- * @returns ms
+ * @param text see `durationMs`
+ * @returns ms, more than 0 and at most `maxMs`
  * @throws InputError
  */
-export function parseDuration(text: string, field: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text)
-  const ms = match === null ? NaN : Number(match[1]) * UNITS_MS[match[2]]
-  if (ms > 0 && ms <= MAX_MS) return ms
+export function parseDuration(text: string, field: string, maxMs = MAX_MS): number {
+  const ms = durationMs(text)
+  if (ms > 0 && ms <= maxMs) return ms
   throw new InputError(
     'DURATION',
     field,
-    `${field} is "${text}": expected a number and ms, s, m or h (60s, 1.5h), at most a week`,
+    `${field} is "${text}": expected a number and ms, s, m, h or d (500ms, 60s, 1.5h), at most ${showDuration(maxMs)}`,
   )
 }
 

@@ -19,10 +19,7 @@ export function guard(token: string | undefined): RequestHandler {
     if (isKnown === null) {
       const host = request.get('host')
       if (host === undefined || LOOPBACK.test(host)) return next()
-      return forbid(
-        response,
-        'without API_TOKEN only requests to localhost or 127.0.0.1 are answered',
-      )
+      return forbid(response, 'without API_TOKEN only requests to localhost or 127.0.0.1 are answered')
     }
     if (isKnown(request.get('authorization') ?? '')) return next()
     // Basic lets a browser ask its user; any name will do, the password is the token.

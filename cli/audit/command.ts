@@ -1,7 +1,8 @@
 // `plumbline audit`: proves that every record is accounted for, or names what is missing. Exit code 1 then.
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
 import { loadConfig } from '../../platform/config.ts'
 import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
+import { parseDuration } from '../../platform/duration.ts'
 import { createLog } from '../../platform/log.ts'
 import { audit } from '../../audit/audit.ts'
 import { untilSettled } from '../../audit/settle.ts'
@@ -9,14 +10,15 @@ import { type AuditReport, reportText } from '../../audit/core/report.ts'
 import { escapeControls } from '../core/decode.ts'
 import { Progress } from '../progress.ts'
 
-const UNITS_MS = { ms: 1, s: 1_000, m: 60_000 } as const
 const WAIT_MAX_MS = 3_600_000
 
 /** The command `audit`. @param env the environment, read by the command line's main */
 export function auditCommand(env: Readonly<Record<string, string | undefined>> = process.env): Command {
   return new Command('audit')
     .description('prove that every record is accounted for, or name what is missing (exit code 1)')
-    .option('--wait <duration>', 'wait until nothing is in flight, at most this long: 500ms, 30s, 2m', duration)
+    .option('--wait <duration>', 'wait until nothing is in flight, at most this long: 500ms, 30s, 2m', (text: string) =>
+      parseDuration(text, '--wait', WAIT_MAX_MS),
+    )
     .option('--deep', 'read again what differs in the store, and name the reading, its time and the cell')
     .option('--json', 'print the report as JSON: balanced, table, gaps, problems, notes')
     .addHelpText(
@@ -50,11 +52,4 @@ async function run(
   const moving = waitMs === undefined ? null : await untilSettled(config, kafka, waitMs)
   const report = await audit(config, kafka, { onRecords: (count) => display.add(count), deep })
   return moving === null ? report : { ...report, notes: [...report.notes, `still in flight after the wait: ${moving}`] }
-}
-
-function duration(text: string): number {
-  const match = /^(\d{1,6})(ms|s|m)$/.exec(text)
-  const ms = match === null ? NaN : Number(match[1]) * UNITS_MS[match[2] as keyof typeof UNITS_MS]
-  if (!(ms <= WAIT_MAX_MS)) throw new InvalidArgumentError('expected a duration of at most 60m, as 500ms, 30s or 2m')
-  return ms
 }

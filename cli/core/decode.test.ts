@@ -16,6 +16,7 @@ const reading = {
   mono_ms: 5,
   power_w: 12.5,
   tags: { floor: '2' },
+  erase: [],
 }
 
 it('an Avro value is decoded by its schema; metrics that it does not have are left out', () => {

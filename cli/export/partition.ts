@@ -34,12 +34,7 @@ export class ExportPartition {
   #fetchedTo: number
 
   /** @param onRead told how many records a fetch brought */
-  constructor(
-    place: PartitionPlace,
-    nodeId: string,
-    decoder: ReadingDecoder,
-    onRead: (records: number) => void,
-  ) {
+  constructor(place: PartitionPlace, nodeId: string, decoder: ReadingDecoder, onRead: (records: number) => void) {
     this.topic = place.topic
     this.partition = place.partition
     this.end = place.end

@@ -1,16 +1,12 @@
 // Times and durations as a URL has them. A time that is not one is refused with what to write instead: nothing is
 // guessed, and no 30 February becomes the 2nd of March.
+import { durationMs } from '../../platform/duration.ts'
 
 /** 9999-12-31: later instants are surely a mistake of unit. */
 export const TIME_MS_MAX = 253_402_300_799_999
 
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
 /** ms of "500ms", "1s", "5m", "2h", "1d", or of a number alone; NaN of anything else. */
-export function durationOf(text: string): number {
-  const match = /^(\d{1,15})(ms|s|m|h|d)?$/.exec(text)
-  return match === null ? NaN : Number(match[1]) * UNITS_MS[match[2] ?? 'ms']
-}
+export const durationOf = (text: string): number => (/^\d{1,15}$/.test(text) ? Number(text) : durationMs(text))
 
 const ISO = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/
 const EXPECTED = 'expected ms since 1970 or ISO 8601 with a zone, such as 2026-01-31T12:00:00Z'

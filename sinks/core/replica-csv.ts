@@ -2,13 +2,13 @@
 // that would begin a formula is defused, and a name never makes a line of its own, so that a line is a row and a file
 // that was cut short can be mended by looking at its lines.
 import type { Reading } from '../../platform/codec/reading.ts'
+import { guardFormula } from '../../platform/csv.ts'
 
 export const ORDER_HEADER = 'sequence,timestamp,sensor_id,temperature_c,humidity_pct,pressure_hpa\n'
 export const LATE_HEADER = 'offset,timestamp,sensor_id,temperature_c,humidity_pct,pressure_hpa\n'
 
 /** The largest distance from 1970 that a date can have, ms. */
 const DATE_MAX_MS = 8.64e15
-const FORMULA = /^[=+\-@'\t\r\n]/
 const CONTROLS = /[\p{Cc}\u2028\u2029]/gu
 
 /**
@@ -16,8 +16,10 @@ const CONTROLS = /[\p{Cc}\u2028\u2029]/gu
  * control characters are written as in JSON.
  */
 export function textCell(text: string): string {
-  const guarded = FORMULA.test(text) ? `'${text}` : text
-  const line = guarded.replace(CONTROLS, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const line = guardFormula(text).replace(
+    CONTROLS,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
   return /[",]/.test(line) ? `"${line.replaceAll('"', '""')}"` : line
 }
 

@@ -16,6 +16,7 @@ const reading: Reading = {
   ...Object.fromEntries(METRICS.map(({ name }) => [name, null])),
   power_w: -1.5,
   tags: { '+a': 'b,c' },
+  erase: ['voltage_v'],
 }
 
 describe('a line of an export', () => {
