@@ -16,7 +16,9 @@ export interface Reading {
   ts: number
   mono_ms: number
   tags: Record<string, string>
-  [metric: string]: number | string | null | Record<string, string>
+  /** Metrics whose stored values are withdrawn; none where it is absent. */
+  erase?: readonly string[]
+  [metric: string]: number | string | null | undefined | Record<string, string> | readonly string[]
 }
 
 export const readingType = avsc.Type.forSchema(loadSchema('reading') as unknown as avsc.Schema, {

@@ -19,7 +19,7 @@ export function exportLine(format: ExportFormat, reading: Reading, arrivalMs: nu
     return `${JSON.stringify({ ...fields, arrival: arrivalMs, late })}\n`
   }
   const cells = FIELDS.map((name) => {
-    const value = reading[name]
+    const value = reading[name] ?? null
     return value !== null && typeof value === 'object' ? JSON.stringify(value) : value
   })
   return csvLine([...cells, arrivalMs, String(late)])
