@@ -28,12 +28,7 @@ test('K6: refine, sink, export and audit give one verdict on every generated rec
       const batch = recordBatchOf([{ key, value }], { baseOffset: 0, appendTime: START_MS })
 
       const out = new Recorder()
-      new Refine(
-        SETTINGS,
-        () => plan,
-        0,
-        out,
-      ).run(batch, 0, 1)
+      new Refine(SETTINGS, () => plan, 0, out).run(batch, 0, 1)
       const reason = out.of('dead letters')[0]?.detail ?? ''
 
       const fetched = { topic: CLEAN, partition: 0, batches: [batch], nextOffset: 1, endOffset: 1 }

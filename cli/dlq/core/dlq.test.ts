@@ -85,6 +85,7 @@ describe('sent again', () => {
     ['a foreign topic', { topic: 'orders' }, 'it came from "orders"'],
     ['another partition', { from: '2' }, 'nobody of ours wrote it'],
     ['a control record', { reason: 'UNKNOWN_CONTROL' }, 'headers are not kept'],
+    ['a key of another partition', { reason: 'WRONG_PARTITION' }, 'let its producer send it again'],
     ['garbage', { value: Buffer.from('garbage'), message: 'not framed' }, 'refused again: not framed'],
     ['a tombstone', { value: null, reason: 'NO_VALUE' }, 'refused again: NO_VALUE'],
     ['no key', { key: null, reason: 'NO_KEY' }, 'refused again: NO_KEY'],

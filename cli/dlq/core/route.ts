@@ -23,7 +23,7 @@ export type Route =
 const OVERHEAD_BYTES = 512
 const ROOM_BYTES = MAX_RECORD_BYTES - OVERHEAD_BYTES
 /** Refine's reasons that are found after the reading has taken its place. */
-const TAKES_ITS_PLACE = new Set(['FUTURE_TIME', 'METRIC_OUT_OF_BOUNDS'])
+const TAKES_ITS_PLACE = new Set(['FUTURE_TIME', 'METRIC_OUT_OF_BOUNDS', 'CONFLICT'])
 
 const stay = (why: string): Route => ({ kind: 'stay', why })
 
@@ -43,6 +43,8 @@ export class Router {
     if (![RAW, CLEAN, LATE].includes(from.topic)) return stay(`it came from "${from.topic}", not from the pipeline`)
     if (from.partition !== letter.partition)
       return stay(`it came from partition ${from.partition} and lies in ${letter.partition}: nobody of ours wrote it`)
+    if (letter.reason === 'WRONG_PARTITION')
+      return stay('it would be refused again, as it goes back to its own partition: let its producer send it again')
     if (letter.reason === 'UNKNOWN_CONTROL') return stay('it was a control record, whose headers are not kept')
     if ((key?.length ?? 0) + (value?.length ?? 0) + headerBytes(ownHeaders(letter.headers)) > ROOM_BYTES)
       return stay(`key, value and headers have more than ${ROOM_BYTES} bytes: no room for the headers of a replay`)
@@ -56,6 +58,7 @@ export class Router {
         return { kind: 'unknown-schema', schemaId: records.schemaId }
       case 'control':
       case 'placeless':
+      case 'unread':
         return stay(`it would be refused again: ${letter.message || letter.reason || 'it is no reading'}`)
       case 'reading':
     }

@@ -42,7 +42,7 @@ export function partitionProblem(batch: RecordBatch, i: number, partition: numbe
     ? null
     : {
         reason: 'WRONG_PARTITION',
-        detail: `the record is in partition ${partition}; by murmur2, Kafka's default, its key belongs in partition ${right} of ${partitions}. Set the producer's partitioner: librdkafka (C, Python, .NET, PHP, Ruby) partitioner=murmur2_random, Go's sarama NewHashPartitioner with murmur2, kafkajs DefaultPartitioner; then replay this letter`,
+        detail: `the record is in partition ${partition}; by murmur2, Kafka's default, its key belongs in partition ${right} of ${partitions}. Set the producer's partitioner: librdkafka (C, Python, .NET, PHP, Ruby) partitioner=murmur2_random, Go's sarama NewHashPartitioner with murmur2, kafkajs DefaultPartitioner; and send the reading again`,
       }
 }
 
