@@ -6,12 +6,12 @@
 //               one transaction → the consumer may go on. A partition has one batch under way, so memory is bounded.
 //   brownout  → the store's breaker opens and all partitions are paused until a probe has closed it, see store-gate.ts
 //   taken     → the lane turns inactive; a unit of it that still waits is dropped and read again by the next owner.
-//   crash     → a new consumer, a bounded number of times, then the process ends for its supervisor.
+//   crash     → a new consumer, a bounded number of times, then the process ends for its supervisor (group-member.ts).
 //
 // Two sinks never both count: the store refuses a step that does not begin where it stands.
-import { backoffMs } from '../platform/backoff.ts'
 import type { Clock } from '../platform/clock.ts'
 import { KafkaError, messageOf } from '../platform/errors.ts'
+import { type MemberLife, runGroupMember } from '../platform/kafka/group-member.ts'
 import type { Admin, BatchContext, FetchedBatch, GroupConsumer, Kafka, TopicPartition } from '../platform/kafka/port.ts'
 import { Tails } from '../platform/kafka/tails.ts'
 import type { Logger } from '../platform/log.ts'
@@ -28,7 +28,7 @@ import { StoreWriter } from './writer.ts'
 
 const TOPICS = [CLEAN, LATE, ANOMALIES]
 const LOOK_EVERY_MS = 250
-const RETRY = { baseMs: 100, capMs: 2_000 }
+const RECREATE = { baseMs: 200, capMs: 2_000 }
 /** While a batch waits for the store or the broker, membership is confirmed this often. */
 const HEARTBEAT_MS = 1_000
 const SESSION_MS = 10_000
@@ -36,9 +36,8 @@ const SESSION_MS = 10_000
 const FETCH_WAIT_MS = 100
 /** One fetch of one partition: some ten thousand readings. */
 const FETCH_BYTES = 1_048_576
-/** Crashes within the period after which the process ends. */
-const CRASHES_MAX = 5
-const CRASH_PERIOD_MS = 300_000
+/** With one crash more in the period the process ends. */
+const CRASH_LIMIT = { crashesMax: 5, periodMs: 300_000 }
 
 export interface SinkOptions {
   readonly clock: Clock
@@ -64,8 +63,9 @@ export class Sink {
   readonly tracker: Tracker
   #consumer: GroupConsumer | null = null
   #partitions = new Map<string, SinkPartition>()
-  #crashes: number[] = []
   #stopping = false
+  readonly #left = new AbortController()
+  #membership: Promise<void> = Promise.resolve()
   #looking: Promise<void> = Promise.resolve()
   readonly #decoder: BatchDecoder
   #fail: (error: unknown) => void = () => {}
@@ -106,7 +106,7 @@ export class Sink {
   static async start(options: SinkOptions): Promise<Sink> {
     const [admin, reader] = await Promise.all([options.kafka.admin(), options.kafka.rangeReader()])
     const sink = new Sink(options, admin, new Tails(reader), () => reader.close())
-    await sink.#consume()
+    await sink.#join()
     sink.#looking = sink.#lookRepeatedly()
     return sink
   }
@@ -116,12 +116,26 @@ export class Sink {
     this.#stopping = true
     const written = this.writer.stop()
     await this.#looking
-    await this.#consumer?.close()
+    this.#left.abort()
+    await this.#membership
     await written
     await Promise.all([this.#admin.close(), this.#deadLetters.close(), this.#closeReader()])
   }
 
-  async #consume(): Promise<void> {
+  /** Resolves once the first consumer runs; rejects when none comes to that. */
+  async #join(): Promise<void> {
+    const { clock, random, log } = this.#options
+    await new Promise<void>((resolve, reject) => {
+      const member = { clock, random, log, name: 'the consumer', backoff: RECREATE, crashLimit: CRASH_LIMIT }
+      const live = (): MemberLife => this.#live(resolve)
+      this.#membership = runGroupMember({ ...member, live }, this.#left.signal).catch((error: unknown) => {
+        reject(error as Error)
+        this.#fail(error)
+      })
+    })
+  }
+
+  #live(onRunning: () => void): MemberLife {
     const consumer = this.#options.kafka.groupConsumer({
       group: this.#options.group,
       topics: TOPICS,
@@ -132,23 +146,18 @@ export class Sink {
       assignment: 'shared',
     })
     this.#consumer = consumer
-    await consumer.run({
-      onAssigned: (partitions) => this.#assign(partitions),
-      onBatch: (fetched, context) => this.#work(fetched, context),
-      onCrash: (error) => void this.#recover(consumer, error).catch(this.#fail),
-    })
-  }
-
-  async #recover(crashed: GroupConsumer, error: Error): Promise<void> {
-    const { clock, random, log } = this.#options
-    const now = clock.mono()
-    this.#crashes = [...this.#crashes.filter((at) => now - at < CRASH_PERIOD_MS), now]
-    log.error({ err: error, crashes: this.#crashes.length }, 'the consumer has ended; making a new one')
-    this.#assign([])
-    await crashed.close().catch(() => undefined)
-    if (this.#crashes.length > CRASHES_MAX) throw error
-    await clock.sleep(backoffMs(RETRY, this.#crashes.length, random))
-    if (!this.#stopping) await this.#consume()
+    return {
+      consumer,
+      handlers: {
+        onAssigned: (partitions) => this.#assign(partitions),
+        onBatch: (fetched, context) => this.#work(fetched, context),
+      },
+      beside: onRunning,
+      // At a stop the partitions stay: what is under way is still written.
+      release: (how) => {
+        if (how === 'failed') this.#assign([])
+      },
+    }
   }
 
   /** Runs synchronously when the group has settled: from here on nothing of the old partitions is written. */

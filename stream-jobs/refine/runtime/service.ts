@@ -1,11 +1,10 @@
-// Refine as a service: a member of the consumer group with its tasks. When the client's consumer ends for good, which
-// it can after one lost answer, the member is built anew; what is fatal ends the service with its reason.
+// Refine as a service: a member of the consumer group with its tasks (see group-member.ts), and what outlives the
+// member: connections, schema plans, the configuration. What is fatal ends the service with its reason.
 import type { Clock } from '../../../platform/clock.ts'
 import type { Config } from '../../../platform/config.ts'
-import { backoffMs } from '../../../platform/backoff.ts'
-import { KafkaError } from '../../../platform/errors.ts'
+import type { KafkaError } from '../../../platform/errors.ts'
+import { type LifeEnds, type MemberLife, runGroupMember } from '../../../platform/kafka/group-member.ts'
 import type { Admin, Kafka, Producer, RangeReader } from '../../../platform/kafka/port.ts'
-import { aborted } from '../../../platform/lifecycle.ts'
 import type { Logger } from '../../../platform/log.ts'
 import { ANOMALIES, CONFIG_ACKS, EXTENTS, type RefineTopics, SNAPSHOTS } from '../../../schemas/topics.ts'
 import { ownFirst } from '../../own-schemas.ts'
@@ -23,7 +22,7 @@ const TRANSACTION_TIMEOUT_MS = 10_000
 const FETCH_MIN_BYTES = 256 * 1024
 /** Per partition and fetch: enough records to carry a transaction's requests at little cost each. */
 const FETCH_PARTITION_BYTES = 2 * 1024 * 1024
-const REBUILD = { baseMs: 200, capMs: 10_000 }
+const RECREATE = { baseMs: 200, capMs: 10_000 }
 
 export interface RefineDeps {
   readonly config: Config
@@ -58,27 +57,22 @@ export async function runRefine(deps: RefineDeps, signal: AbortSignal, onTasks: 
   const admin = await kafka.admin()
   const reader = await kafka.rangeReader()
   const controls = await kafka.producer()
+  const lasting = { ...deps, configuration, troubles, plans, fetchSchema, admin, reader, controls }
   let tasks: Tasks | null = null
   const acknowledging = { clock, log, producer: controls, schemaId: schemaIds.get(CONFIG_ACKS)! }
   const ended = new AbortController()
   const reporting = configuration.report(() => tasks, acknowledging, AbortSignal.any([signal, ended.signal]))
   try {
     await configuration.begin(clock, () => void tasks?.configure())
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
-      await untilTopicsFit({ ...deps, admin, troubles }, signal)
-      const started = clock.mono()
-      const lasting = { configuration, troubles, plans, fetchSchema }
-      const error = await runMember({ ...deps, ...lasting }, { admin, reader, controls }, signal, (running) => {
-        tasks = running
-        onTasks(running)
+    const live = (ends: LifeEnds): MemberLife =>
+      beginLife(lasting, ends, (begun) => {
+        tasks = begun
+        onTasks(begun)
       })
-      if (error === null) return
-      if (error.code === 'OFFSET_OUT_OF_RANGE') throw error
-      if (error.code === 'PARTITIONS_DIFFER') continue
-      log.error({ err: error }, 'the consumer has ended; recreating it')
-      if (clock.mono() - started > 60_000) attempt = 0
-      await clock.sleep(backoffMs(REBUILD, attempt, random), signal).catch(() => undefined)
-    }
+    const beforeLife = (): Promise<void> => untilTopicsFit(lasting, signal)
+    const isFatal = ({ code }: KafkaError): boolean => code === 'OFFSET_OUT_OF_RANGE'
+    const name = 'the consumer'
+    await runGroupMember({ clock, random, log, name, backoff: RECREATE, live, beforeLife, isFatal }, signal)
   } finally {
     ended.abort()
     await reporting
@@ -86,27 +80,18 @@ export async function runRefine(deps: RefineDeps, signal: AbortSignal, onTasks: 
   }
 }
 
-interface Connections {
+/** What one life of the member hands to the next. */
+interface Lasting extends RefineDeps {
+  readonly configuration: RefineConfiguration
+  readonly troubles: Troubles
+  readonly plans: SchemaPlans
   readonly admin: Admin
   readonly reader: RangeReader
   readonly controls: Producer
 }
 
-/** What one life of the member hands to the next. */
-interface Lasting {
-  readonly configuration: RefineConfiguration
-  readonly troubles: Troubles
-  readonly plans: SchemaPlans
-}
-
-/** One life of the group member. Returns the error that ended it, or null after a clean stop; throws what is fatal. */
-async function runMember(
-  deps: RefineDeps & Lasting,
-  connections: Connections,
-  signal: AbortSignal,
-  onTasks: (tasks: Tasks) => void,
-): Promise<KafkaError | null> {
-  const { config, kafka, clock, random, log, observer, schemaIds, topics } = deps
+function beginLife(deps: Lasting, { fail, renew }: LifeEnds, onTasks: (tasks: Tasks) => void): MemberLife {
+  const { config, kafka, observer, topics } = deps
   const consumer = kafka.groupConsumer({
     group: config.REFINE_GROUP,
     topics: [topics.raw],
@@ -116,66 +101,61 @@ async function runMember(
     sessionTimeoutMs: config.REFINE_SESSION_MS,
     assignment: 'shared',
   })
-  const ended = new AbortController()
-  const end = AbortSignal.any([signal, ended.signal])
-  let crash: KafkaError | null = null
-  let fatal: Error | null = null
   const tasks = new Tasks({
-    ...connections,
-    kafka,
+    ...connectionsOf(deps),
     consumer,
-    clock,
-    random,
-    log,
-    fetchSchema: deps.fetchSchema,
-    plans: deps.plans,
-    troubles: deps.troubles,
-    settings: {
-      group: config.REFINE_GROUP,
-      topics,
-      snapshotMs: config.REFINE_SNAPSHOT_MS,
-      snapshotRecords: config.REFINE_SNAPSHOT_RECORDS,
-      extentSchemaId: schemaIds.get(EXTENTS)!,
-      snapshotSchemaId: schemaIds.get(SNAPSHOTS)!,
-    },
+    settings: settingsOf(deps),
     coreSettings: () => deps.configuration.wanted,
     transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
-    anomalySchemaId: schemaIds.get(ANOMALIES)!,
+    anomalySchemaId: deps.schemaIds.get(ANOMALIES)!,
     onCommit: (report) => observer.committed(report),
     onStep: deps.onStep,
-    onFatal: (error) => {
-      fatal ??= error
-      ended.abort()
-    },
+    onFatal: fail,
   })
   onTasks(tasks)
-  try {
-    deps.configuration.expectPartitions(await connections.admin.partitionCount(topics.raw))
-    await consumer.run({
+  return {
+    consumer,
+    handlers: {
       onAssigned: (partitions, generation) => tasks.assign(partitions, generation),
       onBatch: (fetched, context) => tasks.onBatch(fetched, context),
       onHeartbeat: () => tasks.confirm(),
-      onCrash: (error) => {
-        crash = error instanceof KafkaError ? error : new KafkaError('CRASH', error.message, { cause: error })
-        ended.abort()
-      },
-    })
-    await Promise.all([
-      aborted(end),
-      tasks.tick(end),
-      watch(tasks, { ...deps, ...connections, group: config.REFINE_GROUP }, end, () => {
-        crash = new KafkaError('PARTITIONS_DIFFER', 'the topics do not have the same number of partitions any more')
-        ended.abort()
-      }),
-    ])
-  } catch (error) {
-    if (!(error instanceof KafkaError)) throw error
-    crash = error
-  } finally {
-    ended.abort()
-    await tasks.stop(signal.aborted && fatal === null ? 'clean' : 'failed')
-    await consumer.close().catch((error: unknown) => log.warn({ err: error }, 'the consumer did not leave cleanly'))
+    },
+    prepare: async () => deps.configuration.expectPartitions(await deps.admin.partitionCount(topics.raw)),
+    // The topics may not have the same number of partitions any more: the next life waits until they do.
+    beside: (end) => Promise.all([tasks.tick(end), watch(tasks, { ...deps, group: config.REFINE_GROUP }, end, renew)]),
+    release: (how) => tasks.stop(how),
   }
-  if (fatal !== null) throw fatal as Error
-  return crash
 }
+
+const connectionsOf = ({
+  kafka,
+  admin,
+  reader,
+  controls,
+  clock,
+  random,
+  log,
+  fetchSchema,
+  plans,
+  troubles,
+}: Lasting) => ({
+  kafka,
+  admin,
+  reader,
+  controls,
+  clock,
+  random,
+  log,
+  fetchSchema,
+  plans,
+  troubles,
+})
+
+const settingsOf = ({ config, topics, schemaIds }: Lasting) => ({
+  group: config.REFINE_GROUP,
+  topics,
+  snapshotMs: config.REFINE_SNAPSHOT_MS,
+  snapshotRecords: config.REFINE_SNAPSHOT_RECORDS,
+  extentSchemaId: schemaIds.get(EXTENTS)!,
+  snapshotSchemaId: schemaIds.get(SNAPSHOTS)!,
+})

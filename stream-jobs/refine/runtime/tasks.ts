@@ -1,9 +1,8 @@
-// The tasks of this process: which partitions it owns, acquiring and giving them up as the consumer group decides. The
-// rules that keep two owners apart: a partition is acquired by one attempt at a time; after an error it is acquired
-// again only when the broker has confirmed this member since (a zombie that wakes up must not fence its successor); a
-// task that stays with its owner over a rebalance is kept and sought to its own position.
+// The tasks of this process: which partitions it owns, acquiring and giving them up as the consumer group decides
+// (fenced-owner.ts has the rules that keep two owners apart). A task that stays with its owner over a rebalance is kept and
+// sought to its own position.
 import { backoffMs } from '../../../platform/backoff.ts'
-import { messageOf } from '../../../platform/errors.ts'
+import { FencedOwner, Membership } from '../../../platform/kafka/fenced-owner.ts'
 import type {
   BatchContext,
   FetchedBatch,
@@ -27,20 +26,8 @@ const REPEATED = { baseMs: 100, capMs: 30_000 }
 const REGISTRY_RETRY_MS = 500
 /** How often idle partitions are looked at, ms: the least that a gap's time-out is late by on an idle partition. */
 const TICK_MS = 500
-const POLL_MS = 50
 /** A partition that is far behind reads its settings late; so long it is not asked again. */
 const ASK_AGAIN_MS = 30_000
-
-interface Running {
-  readonly state: 'running'
-  readonly task: Task
-  /** What is in work. */
-  busy: Promise<void>
-}
-
-type Slot =
-  /** Waiting for the broker to confirm this member, or for the next try. */
-  { readonly state: 'acquiring' } | Running
 
 export interface TasksDeps extends AcquireDeps {
   readonly consumer: GroupConsumer
@@ -54,64 +41,62 @@ export interface TasksDeps extends AcquireDeps {
 
 export class Tasks {
   readonly #deps: TasksDeps
-  readonly #slots = new Map<number, Slot>()
-  /** The attempt that runs or ran last, by partition: the next one waits for it. */
-  readonly #attempts = new Map<number, Promise<void>>()
+  readonly #membership: Membership
+  /** Every partition that was ever assigned here, so that an attempt waits for the former one. */
+  readonly #owners = new Map<number, FencedOwner<Task>>()
+  /** What a task has in work. */
+  readonly #busy = new WeakMap<Task, Promise<void>>()
   /** Batches in work, so that a clean stop can wait for them. */
   readonly #working = new Set<Promise<void>>()
   /** Which settings a task was sent, and when. */
   readonly #asked = new WeakMap<Task, { readonly settings: CoreSettings; readonly atMono: number }>()
-  #generation = 0
-  #confirmedAt = -Infinity
   #stopped = false
 
   constructor(deps: TasksDeps) {
     this.#deps = deps
+    this.#membership = new Membership(deps.clock)
   }
 
   /** Whether the group has said which partitions are this member's; it may be none. */
   joined(): boolean {
-    return this.#generation > 0
+    return this.#membership.hasJoined
   }
 
   /** Partitions that run, with their positions. */
   running(): Task[] {
-    return [...this.#slots.values()].flatMap((slot) => (slot.state === 'running' ? [slot.task] : []))
+    return [...this.#owners.values()].flatMap(({ owner }) => owner ?? [])
   }
 
   /** Partitions that are assigned here and do not run yet. */
   acquiring(): number[] {
-    return [...this.#slots].flatMap(([partition, slot]) => (slot.state === 'acquiring' ? [partition] : []))
+    return [...this.#owners].flatMap(([partition, { state }]) => (state === 'acquiring' ? [partition] : []))
   }
 
   /** The group has settled; runs synchronously inside the join. */
   assign(assigned: readonly TopicPartition[], generation: number): void {
-    this.#generation = generation
-    this.#confirm()
+    this.#membership.settle(generation)
     const partitions = new Set(assigned.map(({ partition }) => partition))
-    for (const [partition, slot] of this.#slots) {
-      if (partitions.has(partition)) continue
-      this.#slots.delete(partition)
+    for (const [partition, owner] of this.#owners) {
+      if (partitions.has(partition) || owner.state === 'idle') continue
+      owner.drop()
       this.#deps.troubles.forget(partition)
-      if (slot.state === 'running') this.#dispose(slot.task)
     }
     for (const partition of partitions) {
-      const slot = this.#slots.get(partition)
-      if (slot?.state === 'running') this.#resume(slot.task)
-      else if (slot === undefined) this.#startAcquiring(partition, -Infinity)
+      const owner = this.#ownerOf(partition)
+      if (owner.owner !== null) this.#resume(owner.owner)
+      else owner.acquire()
     }
   }
 
   /** The broker knows this member. */
   confirm(): void {
-    this.#confirm()
+    this.#membership.confirm()
   }
 
   async onBatch(fetched: FetchedBatch, context: BatchContext): Promise<void> {
-    const slot = this.#slots.get(fetched.partition)
-    if (slot?.state !== 'running' || context.isStale()) return
-    const { task } = slot
-    await this.#queue(task, slot, async () => {
+    const task = this.#owners.get(fetched.partition)?.owner ?? null
+    if (task === null || context.isStale()) return
+    await this.#queue(task, async () => {
       const waiting = await task.work(fetched)
       if (waiting !== null) this.#wait(task, waiting.learning)
       else this.#deps.troubles.passed(task.partition, task.position)
@@ -120,9 +105,8 @@ export class Tasks {
 
   /** The group has lost the task's offset. */
   async recommit(task: Task): Promise<void> {
-    const slot = this.#slots.get(task.partition)
-    if (slot?.state !== 'running' || slot.task !== task || this.#stopped) return
-    await this.#queue(task, slot, () => task.recommit())
+    if (!this.#owns(task) || this.#stopped) return
+    await this.#queue(task, () => task.recommit())
   }
 
   /** Sets the partition aside until the registry has answered: the others share its fetches and must not wait. */
@@ -143,15 +127,13 @@ export class Tasks {
       if (times === 1) log.warn({ err: error, partition, position }, 'a schema is not known yet; asking again')
       await clock.sleep(REGISTRY_RETRY_MS)
     }
-    const slot = this.#slots.get(partition)
-    if (slot?.state === 'running' && slot.task === task && !this.#stopped) this.#resume(task)
+    if (this.#owns(task) && !this.#stopped) this.#resume(task)
   }
 
   /** The end of the partition is reached; resolves when the task has made that sure, or is not this member's any more. */
   async settle(task: Task, end: number): Promise<void> {
-    const slot = this.#slots.get(task.partition)
-    if (slot?.state !== 'running' || slot.task !== task || this.#stopped) return
-    await this.#queue(task, slot, () => task.settle(end))
+    if (!this.#owns(task) || this.#stopped) return
+    await this.#queue(task, () => task.settle(end))
   }
 
   /** The version of the configuration that all partitions have applied; null while some are not running yet. */
@@ -217,31 +199,29 @@ export class Tasks {
    */
   async stop(how: 'clean' | 'failed'): Promise<void> {
     this.#stopped = true
+    const owners = [...this.#owners.values()]
+    for (const owner of owners) owner.end()
     await Promise.allSettled(this.#working)
-    const tasks = this.running()
-    if (how === 'clean') await Promise.allSettled(tasks.map((task) => this.#finish(task)))
-    this.#slots.clear()
-    await Promise.allSettled(this.#attempts.values())
-    await Promise.allSettled(tasks.map((task) => task.close()))
+    if (how === 'clean') await Promise.allSettled(this.running().map((task) => this.#finish(task)))
+    await Promise.all(owners.map((owner) => owner.close()))
   }
 
   /** One after the other: a rebalance may hand out the partition's next batch while the former one is still in work. */
-  async #queue(task: Task, slot: Running, work: () => Promise<void>): Promise<void> {
-    slot.busy = slot.busy.then(() => this.#perform(task, work))
-    const { busy } = slot
+  async #queue(task: Task, work: () => Promise<void>): Promise<void> {
+    const busy = (this.#busy.get(task) ?? Promise.resolve()).then(() => this.#perform(task, work))
+    this.#busy.set(task, busy)
     this.#working.add(busy)
     await busy.finally(() => this.#working.delete(busy))
   }
 
   /** Never rejects. */
   async #perform(task: Task, work: () => Promise<void>): Promise<void> {
-    const slot = this.#slots.get(task.partition)
-    if (slot?.state !== 'running' || slot.task !== task) return
+    if (!this.#owns(task)) return
     try {
       await work()
     } catch (error) {
       // The client's rebalance signal passes through heartbeats; the task's transaction is then complete or in doubt,
-      // and both are settled by acquiring anew.
+      // and acquiring the partition again settles both.
       const { log, troubles, clock } = this.#deps
       const { partition, committedPosition: position } = task
       const { times } = troubles.failed(partition, position, error, clock.now())
@@ -262,63 +242,45 @@ export class Tasks {
   }
 
   #drop(task: Task): void {
-    const slot = this.#slots.get(task.partition)
-    this.#dispose(task)
-    if (slot?.state !== 'running' || slot.task !== task || this.#stopped) return
-    this.#deps.consumer.pause({ topic: this.#deps.settings.topics.raw, partition: task.partition })
-    this.#slots.delete(task.partition)
-    this.#startAcquiring(task.partition, this.#deps.clock.mono())
+    if (!this.#owns(task)) return
+    if (!this.#stopped) this.#deps.consumer.pause({ topic: this.#deps.settings.topics.raw, partition: task.partition })
+    this.#ownerOf(task.partition).doubt()
   }
 
-  #startAcquiring(partition: number, since: number): void {
-    const slot: Slot = { state: 'acquiring' }
-    this.#slots.set(partition, slot)
-    const former = this.#attempts.get(partition) ?? Promise.resolve()
-    const attempt = former
-      .then(() => this.#acquire(partition, slot, since))
-      .catch((error: unknown) => this.#deps.onFatal(error instanceof Error ? error : new Error(messageOf(error))))
-    this.#attempts.set(partition, attempt)
+  #owns(task: Task): boolean {
+    return this.#owners.get(task.partition)?.owner === task
   }
 
-  /** @param since mono time of the error that made this necessary; a confirmation must be newer */
-  async #acquire(partition: number, slot: Slot, since: number): Promise<void> {
-    const { clock, log, random } = this.#deps
-    const mine = (): boolean => this.#slots.get(partition) === slot && !this.#stopped
-    const failures = this.#deps.troubles.times(partition)
-    if (failures > 1) await clock.sleep(backoffMs(REPEATED, failures, random))
-    for (let attempt = 0; mine(); attempt += 1) {
-      while (mine() && this.#confirmedAt <= since) await clock.sleep(POLL_MS)
-      if (!mine()) return
-      const generation = this.#generation
-      try {
-        const task = await acquire(this.#deps, partition)
-        if (!mine() || generation !== this.#generation) {
-          // Another member may own the partition by now; if it is still this one, it tries again at once.
-          await task.close()
-          continue
-        }
-        await task.begin()
-        if (mine()) await this.#run(partition, task)
-        else await task.close()
-        return
-      } catch (error) {
-        if (!mine()) return
-        if (error instanceof FatalRestoreError) throw error
-        since = clock.mono()
-        const { times } = this.#deps.troubles.failed(partition, null, error, clock.now())
+  #ownerOf(partition: number): FencedOwner<Task> {
+    const known = this.#owners.get(partition)
+    if (known !== undefined) return known
+    const { clock, random, log, troubles, onFatal } = this.#deps
+    const owner = new FencedOwner<Task>({
+      clock,
+      random,
+      membership: this.#membership,
+      backoff: REACQUIRE,
+      delayMs: () => {
+        const failures = troubles.times(partition)
+        return failures > 1 ? backoffMs(REPEATED, failures, random) : 0
+      },
+      acquire: () => acquire(this.#deps, partition),
+      onOwned: (task) => this.#run(task),
+      onFailure: (error) => {
+        const { times } = troubles.failed(partition, null, error, clock.now())
         log.warn({ err: error, partition, times }, 'failed to acquire the partition; trying again')
-        await clock.sleep(backoffMs(REACQUIRE, attempt, random))
-      }
-    }
+      },
+      isFatal: (error) => error instanceof FatalRestoreError,
+      onFatal,
+    })
+    this.#owners.set(partition, owner)
+    return owner
   }
 
-  async #run(partition: number, task: Task): Promise<void> {
-    this.#slots.set(partition, { state: 'running', task, busy: Promise.resolve() })
+  async #run(task: Task): Promise<void> {
+    const { partition, position, core } = task
     this.#resume(task)
-    this.#deps.log.info(
-      { partition, position: task.position, sensors: task.core.sensors.size },
-      'the partition is owned and restored',
-    )
+    this.#deps.log.info({ partition, position, sensors: core.sensors.size }, 'the partition is owned and restored')
     await this.configure()
   }
 
@@ -326,14 +288,6 @@ export class Tasks {
     const at = { topic: this.#deps.settings.topics.raw, partition: task.partition }
     this.#deps.consumer.seek(at, task.position)
     this.#deps.consumer.resume(at)
-  }
-
-  #dispose(task: Task): void {
-    task.close().catch(() => undefined)
-  }
-
-  #confirm(): void {
-    this.#confirmedAt = this.#deps.clock.mono()
   }
 
   async #control(partitions: readonly number[], control: Control): Promise<void> {

@@ -1,9 +1,7 @@
 // This process's part in the group of sequencers: standing by, acquiring, or active. The group gives all partitions of
-// the extents to one member; the rules that keep two of them apart are those of refine's tasks (tasks.ts): one attempt to
-// acquire at a time; after an error another one only when the broker has confirmed this member since; an active one that
-// stays so over a rebalance is kept and its partitions are sought to its own positions.
-import { backoffMs } from '../../../platform/backoff.ts'
-import { messageOf } from '../../../platform/errors.ts'
+// the extents to one member; fenced-owner.ts has the rules that keep two of them apart. An active one that stays so over a
+// rebalance is kept and its partitions are sought to its own positions.
+import { FencedOwner, Membership } from '../../../platform/kafka/fenced-owner.ts'
 import type { BatchContext, FetchedBatch, GroupConsumer, TopicPartition } from '../../../platform/kafka/port.ts'
 import type { Logger } from '../../../platform/log.ts'
 import { DecodeError } from '../../../platform/codec/framed-decoder.ts'
@@ -14,7 +12,6 @@ import type { Sequencer } from './sequencer.ts'
 import { Views, type ViewsDeps } from './views.ts'
 
 const REACQUIRE = { baseMs: 100, capMs: 5_000 }
-const POLL_MS = 50
 /** A fetch hands out the batches of its partitions one after the other: so long until all of them are there, ms. */
 const GATHER_MS = 1
 
@@ -24,12 +21,12 @@ interface Term {
   readonly views: Views
 }
 
-type State =
-  | { readonly kind: 'joining' }
-  | { readonly kind: 'standby' }
+export type SequencerState =
+  | 'joining'
+  | 'standby'
   /** Waiting for the broker to confirm this member, or for the next try. */
-  | { readonly kind: 'acquiring' }
-  | { readonly kind: 'active'; readonly term: Term }
+  | 'acquiring'
+  | 'active'
 
 interface Pending {
   readonly term: Term
@@ -50,16 +47,13 @@ export interface SequencerMemberDeps extends AcquireSequencerDeps {
 
 export class SequencerMember {
   readonly #deps: SequencerMemberDeps
-  #state: State = { kind: 'joining' }
+  readonly #membership: Membership
+  readonly #role: FencedOwner<Sequencer>
+  /** Of the role's owner; null while there is none. */
+  #term: Term | null = null
   #assigned: readonly TopicPartition[] = []
-  #generation = 0
-  #confirmedAt = -Infinity
   #claim = 0
   #stopped = false
-  /** The attempt to acquire that runs or ran last: the next one waits for it. */
-  #attempt: Promise<void> = Promise.resolve()
-  /** The producer that was let go of last. */
-  #closed: Promise<void> = Promise.resolve()
   #pending: Pending[] = []
   #woken = false
   #wake: () => void = () => undefined
@@ -67,16 +61,34 @@ export class SequencerMember {
 
   constructor(deps: SequencerMemberDeps) {
     this.#deps = deps
+    const { clock, random, log, onFatal } = deps
+    this.#membership = new Membership(clock)
+    this.#role = new FencedOwner({
+      clock,
+      random,
+      membership: this.#membership,
+      backoff: REACQUIRE,
+      acquire: () => acquireSequencer(deps),
+      isComplete: (sequencer) => this.#covers(sequencer),
+      onOwned: (sequencer) => this.#activate(sequencer),
+      onDropped: () => this.#retire(),
+      onFailure: (error) => log.warn({ err: error }, 'failed to acquire the order; trying again'),
+      isFatal,
+      onFatal,
+    })
     this.#worked = this.#work()
   }
 
-  get state(): State['kind'] {
-    return this.#state.kind
+  get state(): SequencerState {
+    const { state } = this.#role
+    if (state === 'owned') return 'active'
+    if (state === 'acquiring') return 'acquiring'
+    return this.#membership.hasJoined ? 'standby' : 'joining'
   }
 
   /** The active sequencer, or null. */
   active(): Sequencer | null {
-    return this.#state.kind === 'active' ? this.#state.term.sequencer : null
+    return this.#role.owner
   }
 
   /** More than any that this member has put in order, once it was active; so the owner keeps the partitions. */
@@ -87,19 +99,16 @@ export class SequencerMember {
   /** The group has settled; runs synchronously inside the join. */
   assign(assigned: readonly TopicPartition[], generation: number): void {
     this.#assigned = assigned
-    this.#generation = generation
-    this.confirm()
-    if (assigned.length === 0) {
-      this.#retire()
-      return
-    }
-    if (this.#state.kind === 'active' && this.#covers(this.#state.term.sequencer)) this.#resume(this.#state.term)
-    else if (this.#state.kind !== 'acquiring') this.#startAcquiring(-Infinity)
+    this.#membership.settle(generation)
+    const active = this.active()
+    if (active !== null && assigned.length > 0 && this.#covers(active)) return this.#resume(active)
+    if (active !== null || assigned.length === 0) this.#role.drop()
+    if (assigned.length > 0) this.#role.acquire()
   }
 
   /** The broker knows this member. */
   confirm(): void {
-    this.#confirmedAt = this.#deps.clock.mono()
+    this.#membership.confirm()
   }
 
   /** Nothing but aborted records and markers is left below `position`; the client never hands such a tail over. */
@@ -111,8 +120,8 @@ export class SequencerMember {
 
   /** Resolves when the batch is in the order, or is not this member's to put there any more. */
   async onBatch(fetched: FetchedBatch, context: BatchContext): Promise<void> {
-    if (this.#state.kind !== 'active' || this.#stopped || context.isStale()) return
-    const { term } = this.#state
+    const term = this.#term
+    if (term === null || this.#stopped || context.isStale()) return
     await new Promise<void>((done) => {
       this.#pending.push({ term, batch: fetched, context, done })
       this.#rouse()
@@ -122,11 +131,10 @@ export class SequencerMember {
   /** Waits for the transaction in work, then lets go of everything. */
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#role.end()
     this.#rouse()
     await this.#worked
-    this.#retire()
-    await this.#attempt
-    await this.#closed
+    await this.#role.close()
   }
 
   /** One transaction after the other, each with all that is there. */
@@ -137,7 +145,7 @@ export class SequencerMember {
       if (this.#stopped) return
       await this.#deps.clock.sleep(GATHER_MS)
       const taken = this.#pending.splice(0)
-      if (this.#state.kind === 'active') await this.#commit(this.#state.term, taken)
+      if (this.#term !== null) await this.#commit(this.#term, taken)
       for (const { done } of taken) done()
     }
   }
@@ -158,76 +166,30 @@ export class SequencerMember {
   }
 
   #fail(term: Term, error: unknown): void {
-    const { log, clock, consumer, onFatal } = this.#deps
-    const isCurrent = this.#state.kind === 'active' && this.#state.term === term
-    // Its count may be ahead of what is committed: nothing more may come of it, whatever happens next.
-    if (isCurrent) this.#retire()
-    if (isFatal(error)) return onFatal(error)
-    log.warn({ err: error }, 'a transaction of the order is in doubt: the sequencer is dropped and acquired anew')
+    const { log, consumer, onFatal } = this.#deps
+    const isCurrent = this.#term === term
+    if (isFatal(error)) {
+      // Its count may be ahead of what is committed: nothing more may come of it.
+      if (isCurrent) this.#role.drop()
+      return onFatal(error)
+    }
+    log.warn({ err: error }, 'a transaction of the order is in doubt: the sequencer is dropped and acquired again')
     if (!isCurrent) return
     for (const at of this.#assigned) consumer.pause(at)
-    this.#startAcquiring(clock.mono())
-  }
-
-  /** @param since mono time of the error that made this necessary; a confirmation must be newer */
-  #startAcquiring(since: number): void {
-    this.#retire()
-    if (this.#stopped) return
-    const state: State = { kind: 'acquiring' }
-    this.#state = state
-    this.#attempt = this.#attempt
-      .then(() => this.#acquire(state, since))
-      .catch((error: unknown) => this.#deps.onFatal(error instanceof Error ? error : new Error(messageOf(error))))
-  }
-
-  async #acquire(state: State, since: number): Promise<void> {
-    const { clock, log, random } = this.#deps
-    const isWanted = (): boolean => this.#state === state && !this.#stopped
-    for (let attempt = 0; isWanted(); attempt += 1) {
-      while (isWanted() && this.#confirmedAt <= since) await clock.sleep(POLL_MS)
-      if (!isWanted()) return
-      try {
-        const sequencer = await this.#tryToAcquire(isWanted)
-        if (sequencer !== null) return this.#activate(sequencer)
-      } catch (error) {
-        if (!isWanted()) return
-        if (isFatal(error)) throw error
-        since = clock.mono()
-        log.warn({ err: error }, 'the order could not be acquired; trying again')
-      }
-      await clock.sleep(backoffMs(REACQUIRE, attempt, random))
-    }
-  }
-
-  /** Null when the group has been rearranged meanwhile: another member may be the active one by now. */
-  async #tryToAcquire(isWanted: () => boolean): Promise<Sequencer | null> {
-    const generation = this.#generation
-    const sequencer = await acquireSequencer(this.#deps)
-    try {
-      if (isWanted() && generation === this.#generation) {
-        await sequencer.begin()
-        if (isWanted() && this.#covers(sequencer)) return sequencer
-      }
-    } catch (error) {
-      await sequencer.close().catch(() => undefined)
-      throw error
-    }
-    await sequencer.close().catch(() => undefined)
-    return null
+    this.#role.doubt()
   }
 
   #activate(sequencer: Sequencer): void {
     const { viewsDeps, log, onActive } = this.#deps
     const views = new Views(viewsDeps, sequencer.lastView, () => this.#rouse())
-    const term = { sequencer, views }
-    this.#state = { kind: 'active', term }
+    this.#term = { sequencer, views }
     this.#claim = Math.max(this.#claim, sequencer.sequence.next + 1)
-    this.#resume(term)
+    this.#resume(sequencer)
     log.info({ next_sequence: sequencer.sequence.next }, 'this is the active sequencer')
     onActive(true)
   }
 
-  #resume({ sequencer }: Term): void {
+  #resume(sequencer: Sequencer): void {
     for (const at of this.#assigned) {
       this.#deps.consumer.seek(at, sequencer.sequence.reached(at.partition).position)
       this.#deps.consumer.resume(at)
@@ -240,13 +202,10 @@ export class SequencerMember {
     return this.#assigned.every(({ partition }) => known.has(partition))
   }
 
-  /** Back to standing by. A transaction in work ends by itself, or by the successor's fence. */
+  /** Back to standing by: its batches are given back, nothing more is published. */
   #retire(): void {
-    const state = this.#state
-    this.#state = { kind: 'standby' }
-    if (state.kind !== 'active') return
-    state.term.views.close()
-    this.#closed = state.term.sequencer.close().catch(() => undefined)
+    this.#term?.views.close()
+    this.#term = null
     for (const { done } of this.#pending.splice(0)) done()
     this.#deps.onActive(false)
   }

@@ -4,7 +4,7 @@
 //   2. a view, when there is a new one, and the tombstone of the one that has become too old
 //   3. the extents' offsets, each with the next sequence as metadata: recovery reads nothing else
 //   4. commit
-// After any error it is dead: producer and count are thrown away and acquired anew (sequencer-member.ts).
+// After any error it is dead: producer and count are thrown away and acquired again (member.ts).
 import avsc from 'avsc'
 import type { Clock } from '../../../platform/clock.ts'
 import { encodeFramed } from '../../../platform/codec/reading.ts'

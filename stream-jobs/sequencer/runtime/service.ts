@@ -1,13 +1,13 @@
-// The sequencer as a service: a member of the group of sequencers, built anew when the client's consumer ends for good,
-// which it can after one lost answer. What is fatal ends the service with its reason.
-import { backoffMs } from '../../../platform/backoff.ts'
+// The sequencer as a service: a member of the group of sequencers (see group-member.ts). What is fatal ends the service
+// with its reason; beside refine it ends the order alone, and the order is tried again later.
 import type { Clock } from '../../../platform/clock.ts'
 import type { Config } from '../../../platform/config.ts'
-import { KafkaError, messageOf } from '../../../platform/errors.ts'
+import { type KafkaError, messageOf } from '../../../platform/errors.ts'
+import { type LifeEnds, type MemberLife, runGroupMember } from '../../../platform/kafka/group-member.ts'
 import type { Admin, Kafka, RangeReader } from '../../../platform/kafka/port.ts'
 import { Tails } from '../../../platform/kafka/tails.ts'
-import { aborted } from '../../../platform/lifecycle.ts'
 import type { Logger } from '../../../platform/log.ts'
+import { retryWhile } from '../../../platform/retry.ts'
 import { FramedDecoder } from '../../../platform/codec/framed-decoder.ts'
 import type { FetchSchema } from '../../../platform/codec/register.ts'
 import { ownFirst } from '../../own-schemas.ts'
@@ -25,7 +25,7 @@ const FETCH_MIN_BYTES = 64 * 1024
 const FETCH_WAIT_MS = 200
 /** Per partition and fetch: some 1,500 extents, so one transaction of a backlog stays small. */
 const FETCH_PARTITION_BYTES = 128 * 1024
-const REBUILD = { baseMs: 200, capMs: 10_000 }
+const RECREATE = { baseMs: 200, capMs: 10_000 }
 const PROGRESS_MS = 5_000
 
 export const SEQUENCER_TOPICS: SequencerTopics = { extents: EXTENTS, order: ORDER, nodes: NODES, views: VIEWS }
@@ -59,16 +59,13 @@ export async function runSequencer(
   const { kafka, clock, random, log } = deps
   const admin = await kafka.admin()
   const reader = await kafka.rangeReader()
+  const live = (ends: LifeEnds): MemberLife => beginLife(deps, admin, reader, ends, onMember)
+  const isFatal = ({ code }: KafkaError): boolean => code === 'OFFSET_OUT_OF_RANGE'
   try {
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
-      const started = clock.mono()
-      const error = await runMember(deps, admin, reader, signal, onMember)
-      if (error === null) return
-      if (error.code === 'OFFSET_OUT_OF_RANGE') throw error
-      log.error({ err: error }, 'the sequencer’s consumer has ended; recreating it')
-      if (clock.mono() - started > 60_000) attempt = 0
-      await clock.sleep(backoffMs(REBUILD, attempt, random), signal).catch(() => undefined)
-    }
+    await runGroupMember(
+      { clock, random, log, name: 'the sequencer’s consumer', backoff: RECREATE, live, isFatal },
+      signal,
+    )
   } finally {
     await Promise.allSettled([admin.close(), reader.close()])
   }
@@ -89,32 +86,32 @@ export async function runSequencerApart(
   onStopped: (error: Error | null) => void,
 ): Promise<void> {
   const { clock, random, log } = deps
-  for (let attempt = 0; !signal.aborted; attempt += 1) {
-    try {
-      await runSequencer(deps, signal, onMember)
-      return
-    } catch (error) {
-      const cause = error instanceof Error ? error : new Error(messageOf(error))
-      log.error({ err: cause }, 'the order has stopped; refinement is not affected')
-      onStopped(cause)
-      await clock.sleep(backoffMs(STOPPED, attempt, random), signal).catch(() => undefined)
-    }
-  }
+  await retryWhile(
+    () => true,
+    () => runSequencer(deps, signal, onMember),
+    {
+      backoff: STOPPED,
+      clock,
+      random,
+      signal,
+      isRetriable: () => true,
+      onFailure: (error) => {
+        const cause = error instanceof Error ? error : new Error(messageOf(error))
+        log.error({ err: cause }, 'the order has stopped; refinement is not affected')
+        onStopped(cause)
+      },
+    },
+  )
 }
 
-/** One life of the group member. Returns the error that ended it, or null after a clean stop; throws what is fatal. */
-async function runMember(
+function beginLife(
   deps: SequencerServiceDeps,
   admin: Admin,
   reader: RangeReader,
-  signal: AbortSignal,
+  { fail }: LifeEnds,
   onMember: (member: SequencerMember) => void,
-): Promise<KafkaError | null> {
-  const { config, kafka, log, topics } = deps
-  const ended = new AbortController()
-  const end = AbortSignal.any([signal, ended.signal])
-  let crash: KafkaError | null = null
-  let fatal: Error | null = null
+): MemberLife {
+  const { config, kafka, topics } = deps
   const consumer = kafka.groupConsumer({
     group: config.SEQUENCER_GROUP,
     topics: [topics.extents],
@@ -124,36 +121,18 @@ async function runMember(
     sessionTimeoutMs: config.SEQUENCER_SESSION_MS,
     assignment: { claim: () => member.claim() },
   })
-  const member = new SequencerMember({
-    ...memberDeps(deps, admin, reader),
-    consumer,
-    onFatal: (error) => {
-      fatal ??= error
-      ended.abort()
-    },
-  })
+  const member = new SequencerMember({ ...memberDeps(deps, admin, reader), consumer, onFatal: fail })
   onMember(member)
-  try {
-    await consumer.run({
+  return {
+    consumer,
+    handlers: {
       onAssigned: (partitions, generation) => member.assign(partitions, generation),
       onBatch: (fetched, context) => member.onBatch(fetched, context),
       onHeartbeat: () => member.confirm(),
-      onCrash: (error) => {
-        crash = error instanceof KafkaError ? error : new KafkaError('CRASH', error.message, { cause: error })
-        ended.abort()
-      },
-    })
-    await Promise.all([aborted(end), watchProgress(member, deps, admin, reader, end)])
-  } catch (error) {
-    if (!(error instanceof KafkaError)) throw error
-    crash = error
-  } finally {
-    ended.abort()
-    await member.stop()
-    await consumer.close().catch((error: unknown) => log.warn({ err: error }, 'the sequencer did not leave cleanly'))
+    },
+    beside: (end) => watchProgress(member, deps, admin, reader, end),
+    release: () => member.stop(),
   }
-  if (fatal !== null) throw fatal as Error
-  return crash
 }
 
 function memberDeps(deps: SequencerServiceDeps, admin: Admin, reader: RangeReader) {

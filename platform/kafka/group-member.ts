@@ -1,0 +1,108 @@
+// The lives of one member of a consumer group. The client's consumer can end for good after one lost answer; the member
+// then lets go of its partitions, leaves, and is made again after a wait that grows while lives are short. What is fatal
+// ends the member with its reason. What a member does with its partitions is its owner's matter, see MemberLife.
+import { backoffMs, type BackoffOptions } from '../backoff.ts'
+import type { Clock } from '../clock.ts'
+import { KafkaError } from '../errors.ts'
+import { aborted } from '../lifecycle.ts'
+import type { Logger } from '../log.ts'
+import { pause } from '../retry.ts'
+import type { ConsumerHandlers, GroupConsumer } from './port.ts'
+
+/** After a life this long the next wait is the shortest again, ms. */
+const STABLE_MS = 60_000
+
+/** One consumer and what works through its batches. */
+export interface MemberLife {
+  readonly consumer: GroupConsumer
+  readonly handlers: Omit<ConsumerHandlers, 'onCrash'>
+  /** Before the consumer joins. A KafkaError counts as a crash. */
+  readonly prepare?: () => Promise<void>
+  /** Runs beside the consumer once it has joined, until the signal fires. A KafkaError counts as a crash. */
+  readonly beside?: (end: AbortSignal) => Promise<unknown> | void
+  /** Lets go of the partitions before the group is left. @param how clean: stopped on purpose, and nothing is wrong */
+  readonly release: (how: 'clean' | 'failed') => Promise<void> | void
+}
+
+/** What ends a life from inside. */
+export interface LifeEnds {
+  /** The member ends with this reason. */
+  readonly fail: (error: Error) => void
+  /** The next life begins at once: nothing is wrong with this one, but what it was made for has changed. */
+  readonly renew: () => void
+}
+
+export interface GroupMemberOptions {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly log: Logger
+  /** In the log: "<name> has ended". */
+  readonly name: string
+  readonly backoff: BackoffOptions
+  readonly live: (ends: LifeEnds) => MemberLife
+  /** Before every life; must wait for what `renew` was called for. */
+  readonly beforeLife?: () => Promise<void>
+  /** Whether another life would end the same way; never if not given. */
+  readonly isFatal?: (error: KafkaError) => boolean
+  /** With more crashes than this in the period the last one is fatal; there is no limit if not given. */
+  readonly crashLimit?: { readonly crashesMax: number; readonly periodMs: number }
+}
+
+/** Runs until the signal fires. @throws what is fatal */
+export async function runGroupMember(options: GroupMemberOptions, signal: AbortSignal): Promise<void> {
+  const { clock, random, log, name, backoff, beforeLife, isFatal, crashLimit } = options
+  let recent: number[] = []
+  for (let attempt = 0; !signal.aborted; attempt += 1) {
+    await beforeLife?.()
+    const started = clock.mono()
+    const crash = await runLife(options, signal)
+    if (crash === null) continue
+    if (isFatal?.(crash) === true) throw crash
+    log.error({ err: crash }, `${name} has ended; recreating it`)
+    const now = clock.mono()
+    if (crashLimit !== undefined) {
+      recent = [...recent.filter((at) => now - at < crashLimit.periodMs), now]
+      if (recent.length > crashLimit.crashesMax) throw crash
+    }
+    if (now - started > STABLE_MS) attempt = 0
+    await pause(backoffMs(backoff, attempt, random), signal, clock)
+  }
+}
+
+/** Returns the crash that ended the life, or null after a stop or a renewal; throws what is fatal. */
+async function runLife({ live, log, name }: GroupMemberOptions, signal: AbortSignal): Promise<KafkaError | null> {
+  const ended = new AbortController()
+  const end = AbortSignal.any([signal, ended.signal])
+  let crash: KafkaError | null = null
+  let fatal: Error | null = null
+  const fail = (error: Error): void => {
+    fatal ??= error
+    ended.abort()
+  }
+  const onCrash = (error: Error): void => {
+    crash = error instanceof KafkaError ? error : new KafkaError('CRASH', error.message, { cause: error })
+    ended.abort()
+  }
+  const { consumer, handlers, prepare, beside, release } = live({ fail, renew: () => ended.abort() })
+  try {
+    await prepare?.()
+    await consumer.run({
+      onAssigned: (partitions, generation) => handlers.onAssigned(partitions, generation),
+      onBatch: (fetched, context) => handlers.onBatch(fetched, context),
+      onHeartbeat: () => handlers.onHeartbeat?.(),
+      onCrash,
+    })
+    await Promise.all([aborted(end), beside?.(end)])
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error
+    crash = error
+  } finally {
+    ended.abort()
+    await release(signal.aborted && fatal === null ? 'clean' : 'failed')
+    await consumer
+      .close()
+      .catch((error: unknown) => log.warn({ err: error }, `${name} did not leave the group cleanly`))
+  }
+  if (fatal !== null) throw fatal as Error
+  return crash
+}
