@@ -263,7 +263,9 @@ describe('sink', () => {
         ),
       )
     }
-    expect(fromClean.at(-1)!.headers['__connect.errors.exception.message']).toContain('does not know the schema id')
+    expect(fromClean.at(-1)!.headers['__connect.errors.exception.message']).toBe(
+      'schema id 2147483647: the schema registry does not know it',
+    )
     expect(
       await until(
         file,
