@@ -225,7 +225,7 @@ const FAULTS: Readonly<Record<Exclude<ProblemCode, ScannedCode>, Fault>> = {
     says: /telemetry\.raw\/0 offsets 10–14 were removed .* before refine had read them: up to 5 records/,
   },
   TOPIC_CUT: {
-    fault: 'a topic is made anew',
+    fault: 'a topic is recreated',
     plant: (_, findings) => judgeLoss({ ...READ, range: { start: 0, end: 3 } }, findings),
     says: /telemetry\.raw\/0 ends at offset 3, and refine has read up to 10/,
   },

@@ -1,5 +1,5 @@
 // Reads the topics of one partition into its book: marks, dead letters, late, clean, raw, in this order (core/entries.ts
-// says why). What cannot be read is a problem with its place, and the audit goes on with what can.
+// says why). What cannot be read is a problem with its place, and the audit continues with what can.
 import { planOrNull } from '../platform/codec/reading-decoder.ts'
 import type { ScanPlan } from '../platform/codec/reading-plan.ts'
 import type { FetchSchema } from '../platform/codec/register.ts'

@@ -32,7 +32,7 @@ describe('EM-5: breaker', () => {
     ['asks for a probe at its time', 'ooo..........', 'closed open half-open'],
     ['closes by a probe that succeeds', 'ooo..........s', 'closed open half-open closed'],
     ['opens again by a probe that fails', 'ooo..........o', 'closed open half-open open'],
-    ['begins anew once it has closed', 'ooo..........soo', 'closed open half-open closed'],
+    ['starts over once it has closed', 'ooo..........soo', 'closed open half-open closed'],
   ])('%s', (_name, script, states) => {
     expect(play(script)).toBe(states)
   })

@@ -269,7 +269,7 @@ function valueOf(
   if (path === undefined || path === '') return env[name]
   try {
     const content = readFileSync(path, 'utf8').trim()
-    // Not the same as no secret: whoever names a file wants one.
+    // Not the same as no secret: a file that is named must be there.
     if (content === '') problems.push(`${name}_FILE: the file is empty`)
     return content
   } catch {
@@ -317,7 +317,7 @@ function checkTogether(config: Config): void {
     throw new ConfigError('DETECTOR_MIN_SAMPLES must not exceed DETECTOR_WINDOW')
 }
 
-/** Half of it would connect as nobody: whoever names a user or a password wants to be asked for it. */
+/** Half of it would connect as nobody: a user or a password that is set must be used. */
 function checkSasl(config: Config): void {
   const names = ['KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'] as const
   const missing = names.filter((name) => config[name] === undefined)

@@ -10,7 +10,7 @@ const LAST = 32_000
 /** With even nine ports in ten taken, two hundred draws fail once in a billion. */
 const DRAWS_MAX = 200
 
-/** Different free ports on loopback. They are free now; whoever asks should bind soon. */
+/** Different free ports on loopback. They are free now; anyone who asks should bind soon. */
 export async function freePorts(count: number): Promise<number[]> {
   const held: Server[] = []
   const ports: number[] = []

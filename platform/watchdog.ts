@@ -1,7 +1,7 @@
 // A watchdog for work that holds the event loop: SQLite writes on the calling thread, so no timer of this thread can
 // notice a write that never returns. A second thread looks on. It counts its own looks instead of reading a clock: a
 // process that was frozen or a laptop that slept does not age by it. When the same work is still there after too many
-// looks, nothing in this process can help; it is killed, and its supervisor starts it anew from what the store has.
+// looks, nothing in this process can help; it is killed, and its supervisor restarts it from what the store has.
 import { Worker } from 'node:worker_threads'
 
 export class Watchdog {

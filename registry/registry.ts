@@ -11,7 +11,7 @@ import type { SchemaLog } from './schema-log.ts'
 /** Writes that may wait. Each takes milliseconds; a longer queue means that the broker is away. */
 const QUEUE_MAX = 500
 /**
- * A decision is made anew when somebody else's record came first. Two writers in step each lose about half of their
+ * A decision is recreated when somebody else's record came first. Two writers in step each lose about half of their
  * tries, so they part by random waits; so many losses in a row are not bad luck any more.
  */
 const ATTEMPTS = 20

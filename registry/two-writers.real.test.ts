@@ -32,7 +32,7 @@ afterAll(async () => {
 })
 
 describe('two registries on one topic', () => {
-  it('agree on ids, whoever writes first', async () => {
+  it('agree on ids, whichever writes first', async () => {
     const [first, second] = [await open(), await open()]
     const registries = [new Registry(first), new Registry(second)]
     const answers = await Promise.all(

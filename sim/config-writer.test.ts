@@ -66,7 +66,7 @@ describe('a change whose commit was not answered (MI-5)', () => {
   )
 
   test(
-    'is nobody’s to judge while the broker is away: an error, and whoever reads it back finds it',
+    'is nobody’s to judge while the broker is away: an error, and anyone who reads it back finds it',
     inSetting(async (setting) => {
       const writer = await writerOn(setting, 'api')
       const commit = setting.broker.script({ when: COMMIT, then: 'lose-answer' })

@@ -123,7 +123,7 @@ export class SimProcess {
   }
 }
 
-/** Errors of the world around, after which a supervisor starts the process anew. */
+/** Errors of the world around, after which a supervisor restarts the process. */
 function isForSupervisor(error: unknown): boolean {
   if (error instanceof FatalRestoreError) return false
   if (!(error instanceof KafkaError || error instanceof StoreError || error instanceof PlumblineError)) return false

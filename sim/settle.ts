@@ -73,7 +73,7 @@ function atConfiguration({ broker, scenario }: World): string | null {
   return behind < 0 ? null : `partition ${behind} has not been told of version ${newest} of the configuration`
 }
 
-/** Offsets behind the last committed record, by partition: what lies behind are markers. */
+/** Offsets behind the last committed record, by partition: what follows are markers. */
 function endsOf({ broker }: World, topic: string): Map<number, number> {
   const ends = new Map<number, number>()
   for (const { partition, offset, fate } of broker.dump(topic))

@@ -12,7 +12,7 @@ import type { Findings } from './findings.ts'
 import type { Cut } from './judge.ts'
 import { keyText, type RecordKind } from './records.ts'
 
-/** A record as it passes by: one object, filled anew for each. */
+/** A record as it passes by: one object, refilled for each. */
 export interface PassingRecord {
   readonly kind: RecordKind
   readonly offset: number

@@ -1,5 +1,5 @@
 // What offsets alone prove: records that were removed before the next stage had read them, topics that end before what
-// was read of them (made anew, or cut at their end), partition counts that differ.
+// was read of them (recreated, or cut at their end), partition counts that differ.
 import type { OffsetRange } from '../../platform/kafka/port.ts'
 import type { Findings } from './findings.ts'
 
@@ -20,7 +20,7 @@ export function judgeLoss({ topic, partition, range, reader, next, countsMarkers
   if (next > end && end > 0) {
     findings.problem(
       'TOPIC_CUT',
-      `${topic}/${partition} ends at offset ${end}, and ${reader} has read up to ${next}: the topic was made anew or cut at its end`,
+      `${topic}/${partition} ends at offset ${end}, and ${reader} has read up to ${next}: the topic was recreated, or cut at its end`,
     )
     return
   }

@@ -38,7 +38,7 @@ export function summaryRows(report: BurstReport): [string, string][] {
     ['peak memory', `producers ${peak.rss_mb.producers}, refine ${peak.rss_mb.refine}, sinks ${peak.rss_mb.sinks} MB`],
     ...report.recoveries.map(({ kind, lengthMs, waitingMax, recoveredAfterS, breakerOpened }): [string, string] => [
       `${kind}, ${lengthMs / 1_000} s`,
-      `at most ${count(waitingMax)} waited; ${recoveredAfterS === null ? 'not made good' : `made good ${recoveredAfterS.toFixed(1)} s after its end`}; breaker ${breakerOpened ? 'opened' : 'stayed closed'}`,
+      `at most ${count(waitingMax)} waited; ${recoveredAfterS === null ? 'not caught up' : `caught up ${recoveredAfterS.toFixed(1)} s after its end`}; breaker ${breakerOpened ? 'opened' : 'stayed closed'}`,
     ]),
     ['outages', `${report.outages} of the store, ${report.retries} retries`],
     ['order', orderText(report.order)],

@@ -51,7 +51,7 @@ export function sampleOf(view: PipelineView, atS: number): Sample {
 }
 
 export interface Recovery extends Brownout {
-  /** Highest number of records that waited for the store during it and until it was made good. */
+  /** Highest number of records that waited for the store during it and until the sink had caught up. */
   readonly waitingMax: number
   /** From its end until no more waited than a second's load; null: not within the run. */
   readonly recoveredAfterS: number | null

@@ -1,4 +1,4 @@
-// Takes the embedded store away for a while, for real: another connection holds SQLite's write lock, so that whoever
+// Takes the embedded store away for a while, for real: another connection holds SQLite's write lock, so that anyone who
 // writes waits and then fails, as with any store that browns out.
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'

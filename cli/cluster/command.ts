@@ -73,7 +73,7 @@ async function watchCluster(env: Env, json: boolean): Promise<void> {
       trouble = ''
     } catch (error) {
       if (!(error instanceof PlumblineError && error.retriable)) throw error
-      // Whoever watches wants to see it come back.
+      // Someone who watches wants to see it come back.
       if (trouble !== messageOf(error)) process.stderr.write(`plumbline: ${messageOf(error)}\n`)
       trouble = messageOf(error)
     }

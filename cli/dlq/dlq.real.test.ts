@@ -169,7 +169,7 @@ describe('X-3: dead letters', () => {
 
   it('come back byte by byte, once each, though the replay is killed, left within a transaction, and repeated', async () => {
     expect(await registerNewer()).toBe(newSchemaId)
-    // A new process asks the registry anew; the old one would for half a minute not.
+    // A new process asks the registry again; the old one would for half a minute not.
     await refine.stop()
     refine = await stack.startRefine()
     expect((await dlq('replay', '--dry-run', '--json')).out.trim().split('\n').at(-1)).toContain(`"done":${UNKNOWN}`)

@@ -1,6 +1,6 @@
 // Gives dead letters their outcome, each exactly once. One transaction holds some replayed records and the marks of the
 // letters that they came from, so that there is never one without the other:
-//   1. the producer fences whoever had its transactional id: a run that was killed, or one that still goes on
+//   1. the producer fences the former owner of its transactional id: a run that was killed, or one that still goes on
 //   2. only then the marks are read: what an earlier run has committed is among them, what it has not is aborted
 //   3. records to telemetry.raw, marks to telemetry.dlq.marks, commit
 // Every run uses the same id, so both topics have one transactional writer. A run that is killed within a transaction

@@ -1,5 +1,5 @@
 // `plumbline export`: the readings of one node as JSON lines or CSV (MI-9), from clean and, marked, from late: into a
-// file that a later run can go on with, or to standard output as fast as it is taken.
+// file that a later run can continue, or to standard output as fast as it is taken.
 import { once } from 'node:events'
 import { Command, Option } from 'commander'
 import { InputError, messageOf, PlumblineError } from '../../platform/errors.ts'
@@ -53,7 +53,7 @@ export function exportCommand(env: Readonly<Record<string, string>>): Command {
       const problem = askedIdProblem('--node', given.node)
       if (problem !== null) throw new InputError('NODE', 'node', problem)
       if (given.resume && given.out === undefined)
-        throw new InputError('OPTIONS', 'resume', '--resume goes on with a file: give --out FILE, too')
+        throw new InputError('OPTIONS', 'resume', '--resume continues a file: give --out FILE, too')
       return withKafka(env, (at) => exportNode(at, given))
     })
 }

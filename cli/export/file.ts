@@ -51,7 +51,7 @@ export function readCheckpoint(
   const size = sizeOf(file)
   if (!resume) {
     if (size === null) return null
-    throw new InputError('EXISTS', 'out', `${file} is there already: go on with it by --resume, or remove it first`)
+    throw new InputError('EXISTS', 'out', `${file} is there already: continue it by --resume, or remove it first`)
   }
   if (!existsSync(checkpointOf(file))) {
     if (size === null) return null

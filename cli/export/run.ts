@@ -116,13 +116,13 @@ function goOn({ topic, partition, next }: PartitionPlace, { start, end }: Offset
   if (next < start)
     throw new PlumblineError(
       'EXPORT_EXPIRED',
-      `${topic}/${partition}: retention has removed offsets ${next} to ${start - 1}, which were not exported yet; begin anew in another file`,
+      `${topic}/${partition}: retention has removed offsets ${next} to ${start - 1}, which were not exported yet; start over in another file`,
       { topic, partition, offset: next },
     )
   if (next > end)
     throw new PlumblineError(
       'EXPORT_OTHER_LOG',
-      `${topic}/${partition} ends at ${end}, the export had reached ${next}: this is another topic of that name; begin anew in another file`,
+      `${topic}/${partition} ends at ${end}, the export had reached ${next}: this is another topic of that name; start over in another file`,
       { topic, partition, offset: next },
     )
   return next

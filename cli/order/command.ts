@@ -55,7 +55,7 @@ export function orderCommand(env: Env): Command {
         whole(1, SEQUENCE_MAX),
       ),
     )
-    .option('-f, --follow', 'go on with what comes, until Ctrl-C')
+    .option('-f, --follow', 'continue with what arrives, until Ctrl-C')
     .addOption(new Option('--format <format>', 'how to print').choices(['table', 'jsonl']).default('table'))
     .addHelpText('after', EXAMPLES)
     .addCommand(verify)

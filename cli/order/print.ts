@@ -1,4 +1,4 @@
-// Prints a part of the order. A reader that is quicker than whoever takes its output waits for it, so that memory stays
+// Prints a part of the order. A reader that is quicker than the consumer of its output waits for it, so that memory stays
 // bounded by one chunk.
 import { once } from 'node:events'
 import type { Reading } from '../../platform/codec/reading.ts'

@@ -99,7 +99,7 @@ function* rowsOf(file: string, { from, to }: Span): Generator<Line, undefined> {
   for (const line of linesOf(file)) {
     const place = placeOf(line.text)
     if (Number.isNaN(place) ? line.number > 1 : place >= from && place < to) yield line
-    // Places ascend, and what is torn lies behind what is sure.
+    // Places ascend, and what is torn comes after what is certain.
     if (place >= to) return
   }
 }

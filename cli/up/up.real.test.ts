@@ -135,7 +135,7 @@ describe('plumbline up', { timeout: RUN_TIMEOUT_MS }, () => {
     expect(alive(pids)).toEqual([])
   })
 
-  it('goes on with the kept data, and SIGINT stops every part in order', async () => {
+  it('continues with the kept data, and SIGINT stops every part in order', async () => {
     const up = await plumbline(['up', ...FLEET], settings)
     before = await flowing(up, before)
     await until('the last part', up, () => Promise.resolve(up.output().includes('✓ producers') ? true : null))

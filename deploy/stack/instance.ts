@@ -27,7 +27,7 @@ export interface Instance {
   readonly rooms: readonly ServiceRecord[]
 }
 
-/** Stands in the command line of whoever runs `up`. */
+/** Stands in the command line of the process that runs `up`. */
 const MAIN = 'cli/main.ts'
 
 const fileOf = (dataDir: string): string => join(dataDir, 'up.json')

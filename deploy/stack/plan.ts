@@ -74,7 +74,7 @@ export async function makePlan(
   const copies: ServiceSpec[] = []
   for (let i = 1; i <= replicas; i += 1) {
     const started = anySpec('replica', REPLICA_MAIN, 'REPLICA_PORT', `replica-${i}`, await freePort())
-    // One that was killed goes on, and so does the next "up": whoever wants it anew removes its folder.
+    // One that was killed goes on, and so does the next "up": to start over, remove its folder.
     copies.push({ ...started, args: ['--id', `r${i}`, `--dir=${join(config.DATA_DIR, 'replicas')}`, '--resume'] })
   }
   return {

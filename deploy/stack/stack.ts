@@ -38,7 +38,7 @@ export class Stack {
   readonly #rooms = new Map<ServiceName, Service[]>()
   readonly #kafka: ServerSupervisor
   readonly #redis: ServerSupervisor
-  /** Made at every start: whoever else is on this machine cannot read or poison the cache. */
+  /** Made at every start: other users of this machine cannot read or poison the cache. */
   readonly #redisPassword = randomBytes(24).toString('base64url')
   #claim: Claim | null = null
   #plan: Plan | null = null

@@ -25,7 +25,7 @@ export interface FetchedBatch extends TopicPartition {
   readonly endOffset: number
 }
 
-/** A producer without transactions: at least once, so whoever reads must deduplicate. */
+/** A producer without transactions: at least once, so anyone who reads must deduplicate. */
 export interface Producer {
   /**
    * Appends every batch; at most one batch per partition in a call. Resolves with each batch's first offset once all

@@ -183,7 +183,7 @@ describe('a topic followed as a table', () => {
     expect(table.seen).toEqual(['a=1', 'b=2', 'c=3', 'd=3', 'e=3'])
   })
 
-  test('that was made anew is read from its beginning', async () => {
+  test('that was recreated is read from its beginning', async () => {
     await makeTopic('anew')
     await send('anew', ['a', '1'], ['b', '2'], ['c', '3'])
     const table = follow('anew')

@@ -1,6 +1,6 @@
-// A small topic of one partition, kept as a table by whoever needs it: everything that is there is handed over first,
+// A small topic of one partition, kept as a table in memory: everything that is there is handed over first,
 // then what comes, for as long as the process runs. The broker may go and come back meanwhile; records are handed over
-// in order and, after a log that was made anew, again from its beginning: the last one of a key is what counts.
+// in order and, after a log that was recreated, again from its beginning: the last one of a key is what counts.
 import { backoffMs } from '../backoff.ts'
 import type { Clock } from '../clock.ts'
 import { KafkaError, messageOf } from '../errors.ts'
@@ -11,7 +11,7 @@ const RETRY = { baseMs: 200, capMs: 5_000 }
 
 export interface TableRecord {
   readonly key: string
-  /** Null: the key is gone. Part of what a fetch brought: whoever keeps it makes a copy. */
+  /** Null: the key is gone. Part of what a fetch brought: anyone who keeps it makes a copy. */
   readonly value: Buffer | null
   /** As the topic has it: the broker's time or the writer's, ms. */
   readonly timestampMs: number
@@ -41,7 +41,7 @@ export function followTable(options: TableOptions, signal: AbortSignal): Followe
   let onCaughtUp = (): void => {}
   const caughtUp = new Promise<void>((resolve) => (onCaughtUp = resolve))
   const ended = new Follower(options, signal, onCaughtUp).run()
-  ended.catch(() => undefined) // whoever waits for it is told; nobody has to
+  ended.catch(() => undefined) // those who wait for it are told; nobody has to
   return { caughtUp, ended }
 }
 

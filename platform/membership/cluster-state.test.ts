@@ -62,7 +62,7 @@ describe('the state of the cluster', () => {
     expect(state.current(0)!.view_id).toBe(1_505)
   })
 
-  test('the silent are found by their last heartbeat, whoever speaks again is not, and there is a bound on all', () => {
+  test('the silent are found by their last heartbeat, those that speak again are not, and there is a bound on all', () => {
     const state = new ClusterState()
     for (const [i, id] of ['a', 'b', 'c', 'd'].entries()) state.setHeartbeat(id, beat(id), i * 100)
     state.setHeartbeat('a', beat('a'), 500)

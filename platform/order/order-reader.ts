@@ -1,5 +1,5 @@
 // Reads the total order: from any sequence or time, a range or for as long as it is wanted. What is handed over are
-// chunks of record batches, not records: whoever reads decodes what it needs. Nothing is ever skipped: a place in the
+// chunks of record batches, not records: anyone who reads decodes what it needs. Nothing is ever skipped: a place in the
 // order whose reading cannot be had, and an order that is none, is an OrderError that names it.
 //
 // Memory: one fetch of the order and one fetch of each partition of clean, 4 MiB each at most.

@@ -131,7 +131,7 @@ export class ConfigWriter {
   }
 
   /**
-   * After an error: it was written, or another writer intervened, or it is not known yet. Whoever fenced us has waited
+   * After an error: it was written, or another writer intervened, or it is not known yet. Anyone who fenced us has waited
    * for the end of our transaction, so the log is complete; otherwise we fence ourselves, which waits for it as well.
    */
   async #outcomeOf(log: ConfigLog, next: RuntimeConfig | null, error: KafkaError): Promise<RuntimeConfig> {

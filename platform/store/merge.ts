@@ -1,4 +1,4 @@
-// What the readings of one (sensor, ts) amount to. Pure; both stores apply it, and so may whoever checks them.
+// What the readings of one (sensor, ts) amount to. Pure; both stores apply it, and so may anyone who checks them.
 //
 // Cell by cell, the latest reading that says something of a metric wins: latest by version (see port.ts), whatever the
 // order in which the store meets them. A null says nothing, so it never erases; a name in `erase` says that there is no

@@ -26,7 +26,7 @@ export interface RefusedRow {
 
 /** At least one row of the batch is such that the store will never take it; none of the others is at fault. */
 export class StorePoisonError extends StoreError {
-  /** Rows that were refused one by one, as far as the store can tell; empty: whoever wrote has to find them. */
+  /** Rows that were refused one by one, as far as the store can tell; empty: the writer has to find them. */
   readonly refused: readonly RefusedRow[]
 
   constructor(message: string, details: Omit<ErrorDetails, 'retriable'> = {}, refused: readonly RefusedRow[] = []) {

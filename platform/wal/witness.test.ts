@@ -101,7 +101,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
         copyFolder(`${dir}-copy`, dir)
       },
     ],
-    ['its last segment written anew over itself', 0, /changed/, (dir) => overwrite(join(dir, segmentsIn(dir).at(-1)!))],
+    ['its last segment rewritten in place', 0, /changed/, (dir) => overwrite(join(dir, segmentsIn(dir).at(-1)!))],
   ])('%s', async (_what, acknowledged, reason, damage) => {
     const { dir, epoch } = killedLog(acknowledged)
     damage(dir)

@@ -43,7 +43,7 @@ async function begin(topic: RuntimeConfig | null): Promise<{ versions: number[];
 
 const AWAY = 'sampling begins with the last known configuration: Kafka is away'
 
-test('MI-5: what was applied last holds without the broker; a topic that was made anew ends it, and leaves nothing behind', async () => {
+test('MI-5: what was applied last holds without the broker; a topic that was recreated ends it, and leaves nothing behind', async () => {
   expect(await begin(null)).toEqual({ versions: [0], warnings: [AWAY] })
   const five: RuntimeConfig = { version: 5, at: 1, scopes: { fleet: { 'producer.rate_hz': 2 } } }
   expect(await begin(five)).toEqual({ versions: [0, 5], warnings: [] })

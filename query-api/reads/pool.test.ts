@@ -65,7 +65,7 @@ describe('the pool of read threads', () => {
     await Promise.all(long)
   })
 
-  it('security 8: gives a read up at once when its client goes, running or waiting, and goes on with the next', async () => {
+  it('security 8: gives a read up at once when its client goes, running or waiting, and continues with the next', async () => {
     const reads = pool()
     const running = new AbortController()
     const waiting = new AbortController()

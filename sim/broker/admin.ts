@@ -1,5 +1,5 @@
 // Topics and offsets. All of it is repeated by the client itself while the line is broken; committed offsets are those
-// of finished transactions whose markers have arrived, whoever may have a commit under way.
+// of finished transactions whose markers have arrived, whether or not another commit is under way.
 import type {
   Admin,
   CommittedOffset,

@@ -110,7 +110,7 @@ export class Group {
     if (this.#members.delete(memberId)) this.#departed()
   }
 
-  /** A broker that starts again knows its members, but what they waited for is gone, and they come together anew. */
+  /** A broker that starts again knows its members, but what they waited for is gone, and they rejoin. */
   restarted(): void {
     for (const member of this.#members.values()) {
       member.lastSeenMs = this.#around.monoMs()

@@ -20,7 +20,7 @@ export interface Evidence {
   readonly partitions: number
   /** Rows by tenant/sensor and event time. */
   readonly stored: ReadonlyMap<string, StoredReading>
-  /** Changes of the configuration that were confirmed to whoever made them. */
+  /** Changes of the configuration that were confirmed to their authors. */
   readonly confirmed: readonly RuntimeConfig[]
   /** Folders of the replicas. */
   readonly replicaDirs: readonly string[]

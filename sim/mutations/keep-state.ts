@@ -1,5 +1,5 @@
 // A transaction that fails is taken for done: the state that has moved on is kept, and so the outputs of the failed one
-// are nowhere. A new producer goes on with the next one.
+// are nowhere. A new producer continues with the next one.
 import { messageOf } from '../../platform/errors.ts'
 import type { Transaction, TransactionalProducer } from '../../platform/kafka/port.ts'
 import { type Mutation, withTransactional } from './mutation.ts'

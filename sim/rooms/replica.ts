@@ -1,5 +1,5 @@
 // A replica as a simulated process: the real one, on a folder of its own. A life resumes from the checkpoint of the one
-// before, or begins anew. When it is killed its files stay as they are, and one may end in a torn line, as a write that
+// before, or starts over. When it is killed its files stay as they are, and one may end in a torn line, as a write that
 // was cut short leaves it.
 import { appendFileSync, closeSync, existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ import type { Life } from '../life.ts'
 import { chance, pick, type Random } from '../random.ts'
 import type { SimRegistry } from '../registry.ts'
 
-/** Share of lives that begin anew. */
+/** Share of lives that start over. */
 const ANEW = 0.2
 const TORN = 0.5
 const TORN_LINE = '999999,2026-01-01T00:0'

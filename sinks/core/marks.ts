@@ -1,7 +1,7 @@
 // Up to when is everything stored? A partition's `through` is a time T such that whatever had arrived in raw by T is
 // in the store, as far as this partition of this topic goes. It is found by marks, without trusting any clock but our
 // own. At T the end of raw is noted. Once refine has committed up to it, its outputs are in the topic, so the topic's
-// end, read at a later look, lies behind them; and once the store stands there, T is reached. A quiet partition passes
+// end, read at a later look, comes after them; and once the store stands there, T is reached. A quiet partition passes
 // through all of this within two looks, so its `through` follows the clock; a stuck refine or sink holds it back.
 //
 // What refine holds back for order (at most its gap timeout) counts as arrived and not stored: see `completeness`.

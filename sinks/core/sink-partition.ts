@@ -1,5 +1,5 @@
 // One assigned partition as the sink knows it: which of four states it is in, and how far it has come. Everything that
-// happens to a partition is an event of the table below, and nothing else changes it, so whoever holds one can rely on
+// happens to a partition is an event of the table below, and nothing else changes it, so anyone who holds one can rely on
 // what its state says.
 //
 //   seeking → reading    the store has said where it stands, and the consumer reads from there

@@ -3,7 +3,7 @@
 // only, names longer than a file name may be. "~" is in no plain name, so the two kinds never meet.
 import { createHash } from 'node:crypto'
 
-/** The tenant of whoever names none; its files lie at the top. */
+/** The tenant of a reading that names none; its files lie at the top. */
 const DEFAULT_TENANT = 'default'
 /** Lower case only: some file systems do not tell cases apart. Well below the 255 bytes that they take. */
 const PLAIN = /^[a-z0-9](?:[a-z0-9._-]{0,198}[a-z0-9_-])?$/

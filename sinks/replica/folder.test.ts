@@ -61,7 +61,7 @@ describe('the folder of a replica (DS-4)', () => {
     expect(() => prepareFolder(root, 'r1', true)).toThrow(/replica\.json is no state of a replica .*format/)
   })
 
-  test('killed while clearing, a resumed replica begins anew', () => {
+  test('killed while clearing, a resumed replica starts over', () => {
     const dir = join(root, 'r1')
     const fresh = prepareFolder(dir, 'r1', false)
     writeState(dir, { ...fresh, first_sequence: 0, next_sequence: 9 })

@@ -36,7 +36,7 @@ export function inspectFolder(dir: string, replica: string): ReplicaState | null
 
 /**
  * Makes the folder ready and tells where to go on.
- * @param resume go on from its checkpoint; where it has none it is begun anew
+ * @param resume go on from its checkpoint; where it has none it is started over
  * @throws ReplicaError as for `inspectFolder`
  */
 export function prepareFolder(dir: string, replica: string, resume: boolean): ReplicaState {

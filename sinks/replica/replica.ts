@@ -93,7 +93,7 @@ export class Replica {
     }
   }
 
-  /** Decides where a fresh replica begins, or makes sure that a resumed one goes on with the same order. */
+  /** Decides where a fresh replica begins, or makes sure that a resumed one continues with the same order. */
   async #begin(): Promise<void> {
     const { kafka, fetchSchema, log } = this.#deps
     const [reader, admin] = await Promise.all([OrderReader.open({ kafka, fetchSchema }), kafka.admin()])
@@ -134,7 +134,7 @@ export class Replica {
         onProgress: async ({ nextOffset, endOffset, idle }) => {
           metrics.lag(Math.max(0, endOffset - nextOffset))
           this.#observe(!idle && nextOffset < endOffset)
-          // While there is more, rows go to their files by the megabyte; whoever looks on shall not wait for one.
+          // While there is more, rows go to their files by the megabyte; readers must not wait.
           if (idle) this.#files.flush()
           await this.#commitIfDue()
         },
@@ -215,7 +215,7 @@ export class Replica {
     await this.#commit()
   }
 
-  /** One at a time; whoever comes meanwhile waits for the one that runs. */
+  /** One at a time; callers in the meantime wait for the one that runs. */
   async #commit(): Promise<void> {
     if (this.#committing !== null) return this.#committing
     this.#committing = this.#save().finally(() => (this.#committing = null))
@@ -256,14 +256,14 @@ function mayPass(error: unknown): boolean {
   return error instanceof PlumblineError && error.retriable
 }
 
-/** A topic that was made anew counts from 0 again: its rows must not go on under those of another. */
+/** A topic that was recreated counts from 0 again: its rows must not continue under those of another. */
 async function checkSameOrder(reader: OrderReader, { next_sequence: next, last }: ReplicaState): Promise<void> {
   const hint = 'start the replica without --resume'
   const end = await reader.nextSequence()
   if (end !== null && end < next!)
     throw new OrderError(
       'ORDER_BEHIND',
-      `the order ends before sequence ${end}, and the replica goes on with ${next}: ${hint}`,
+      `the order ends before sequence ${end}, and the replica continues at ${next}: ${hint}`,
     )
   if (last === null || end === null) return
   const extent = await reader.extentOf(next! - 1).catch((error: unknown) => {

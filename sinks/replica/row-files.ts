@@ -67,7 +67,7 @@ export class RowFiles {
 
   /**
    * Makes everything that was added so far sure, then the state, which must describe exactly that. What is added
-   * meanwhile lies behind the state. One at a time.
+   * meanwhile comes after the state. One at a time.
    * @param breathe called between slices of the work
    */
   async commit(state: ReplicaState, breathe: () => Promise<void>): Promise<void> {
@@ -95,7 +95,7 @@ export class RowFiles {
 
   /**
    * What an error of the disk leaves is unknown: rows that are in a file in part, or that a later fsync no longer tells of.
-   * Whoever goes on does so from the last checkpoint, which cuts them off.
+   * The next run continues from the last checkpoint, which cuts them off.
    */
   #expectSound(): void {
     if (this.#failure === null) return

@@ -23,7 +23,7 @@ const replicaState = z.object({
   first_sequence: whole.nullable(),
   /** All rows below it are on disk. Null: it has not begun. */
   next_sequence: whole.nullable(),
-  /** Where the reading in front of it lies, so that an order that was made anew is noticed. */
+  /** Where the reading in front of it lies, so that an order that was recreated is noticed. */
   last: z.object({ partition: whole, offset: whole }).nullable(),
   /** By partition of telemetry.late: the first offset it holds and the one behind what is on disk. */
   late_first: z.array(whole),

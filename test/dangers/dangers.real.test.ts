@@ -198,7 +198,7 @@ describe('danger 4: a producer that is used again after a failed send', () => {
 })
 
 describe('danger 5: a zombie that acquires at once fences the rightful owner', () => {
-  it('happens when whoever fails fences again without being confirmed by the group', async () => {
+  it('happens when a failed owner fences again without being confirmed by the group', async () => {
     const zombie = await owner('zombie')
     const old = await zombie.begin()
     await old.send(batch('zombie', ['zombie']))

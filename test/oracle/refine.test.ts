@@ -1,4 +1,4 @@
-// The oracle itself, on tables small enough to check by eye: whoever judges must be judged first.
+// The oracle itself, on tables small enough to check by eye: a judge must be judged first.
 import type avsc from 'avsc'
 import { describe, expect, it } from 'vitest'
 import { encodeFramed, readingType } from '../../platform/codec/reading.ts'

@@ -9,7 +9,7 @@ export interface LetterFilter {
   readonly reason?: string
   readonly topic?: string
   readonly partition?: number
-  /** The record's key, or what stands behind its first slash. */
+  /** The record's key, or what follows its first slash. */
   readonly sensor?: string
   readonly stage?: string
   readonly sinceMs?: number

@@ -37,7 +37,7 @@ function existing(file: string): string {
   return existsSync(file) ? readFileSync(file, 'utf8').trim() : ''
 }
 
-/** Whole or not at all. Prometheus and Grafana run as other users than we do: whoever has the volume may read. */
+/** Whole or not at all. Prometheus and Grafana run as other users than we do: anyone who has the volume may read. */
 function write(file: string, token: string): void {
   writeFileSync(`${file}.new`, token)
   chmodSync(`${file}.new`, 0o444)

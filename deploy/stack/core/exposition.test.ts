@@ -30,7 +30,7 @@ describe('reading what prom-client writes', () => {
 describe('growth of a counter', () => {
   const at = (value: number) => parseExposition(`rows_total ${value}\n`)
 
-  it('is the difference, and counts from 0 when the process has started anew', () => {
+  it('is the difference, and counts from 0 when the process has restarted', () => {
     expect(increase(at(10), at(15), 'rows_total')).toBe(5)
     expect(increase(at(10), at(4), 'rows_total')).toBe(4)
   })

@@ -47,7 +47,7 @@ export function sum(exposition: Exposition, name: string, labels: Labels = {}): 
   return total
 }
 
-/** Growth of a counter. A process that started anew counts from 0, as in Prometheus' `increase`. */
+/** Growth of a counter. A process that restarted counts from 0, as in Prometheus' `increase`. */
 export function increase(before: Exposition | undefined, after: Exposition, name: string, labels: Labels = {}): number {
   const now = sum(after, name, labels)
   const then = before === undefined ? now : sum(before, name, labels)

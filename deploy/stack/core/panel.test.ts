@@ -35,7 +35,7 @@ describe('the view of the pipeline', () => {
     expect(stage(view, 'refine')).toMatchObject({ inPerS: 150, outPerS: 145, lag: 18, total: 420 })
   })
 
-  it('counts a process that has started anew from 0, and one that is new not at all yet', () => {
+  it('counts a process that has restarted from 0, and one that is new not at all yet', () => {
     const before = frame(0, { 'stream-jobs': ['stream-jobs', refined(1_000, 1_000)] })
     const after = frame(1_000, {
       'stream-jobs': ['stream-jobs', refined(7, 7)],

@@ -120,7 +120,7 @@ const OUT_OF_DATE = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'])
 /** What to do about a socket's error, or null where it may pass by itself. */
 export function handshakeRefusal(error: NodeJS.ErrnoException, broker: string): ConfigError | null {
   const code = error.code ?? ''
-  // OpenSSL's reason is a few words; its message is full of numbers, and Node's may go on with advice of its own.
+  // OpenSSL's reason is a few words; its message is full of numbers, and Node's may continue with advice of its own.
   const said = `(${(error as { reason?: string }).reason ?? error.message.split(';')[0]})`
   if (UNTRUSTED.has(code))
     return new ConfigError(

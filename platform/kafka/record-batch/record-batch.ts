@@ -1,5 +1,5 @@
 // One Kafka record batch (format v2), read-only: typed columns over the bytes that came from the wire.
-// Nothing is copied and no record becomes an object; whoever needs a key or a value asks for its place in `bytes`.
+// Nothing is copied and no record becomes an object; anyone who needs a key or a value asks for its place in `bytes`.
 import { crc32c } from '@node-rs/crc32'
 import { KafkaError } from '../../errors.ts'
 import { decompress } from './compression.ts'

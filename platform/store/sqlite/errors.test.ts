@@ -54,7 +54,7 @@ describe('X-3: SQLite', () => {
     await store.write(batch([rows[0]]))
     const totals = { sensors: 1, readings: 3, superseded: 0, anomalies: 0 }
     expect(await store.read((view) => view.totals())).toEqual(totals)
-    // One that ends the whole transaction cannot be followed by others: whoever writes has to find them.
+    // One that ends the whole transaction cannot be followed by others: the writer has to find them.
     db.exec(`DROP TRIGGER odd; CREATE TRIGGER all_over BEFORE INSERT ON readings WHEN NEW.ts = 5
       BEGIN SELECT RAISE(ROLLBACK, 'all over'); END`)
     await expect(store.write(batch(rows))).rejects.toMatchObject({ code: 'STORE_POISON', refused: [] })

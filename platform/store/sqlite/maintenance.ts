@@ -1,7 +1,7 @@
 // Upkeep of the SQLite store, in bounded steps: rolls what no write brings on (quiet sensors, a store that an earlier
 // version wrote) and deletes what has outlived its retention.
 //
-// Before rows go, their aggregates are sealed: moved to buckets of their own (sealed = 1) that are never computed anew.
+// Before rows go, their aggregates are sealed: moved to buckets of their own (sealed = 1) that are never recomputed.
 // A reading that comes for that time later is a row again, with a bucket beside the sealed one, and is sealed in turn.
 // So nothing is counted twice, save a correction of a reading that is gone, which then counts beside it.
 //

@@ -6,7 +6,7 @@
 // tails longer, never an answer wrong.
 //
 // A row that is added or replaced before the frontier (late, corrected) marks its minute; before the transaction ends
-// the marked minutes are computed anew from their rows, and the hours from their minutes. So an overwritten reading
+// the marked minutes are recomputed from their rows, and the hours from their minutes. So an overwritten reading
 // leaves no trace, and no error of rounding adds up.
 //
 // Statements are made from names in schemas/reading.avsc only.
@@ -134,13 +134,13 @@ export class SqliteRollups {
     return to < goal
   }
 
-  /** Computes the hours that [from, to) meets anew from their minutes. */
+  /** Recomputes the hours that [from, to) meets from their minutes. */
   rebuildHours(id: number, from: number, to: number): void {
     const end = Math.ceil(to / HOUR.sizeMs) * HOUR.sizeMs
     this.#replace(HOUR, MINUTE, id, floorTo(from, HOUR.sizeMs), end, ALL_METRICS)
   }
 
-  /** Computes the minutes of [from, to), and their seconds, anew from rows. */
+  /** Recomputes the minutes of [from, to), and their seconds, from rows. */
   #rebuildMinutes(id: number, from: number, to: number, present: number): void {
     // Where seconds are not kept any more, minutes come from rows.
     const seconds = Math.min(to, Math.max(from, this.horizons['1s']))

@@ -1,4 +1,4 @@
-// What TDengine's error codes mean for whoever wrote or read: an outage passes, poison is the rows' fault, the rest is
+// What TDengine's error codes mean for a writer or reader: an outage passes, poison is the rows' fault, the rest is
 // the set-up's or ours. Every code here was met on a real server (testdata/tdengine.jsonl); one that is not listed is
 // a plain failure, which the sink treats like an outage: it stands still and is seen, and no row is put aside wrongly.
 import { StoreError, type StoreErrorCode } from '../../errors.ts'

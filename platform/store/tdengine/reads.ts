@@ -1,4 +1,4 @@
-// Reads of the TDengine store. TDengine has no snapshots: a view sees each statement's own instant, so whoever needs
+// Reads of the TDengine store. TDengine has no snapshots: a view sees each statement's own instant, so anyone who needs
 // to know up to when its rows are complete reads progress first (rows are written before it). Cells are read by their
 // place in the select list, and texts come out of their encoding here.
 import type { Metric } from '../../../schemas/metrics.ts'

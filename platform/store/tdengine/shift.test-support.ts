@@ -50,7 +50,7 @@ function shiftedView(view: StoreView): StoreView {
     async *rows(at, from) {
       for await (const page of view.rows(at, from === undefined ? undefined : inward(from))) yield page.map(back)
     },
-    // Its sums are over moved times: they are made anew from the rows, and counted against the store's own.
+    // Its sums are over moved times: they are recreated from the rows, and counted against the store's own.
     async *fingerprints(from) {
       for await (const { tenant, sensor, fingerprint } of view.fingerprints(
         from === undefined ? undefined : inward(from),

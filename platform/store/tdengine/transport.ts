@@ -1,5 +1,5 @@
 // One SQL statement to TDengine and its answer, by taosAdapter's REST interface. The transport keeps no state, starts
-// no second try and gives no write up by itself: a write whose client went away may still be applied, so whoever
+// no second try and gives no write up by itself: a write whose client went away may still be applied, so anyone who
 // writes must be told the real end of it, however late (tdengine-writer.ts says what it does meanwhile).
 import { Pool } from 'undici'
 import { messageOf, StoreError } from '../../errors.ts'

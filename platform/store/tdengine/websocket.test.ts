@@ -107,7 +107,7 @@ describe('TDengine by WebSocket', () => {
     expect(ws.open()).toBe(1)
   })
 
-  it('connects anew when an idle connection has gone', async () => {
+  it('reconnects when an idle connection has gone', async () => {
     ws.sockets[0].state = 3
     expect(await transport.query(SELECT)).toEqual([])
     expect(ws.open()).toBe(1)

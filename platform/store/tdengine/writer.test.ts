@@ -150,7 +150,7 @@ describe('TDengine without transactions', () => {
   })
 
   it.each<[string, (sink: TdengineStore) => Promise<unknown>]>([
-    ['its partitions were assigned anew', (sink) => sink.read((view) => view.progress())],
+    ['its partitions were reassigned', (sink) => sink.read((view) => view.progress())],
     ['it was frozen', async () => vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 3_001)],
   ])(
     'EM-3: what another sink has written meanwhile, while %s, is looked up, not remembered wrongly',

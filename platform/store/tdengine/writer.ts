@@ -125,7 +125,7 @@ export class TdengineWriter {
     })
   }
 
-  /** What is known of progress may be outdated: partitions were assigned anew, or a write failed. */
+  /** What is known of progress may be outdated: partitions were reassigned, or a write failed. */
   doubtProgress(): void {
     this.#advancedAtMs.clear()
   }

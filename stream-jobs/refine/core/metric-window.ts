@@ -1,6 +1,6 @@
 // The z-score of one metric over a sliding window, O(1) per sample. Mean and sum of squared distances are updated by
 // Welford's recurrence, extended to a window that also forgets its oldest sample; once per window length both are
-// computed anew from the samples, so rounding cannot build up, and also when the sum has fallen far below its peak: an
+// recomputed from the samples, so rounding cannot build up, and also when the sum has fallen far below its peak: an
 // outlier that leaves takes with it the digits of all that stay. Samples are kept as float32 distances from a reference
 // (the first value), which halves the state and keeps their resolution where a large mean hides a small spread.
 // Source: B. P. Welford, "Note on a method for calculating corrected sums of squares and products", Technometrics 4
@@ -16,7 +16,7 @@ export class MetricWindow {
   mean = 0
   m2 = 0
   count = 0
-  /** Samples since mean and m2 were last computed anew. */
+  /** Samples since mean and m2 were last recomputed. */
   slides = 0
   /** Greatest m2 since then. */
   peak = 0

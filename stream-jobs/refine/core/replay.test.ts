@@ -150,7 +150,7 @@ describe('at a record whose schema is not known yet, run', () => {
           for (let i = 0; i < batch.count;) {
             i = core.run(batch, i, batch.count)
             if (i === batch.count) break
-            // Whoever asks twice before it learns gets the same answer, and nothing moves.
+            // Asking twice before it learns gives the same answer, and nothing moves.
             const [before, said] = [bytesOf(core), out.said.length]
             expect(core.run(batch, i, batch.count)).toBe(i)
             expect([bytesOf(core), out.said.length]).toEqual([before, said])

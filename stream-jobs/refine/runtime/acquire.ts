@@ -89,7 +89,7 @@ async function expectNoSnapshot(admin: Admin, reader: RangeReader, topic: string
     if (batches.every(({ count }) => count === 0)) return
     throw new FatalRestoreError(
       'SNAPSHOT_WITHOUT_OFFSET',
-      `raw partition ${partition} has snapshots but no committed offset (an idle group's offsets expire): beginning anew would double everything; set the group's offset again, or delete ${topic}, clean and late to begin anew`,
+      `raw partition ${partition} has snapshots but no committed offset (an idle group's offsets expire): starting over would double everything; set the group's offset again, or delete ${topic}, clean and late to start over`,
       { topic, partition },
     )
   })

@@ -4,7 +4,7 @@
 //   2. the extent, which needs clean's first offset, and now and then a snapshot
 //   3. the input offset, with the metadata that recovery begins from
 //   4. commit
-// After any error the task is dead: producer and state are thrown away and the partition is acquired anew (tasks.ts).
+// After any error the task is dead: producer and state are thrown away and the partition is acquired again (tasks.ts).
 import avsc from 'avsc'
 import type { Clock } from '../../../platform/clock.ts'
 import { encodeFramed } from '../../../platform/codec/reading.ts'
@@ -75,7 +75,7 @@ export class Task {
   position: number
   /** End of the raw partition as the last fetch saw it. */
   endOffset: number
-  /** As of the last commit: whoever takes over begins with them. */
+  /** As of the last commit: the next owner begins with them. */
   applied: CoreSettings
   readonly #deps: TaskDeps
   readonly #producer: TransactionalProducer
@@ -220,7 +220,7 @@ export class Task {
       if (plans.get(id) === undefined) ids.add(id)
     }
     const learning = plans.learnAll(ids)
-    learning.catch(() => undefined) // whoever waits for it is told
+    learning.catch(() => undefined) // those who wait for it are told
     const leftMs = this.#lookupsUntil - clock.mono()
     const isKnown = leftMs > 0 && (await fulfilsWithin(learning, leftMs, clock))
     return isKnown ? null : { learning }

@@ -16,7 +16,7 @@ describe('K1: a partition that fails again and again', () => {
     ])
   })
 
-  it('is no longer named when it has got beyond the offset, and counts anew when it fails further on', () => {
+  it('is no longer named when it has got beyond the offset, and counts from one when it fails further on', () => {
     const troubles = new Troubles()
     for (let i = 0; i < 5; i += 1) troubles.failed(0, 17, BROKEN, i)
     troubles.passed(0, 17)

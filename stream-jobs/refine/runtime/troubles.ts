@@ -64,7 +64,7 @@ export class Troubles {
   /**
    * Whether settings may be replaced that a partition works by. Those of a version above the newest one that this process
    * has read may be another process's, which has read more; after a while they are taken for what they are: a record that
-   * somebody has put into raw. Raw is an administrative topic: whoever may write to it can mute a detector.
+   * somebody has put into raw. Raw is an administrative topic: anyone who may write to it can mute a detector.
    */
   isForeign(partition: number, topic: string, version: number, newest: number, nowMono: number): boolean {
     const kind = `settings of ${partition}`

@@ -4,7 +4,7 @@ import { check } from '../../../test/fixtures/property.ts'
 import { type Member, Membership, MEMBERS_MAX, type View } from './membership.ts'
 
 const TIMES = { heartbeatMs: 5_000, timeoutMs: 10_000 }
-/** The broker's time at monotonic time 0 of whoever looks. */
+/** The broker's time at monotonic time 0 of the observer. */
 const BROKER_0 = 1_000_000
 
 const lead = (leader = 'L', last: View | null = null) => new Membership({ ...TIMES, leader, last })
@@ -68,7 +68,7 @@ describe('DS-3: membership', () => {
     expect(at - BROKER_0).toBeLessThanOrEqual(TIMES.timeoutMs + 200)
   })
 
-  test('who comes back after the time-out belongs anew, since its return', () => {
+  test('who comes back after the time-out belongs again, since its return', () => {
     const views = live(
       lead(),
       [
@@ -118,7 +118,7 @@ describe('DS-3: membership', () => {
     const crowd = (from: number, to: number): [number, string][] =>
       Array.from({ length: Math.floor((to - from) / 500) }, (_, i) => [from + i * 500, `m${i % 10}`])
 
-    test('goes on with the next id and names itself, keeping since when the others belong', () => {
+    test('continues with the next id and names itself, keeping since when the others belong', () => {
       const last = viewWith([{ node_id: 'a', kind: 'sinks', since: 5 }], 900_000)
       expect(past(lead('L', last), [[BROKER_0, 'a']])).toEqual({
         view_id: 8,

@@ -25,7 +25,7 @@ export interface MembershipOptions {
   /** How often members are heard. */
   readonly heartbeatMs: number
   readonly timeoutMs: number
-  /** The view that was published last, whoever led then; null: there is none. */
+  /** The view that was published last, by any leader; null: there is none. */
   readonly last: View | null
 }
 

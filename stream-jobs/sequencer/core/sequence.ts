@@ -92,7 +92,7 @@ export class Sequence {
     if (first_offset < at.cleanEnd)
       refuse(
         'EXTENT_OVERLAPS',
-        `begins at ${first_offset} of clean, but the order has reached ${at.cleanEnd}: clean was written by something else, or made anew without the order`,
+        `begins at ${first_offset} of clean, but the order has reached ${at.cleanEnd}: clean was written by something else, or recreated without the order`,
       )
     if (!Number.isSafeInteger(this.#next + count)) refuse('SEQUENCE_EXHAUSTED', `would pass sequence ${this.#next}`)
     const base_sequence = this.#next

@@ -1,6 +1,6 @@
 // How a process becomes the active sequencer, at the same cost however long the order is:
 //   1. a new transactional producer runs an empty transaction: the former one's is aborted, and it is fenced
-//   2. only then are the committed offsets read; the greatest next sequence in their metadata is the one to go on with
+//   2. only then are the committed offsets read; the greatest next sequence in their metadata is the one to continue with
 //   3. the view that was published last is read, since ids grow by one over changes of the leader
 // What contradicts itself here is fatal: going on would give a reading two places, or none.
 import type {
@@ -72,7 +72,7 @@ async function expectEmptyOrder(admin: Admin, topic: string, group: string): Pro
   if (end === 0) return
   throw new FatalRestoreError(
     'ORDER_WITHOUT_OFFSET',
-    `${topic} is not empty but the group ${group} has no committed offset (an idle group's offsets expire): beginning anew would number readings twice; set the group's offsets again, or delete ${topic} to begin the order anew`,
+    `${topic} is not empty but the group ${group} has no committed offset (an idle group's offsets expire): starting over would number readings twice; set the group's offsets again, or delete ${topic} to start the order over`,
     { topic, offset: end },
   )
 }
@@ -84,7 +84,7 @@ function expectKept(topic: string, partition: number, at: CommittedOffset | null
     'OFFSET_OUT_OF_RANGE',
     offset < start
       ? `extents partition ${partition} begins at ${start}, behind the sequencer's offset ${offset}: retention has removed extents that are not in the order`
-      : `extents partition ${partition} ends at ${end}, before the sequencer's offset ${offset}: the topic was made anew without the order`,
+      : `extents partition ${partition} ends at ${end}, before the sequencer's offset ${offset}: the topic was recreated without the order`,
     { topic, partition, offset },
   )
 }

@@ -22,7 +22,7 @@ export function decodeReached(text: string, partition: number, offset: number): 
   } catch (cause) {
     throw new FatalRestoreError(
       'FOREIGN_OFFSET',
-      `offset ${offset} of extents partition ${partition} carries no sequence: it was committed by something else, or reset by hand; delete the group's offsets and telemetry.order together to begin the order anew`,
+      `offset ${offset} of extents partition ${partition} carries no sequence: it was committed by something else, or reset by hand; delete the group's offsets and telemetry.order together to start the order over`,
       { cause, partition, offset },
     )
   }

@@ -57,7 +57,7 @@ export interface SequencerDeps {
 
 export class Sequencer {
   readonly sequence: Sequence
-  /** The view that was published last, by whoever led then. */
+  /** The view that was published last, by the leader of that time. */
   readonly lastView: View | null
   readonly #deps: SequencerDeps
   readonly #producer: TransactionalProducer

@@ -33,7 +33,7 @@ export class Views {
 
   /**
    * Follows the heartbeats until it is closed.
-   * @param last the view that was published last, by whoever led then
+   * @param last the view that was published last, by the leader of that time
    * @param onDue a view waits to be taken
    */
   constructor(deps: ViewsDeps, last: View | null, onDue: () => void) {
