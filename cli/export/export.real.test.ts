@@ -175,7 +175,7 @@ describe('plumbline export', () => {
     expect(text.startsWith(expected)).toBe(true)
     expect(text).toBe(await oracle())
     expect([other.code, other.err]).toEqual([1, expect.stringContaining('was begun with format "jsonl", not "csv"')])
-    expect([none.code, none.err]).toEqual([0, expect.stringContaining('nothing is kept of a node "nobody"')])
+    expect([none.code, none.err]).toEqual([1, expect.stringContaining('nothing is kept of node "nobody"')])
     truncateSync(path, 100)
     expect(() => readCheckpoint(path, true, { node: NODE, format: 'jsonl' })).toThrow('somebody has changed it')
     rmSync(`${path}.checkpoint`)
