@@ -12,5 +12,5 @@ describe('simulation', () => {
     const again = await runSeed(3, { keepTrace: true })
     expect(again).toEqual(once)
     expect((await runSeed(4)).hash).not.toBe(once.hash)
-  }, 60_000)
+  }, 180_000)
 })

@@ -160,7 +160,7 @@ describe('rollups', () => {
       }),
       100,
     )
-  }, 60_000)
+  }, 180_000)
 
   it('EM-6: rows that are deleted by their age stay in the aggregates, and readings that come after join them', async () => {
     await checkAsync(

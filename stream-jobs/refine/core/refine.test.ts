@@ -50,7 +50,7 @@ const bySensorKey = <T>(lists: ReadonlyMap<string, readonly T[]>, text: (one: T)
   Object.fromEntries([...lists].map(([key, list]) => [key.replace(/^t\//, ''), list.map(text)]))
 
 /** Hundreds of scenarios take some 5 s here, several times that on a busy machine. */
-const LONG = { timeout: 90_000 }
+const LONG = { timeout: 180_000 }
 
 describe('refine', LONG, () => {
   test('EM-2 DS-1: answers as the oracle does', () => {
