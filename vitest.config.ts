@@ -1,6 +1,6 @@
-// Three projects: `unit` is pure and quick; `real` starts Kafka, Redis and whole processes: most of its time is
-// waiting for sessions to expire and processes to start, so three files run at a time, of whichever project; `docker`
-// needs a Docker engine and runs last, alone.
+// Three projects, one after the other: `unit` is pure and quick; `real` starts Kafka, Redis and whole processes, two files
+// at a time: most of their time is waiting for sessions to expire and processes to start, and with three the short
+// sessions of fault tests expire on two cores; `docker` needs a Docker engine and runs alone.
 import { defineConfig } from 'vitest/config'
 
 /** They need a server, which only the environment can name; test/run.ts says when they are left out. */
@@ -8,7 +8,7 @@ const TDENGINE_TESTS = process.env.TDENGINE_URL ? [] : ['platform/store/tdengine
 
 export default defineConfig({
   test: {
-    maxWorkers: 3,
+    maxWorkers: 2,
     projects: [
       {
         test: {
@@ -24,6 +24,7 @@ export default defineConfig({
           name: 'real',
           include: ['**/*.real.test.ts'],
           globalSetup: ['test/fixtures/prepare.ts'],
+          sequence: { groupOrder: 1 },
           exclude: ['node_modules/**', '.plumbline/**', ...TDENGINE_TESTS],
           testTimeout: 180_000,
           hookTimeout: 120_000,
@@ -35,7 +36,7 @@ export default defineConfig({
           include: ['**/*.docker.test.ts'],
           exclude: ['node_modules/**', '.plumbline/**'],
           fileParallelism: false,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],
