@@ -1,5 +1,6 @@
-// The whole check, as `make test` runs it: rules, formatting and types beside the tests. Every part runs, whatever another one said, and the last
-// line counts: N passed, N failed, N skipped. It is made of vitest's own report, so it cannot claim what was not run.
+// The whole check, as `make test` runs it: rules, formatting and types beside the tests. Every part runs, whatever
+// another one said, and the last line counts: N passed, N failed, N skipped. It is made of vitest’s own report, so it
+// cannot claim what was not run.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
