@@ -171,7 +171,11 @@ const rounding = avsc.types.LongType.__with({
   isValid: (value: unknown) => typeof value === 'number',
   compare: (a: number, b: number) => a - b,
 })
-const lenientType = avsc.Type.forSchema(schema as unknown as avsc.Schema, {
+/** A type with an attribute of its own, as "ts" has one, would not be looked up in the registry. */
+const plainSchema = JSON.parse(JSON.stringify(schema), (_, part: unknown) =>
+  part !== null && typeof part === 'object' && 'logicalType' in part ? (part as { type?: unknown }).type : part,
+) as avsc.Schema
+const lenientType = avsc.Type.forSchema(plainSchema, {
   logicalTypes: {},
   registry: { long: rounding },
 })
