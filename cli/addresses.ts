@@ -1,8 +1,8 @@
-// Where the commands find the HTTP surfaces of the running pipeline: at the address that is set, else where processes
-// of the same settings listen on this machine.
+// Where the commands find the HTTP surfaces of the running pipeline: at the configured address, else where processes
+// with the same settings listen on this machine.
 import type { Config } from '../platform/config.ts'
 
-/** Listening there means listening everywhere; asking there means asking nowhere. */
+/** Wildcard addresses: valid to listen on, but not to connect to. */
 const ANYWHERE = new Set(['0.0.0.0', '::'])
 
 export const queryApiUrl = (config: Config): string => config.QUERY_API_URL ?? here(config, config.QUERY_API_PORT)

@@ -1,6 +1,6 @@
-// What the command line adds to the environment before anybody reads it: local state lies beside the checkout, not in
-// whatever folder the command was typed in, and where `plumbline up` runs on other ports than the usual ones, the other
-// commands find it without being told. What the user has set always wins.
+// What the command line adds to the environment before it is read: local state is next to the checkout, not in
+// the current directory, and if `plumbline up` runs on other ports than the usual ones, the other
+// commands find it by themselves. What the user has set always wins.
 import { join, resolve } from 'node:path'
 import { ROOT } from '../deploy/paths.ts'
 import { readInstance } from '../deploy/stack/instance.ts'

@@ -1,4 +1,4 @@
-// Runs a room's main.ts on this terminal to its end. Ctrl-C reaches it directly, being of the same process group; we
+// Runs a service's main.ts on this terminal to its end. Ctrl-C reaches it directly, in the same process group; we
 // only wait for it.
 import { spawn } from 'node:child_process'
 import { NODE, ROOT } from '../deploy/paths.ts'

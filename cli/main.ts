@@ -1,5 +1,5 @@
 // The command line of Plumbline: one file per command. Errors that an operator can do something about are one line
-// on standard error that says what to do (core/ending.ts); anything else is a mistake of ours and shows its stack.
+// on standard error that says what to do (core/ending.ts); anything else is a bug and shows its stack.
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { PRIVATE_UMASK } from '../platform/lifecycle.ts'
@@ -78,7 +78,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 try {
   await program.parseAsync()
-  // What a pipe has not taken yet would be cut off.
+  // Output that a pipe has not taken yet would be lost.
   await new Promise<void>((written) => process.stdout.write('', () => written()))
   process.exit()
 } catch (error) {
@@ -86,7 +86,7 @@ try {
 }
 
 function fail(error: unknown): never {
-  // Messages may name what came from elsewhere: topics, sensors, answers.
+  // Messages may contain untrusted text: topics, sensors, answers.
   process.stderr.write(escapeControls(`plumbline: ${endingText(error)}\n`))
   process.exit(1)
 }

@@ -1,6 +1,6 @@
-// Progress on standard error, once a command takes long enough to make somebody wonder.
+// Progress on standard error, once a command takes noticeably long.
 
-/** Someone who waits longer than this wants to see that something moves. */
+/** Anyone waiting longer than this wants to see progress. */
 const QUIET_MS = 2_000
 const EVERY_MS = 1_000
 

@@ -1,4 +1,4 @@
-// Asks the query API of the running instance. What it refuses is an error with its own words; where it does not answer
+// Asks the query API of the running instance. A refusal is an error with the API's message; if it does not answer
 // at all, the error says what to do.
 import { loadConfig } from '../platform/config.ts'
 import { messageOf, PlumblineError } from '../platform/errors.ts'
@@ -6,7 +6,7 @@ import { queryApiUrl } from './addresses.ts'
 
 const TIMEOUT_MS = 10_000
 
-/** What is asked for beside the path. */
+/** Options besides the path. */
 interface Question {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>

@@ -1,4 +1,4 @@
-// Connects a command to Kafka and disconnects it; where no broker answers the error says what to do.
+// Connects a command to Kafka and disconnects it; if no broker answers, the error says what to do.
 import { type Config, loadConfig } from '../platform/config.ts'
 import { ConfigError, KafkaError } from '../platform/errors.ts'
 import { connectKafka } from '../platform/kafka/kafkajs/client.ts'
@@ -21,7 +21,7 @@ export async function withKafka(
   try {
     admin = await kafka.admin()
   } catch (cause) {
-    // It does answer, and does not let us in.
+    // It answers, but denies us access.
     if (cause instanceof ConfigError) throw cause
     throw new KafkaError(
       'UNREACHABLE',

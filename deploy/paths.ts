@@ -1,4 +1,4 @@
-// Where the checkout is, and the Node that it brings.
+// The checkout's path, and the Node bundled with it.
 import { fileURLToPath } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url))

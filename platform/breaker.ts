@@ -22,7 +22,7 @@ export type BreakerState =
 export interface BreakerPolicy {
   /** Outages in a row that open it. */
   readonly inARow: number
-  /** Outcomes looked back on; the share counts once there are so many. */
+  /** Outcomes looked back on; the share counts once there are this many. */
   readonly window: number
   /** Share of outages among them that opens it, (0, 1]. */
   readonly share: number
@@ -30,7 +30,7 @@ export interface BreakerPolicy {
 
 export const CLOSED: BreakerState = { kind: 'closed', inARow: 0, outcomes: [] }
 
-/** True when something may be tried now: always, but for the time that it is open. */
+/** True when something may be tried now: always, except while it is open. */
 export const mayTry = (state: BreakerState): boolean => state.kind !== 'open'
 
 /** Lets time pass: an open breaker whose time has come asks for a probe. */

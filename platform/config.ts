@@ -34,7 +34,7 @@ const tdengineUrl = url(/^(https?|wss?)$/).refine(
 /** host:port, comma separated. */
 const brokers = text.regex(/^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/, 'expected host:port, several separated by commas')
 
-/** What can stand in a header as it is, and cannot be guessed: 16 random characters have some 80 bits or more. */
+/** What is valid in a header unescaped, and cannot be guessed: 16 random characters have some 80 bits or more. */
 const bearer = text.regex(
   /^[\x21-\x7e]{16,1024}$/,
   'expected from 16 to 1024 printable ASCII characters without spaces, such as "openssl rand -hex 32" prints',

@@ -1,4 +1,4 @@
-// Operating errors: what the world did to us. Each has a stable `code`, says whether trying again may help, and
+// Operational errors, caused by the environment. Each has a stable `code`, says whether retrying may help, and
 // keeps its cause. A programmer's mistake is not one of these: it is an assertion and stops the process.
 
 export interface ErrorDetails {

@@ -6,7 +6,7 @@ import { dirname, resolve } from 'node:path'
 const FOLDER_MODE = 0o700
 export const FILE_MODE = 0o600
 
-/** Makes the folder and those above it that are missing. Throws what the file system says. */
+/** Creates the folder and its missing parents. Throws the file system's error. */
 export function makeFolder(folder: string): void {
   const missing: string[] = []
   for (let at = resolve(folder); !existsSync(at); at = dirname(at)) missing.push(at)
@@ -20,5 +20,5 @@ export function makeFolder(folder: string): void {
   }
 }
 
-/** Makes an empty file where there is none, so that whatever opens it later finds these rights. */
+/** Creates an empty file if there is none, so that whatever opens it later finds these permissions. */
 export const makeFile = (file: string): void => closeSync(openSync(file, 'a', FILE_MODE))

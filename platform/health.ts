@@ -74,7 +74,7 @@ export class ProgressWatch {
     watched.logEnd = logEnd
   }
 
-  /** Stops watching a partition that was given away. */
+  /** Stops watching a partition that was given up. */
   forget(name: string): void {
     this.#partitions.delete(name)
   }

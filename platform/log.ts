@@ -1,4 +1,4 @@
-// Structured logs by pino, one JSON object a line on standard error: standard output belongs to what a command prints.
+// Structured logs by pino, one JSON object per line on standard error: standard output is for what commands print.
 import pino, { type Logger } from 'pino'
 
 export type { Logger }

@@ -1,6 +1,6 @@
 // What an operator can do something about, as one line that says what to do: a full disk, a missing permission, a path
 // that is a file, a broken store file, a malformed CSV. One place for all of them, for commands and processes; whatever is
-// not listed is a mistake of ours and keeps its stack.
+// not listed is a bug and keeps its stack.
 import { messageOf, PlumblineError } from './errors.ts'
 
 interface SystemError {
@@ -41,7 +41,7 @@ const SQLITE_ADVICE: Readonly<Record<number, string>> = {
 /** Causes of causes that are looked at. */
 const DEPTH_MAX = 8
 
-/** The line for the operator; null: a mistake of ours, show the stack. */
+/** The line for the operator; null: a bug, show the stack. */
 export function operatorMessage(error: unknown): string | null {
   if (error instanceof PlumblineError) return error.message
   let at: unknown = error

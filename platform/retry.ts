@@ -10,7 +10,7 @@ export interface RetryOptions {
   readonly random?: () => number
   /** Ends the waiting; work under way is not interrupted. */
   readonly signal?: AbortSignal
-  /** Whether trying again may help; errors that say so of themselves (`retriable`) if not given. */
+  /** Whether retrying may help; by default, what the error's own `retriable` says. */
   readonly isRetriable?: (error: unknown) => boolean
   /** Called after a failure, before the wait. @param attempt 0 after the first try */
   readonly onFailure?: (error: unknown, attempt: number) => void
@@ -24,7 +24,7 @@ export interface RetryOptions {
 export type RetryBound =
   { readonly triesMax: number; readonly forMs?: number } | { readonly triesMax?: number; readonly forMs: number }
 
-/** Whether an error says of itself that trying again may help. */
+/** Whether an error declares itself retriable. */
 export const isRetriable = (error: unknown): boolean => (error as { retriable?: unknown } | null)?.retriable === true
 
 /**
@@ -47,7 +47,7 @@ export async function retry<T>(work: () => Promise<T>, options: RetryOptions & R
 }
 
 /**
- * Tries for as long as the result is wanted: until the signal fires or `isWanted` says no.
+ * Retries for as long as the result is wanted: until the signal fires or `isWanted` returns false.
  * @returns null once it is not wanted; rejects with an error that is not retriable
  */
 export async function retryWhile<T>(

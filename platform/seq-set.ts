@@ -15,7 +15,7 @@ export class SeqSet {
     return this.#bounds.length / 2
   }
 
-  /** Greatest member; -1 where there is none. */
+  /** Greatest member; -1 if there is none. */
   get last(): number {
     return this.#bounds.length === 0 ? -1 : this.#bounds[this.#bounds.length - 1]
   }
@@ -74,7 +74,7 @@ export class SeqSet {
     return rest
   }
 
-  /** Index of the first range that ends at or behind n. */
+  /** Index of the first range that ends at or after n. */
   #firstReaching(n: number): number {
     const bounds = this.#bounds
     let low = 0

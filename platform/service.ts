@@ -23,7 +23,7 @@ const FAILED_STOP_MS = 10_000
 
 export interface Announcement {
   readonly kind: MemberKind
-  /** MEMBER_ID, or a name made of kind, host and process, if not given. */
+  /** MEMBER_ID; by default a name built from kind, host and process. */
   readonly memberId?: string
   /** The applied version of the runtime configuration, where the process applies it. */
   readonly configVersion?: () => number
@@ -110,7 +110,7 @@ export async function serve(
     throw failure.error
   }
   await closing
-  // A process that failed does not say that it leaves: it is started again, and its time-out shows that it was away.
+  // A failed process does not announce that it leaves: it is restarted, and its time-out shows that it was down.
   await (announcer as Announcer | null)?.stop()
 }
 

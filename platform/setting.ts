@@ -8,7 +8,7 @@ export const text = z.string().trim()
 
 export interface Setting {
   readonly check: z.ZodType
-  /** As it would stand in the environment; undefined: not set. */
+  /** As it would be written in the environment; undefined: not set. */
   readonly default: string | undefined
   readonly doc: string
   /** Its value may also come from the file that NAME_FILE names, and it is never shown. */

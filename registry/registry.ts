@@ -8,7 +8,7 @@ import { Refusal, storeFailed } from './core/refusal.ts'
 import type { RegistryState } from './core/state.ts'
 import type { SchemaLog } from './schema-log.ts'
 
-/** Writes that may wait. Each takes milliseconds; a longer queue means that the broker is away. */
+/** Maximum queued writes. Each takes milliseconds; a longer queue means that the broker is down. */
 const QUEUE_MAX = 500
 /**
  * A decision is recreated when somebody else's record came first. Two writers in step each lose about half of their

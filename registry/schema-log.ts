@@ -55,7 +55,7 @@ export class SchemaLog {
 
   /**
    * Appends records and reads them back. Resolves with false when one of them lost against a record that somebody
-   * else wrote in the meantime; rejects when it is not known whether they were written, which the next `catchUp` tells.
+   * else wrote in the meantime; rejects if it is unknown whether they were written; the next `catchUp` resolves that.
    */
   async append(records: Decision<unknown>['records']): Promise<boolean> {
     const batch = new RecordBatchBuilder()

@@ -57,7 +57,7 @@ function addSubjects(app: Express, registry: Registry): void {
   })
   app.post('/subjects/:subject/versions', async (request: Request<Params>, response) => {
     const candidate = candidateOf(request.params.subject, request.body)
-    // From memory where nothing is to be written: a process that starts again need not wait for a broker that is away.
+    // From memory if nothing has to be written: a restarting process need not wait for an unavailable broker.
     const known = registered(state, candidate)
     send(response, known ?? (await registry.write((now) => register(now, candidate))))
   })
@@ -131,7 +131,7 @@ function addSettings(app: Express, registry: Registry): void {
   app.get('/mode', (_request, response) => send(response, { mode: state.modeFor(null) }))
 }
 
-/** A version as Confluent describes it; `schemaType` only where it is not Avro. */
+/** A version as Confluent describes it; `schemaType` only if it is not Avro. */
 function described({ subject, version, id, schema, schemaType, references }: SchemaValue): object {
   return { subject, version, id, schema, ...foreign({ schemaType, references }) }
 }

@@ -16,7 +16,7 @@ export interface AvroRecord {
   readonly fields: readonly AvroField[]
 }
 
-/** The text of schemas/<name>.avsc as it stands: what the registry is given, since parsing would turn 1.0 into 1. */
+/** The text of schemas/<name>.avsc verbatim: this is registered, since parsing would turn 1.0 into 1. */
 export function schemaText(name: string): string {
   return readFileSync(new URL(`./${name}.avsc`, import.meta.url), 'utf8')
 }

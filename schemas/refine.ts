@@ -1,4 +1,4 @@
-// What refine leaves in the log beside the values of its topics: header names, its ledger with the equation that must
+// What refine writes besides the values of its topics: header names, its ledger with the equation that must
 // hold, and the metadata of its committed offset. Written by stream-jobs/, read by everything that audits or shows it.
 import { z } from 'zod'
 
@@ -17,7 +17,7 @@ export const REPLAY_OF_HEADER = 'plumbline.replay.of'
  */
 export const REPLAY_AS_HEADER = 'plumbline.replay.as'
 
-/** What can become of a record of raw. */
+/** The possible outcomes of a raw record. */
 export const LEDGER_OUTCOMES = [
   'emitted',
   'duplicate',
@@ -46,13 +46,13 @@ export type LedgerCounts = Record<LedgerName, number>
 export const emptyLedger = (): LedgerCounts =>
   Object.fromEntries(LEDGER_NAMES.map((name) => [name, 0])) as unknown as LedgerCounts
 
-/** A ledger that was written down; what its writer did not count yet is 0. */
+/** A stored ledger; what its writer did not count yet is 0. */
 export const ledgerFrom = (counters: Readonly<Record<string, number>>): LedgerCounts =>
   Object.fromEntries(LEDGER_NAMES.map((name) => [name, counters[name] ?? 0])) as unknown as LedgerCounts
 
 /**
  * The equation of the ledger: every record that was consumed has exactly one outcome.
- * @returns what the books are off by; 0 when every record is accounted for
+ * @returns the imbalance; 0 when every record is accounted for
  */
 export function imbalance(ledger: Readonly<LedgerCounts>): number {
   let difference = ledger.consumed

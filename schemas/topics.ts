@@ -91,8 +91,8 @@ export const TOPICS: readonly TopicSpec[] = [
     schema: null,
     configs: { ...logged(30), 'max.message.bytes': OUTPUT_BATCH_BYTES },
   },
-  // What became of dead letters, by their place. Kept for twice as long as these: a dead letter that outlived its mark
-  // would look as if nobody had dealt with it.
+  // Outcomes of dead letters, by their place. Kept twice as long as these: a dead letter that outlived its mark
+  // would look open.
   { name: DLQ_MARKS, partitioning: 'data', schema: null, configs: logged(60) },
   {
     name: SNAPSHOTS,
@@ -100,7 +100,7 @@ export const TOPICS: readonly TopicSpec[] = [
     schema: 'snapshot',
     configs: { 'cleanup.policy': 'compact', 'max.message.bytes': OUTPUT_BATCH_BYTES, 'segment.bytes': '67108864' },
   },
-  // Longer than clean: that a reading had its place is known for some time after the reading itself has gone.
+  // Longer than clean: a reading's sequence stays known for some time after the reading itself is gone.
   { name: ORDER, partitioning: 'one', schema: 'order', configs: logged(30) },
   // The broker's time of a heartbeat is the one clock by which all members are judged. Only closed segments are
   // compacted: small ones keep what a reader has to go through at its start small.
@@ -121,7 +121,7 @@ export const TOPICS: readonly TopicSpec[] = [
   { name: CONFIG_ACKS, partitioning: 'one', schema: 'config-ack', configs: COMPACTED },
 ]
 
-/** The topic's declaration. Throws on a name that is not declared: that is a programmer's mistake. */
+/** The topic's declaration. Throws on an undeclared name: that is a bug. */
 export function topicSpec(name: string): TopicSpec {
   const spec = TOPICS.find((topic) => topic.name === name)
   if (spec === undefined) throw new Error(`topic ${name} is not declared in schemas/topics.ts`)

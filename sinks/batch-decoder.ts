@@ -1,5 +1,5 @@
-// Decodes what a fetch brought. New schema ids are looked up first, and a record that cannot be read is in the
-// dead-letter topic before its batch goes any further, so progress never passes a record that is nowhere.
+// Decodes a fetched batch. New schema ids are looked up first, and a record that cannot be read is in the
+// dead-letter topic before its batch proceeds, so progress never passes a record that has been stored nowhere.
 import type { FetchSchema } from '../platform/codec/register.ts'
 import type { Reading } from '../platform/codec/reading.ts'
 import type { FetchedBatch } from '../platform/kafka/port.ts'

@@ -1,10 +1,10 @@
-// Schema ids to codecs. Decoders are remembered; that an id is unknown or unreadable is not, since it may be
-// registered a moment later and since arbitrary bytes name arbitrary ids.
+// Schema ids to codecs. Decoders are cached; an unknown or unreadable id is not, since it may be
+// registered a moment later, and garbage bytes can name arbitrary ids.
 import { LRUCache } from 'lru-cache'
 import type { FetchSchema } from '../platform/codec/register.ts'
 import type { Codec } from './core/decode.ts'
 
-/** As many writers' schemas as one topic will meet. */
+/** More writer schemas than one topic will ever see. */
 const REMEMBERED = 1_000
 
 export class Codecs<T> {

@@ -10,7 +10,7 @@ import type { Reject } from './core/decode.ts'
 /** The headers of many small records outweigh them; the topic takes batches of several times this. */
 const SEND_BYTES = 1_048_576
 
-/** At which of Connect's stages a record failed, and by what. */
+/** At which of Kafka Connect's stages a record failed, and why. */
 export interface Cause {
   readonly stage: 'VALUE_CONVERTER' | 'TASK_PUT'
   readonly errorClass: string
@@ -28,7 +28,7 @@ export class DeadLetters {
     this.#kafka = kafka
   }
 
-  /** Rejects with KafkaError when the broker does not take them; the whole call may then be repeated. */
+  /** Rejects with KafkaError when the broker does not accept them; the whole call may then be retried. */
   async send(
     { topic, partition }: FetchedBatch,
     rejects: readonly Reject[],

@@ -13,9 +13,9 @@ import { SinkMetrics } from './sink-metrics.ts'
 import { Sink } from './sink.ts'
 import { WatchedStore } from './watched-store.ts'
 
-/** The process that sets the pipeline up creates the topics; the sink may be started at the same time. */
+/** The process that sets up the pipeline creates the topics; the sink may be started at the same time. */
 const TOPICS_TIMEOUT_MS = 60_000
-/** A store that starts is noticed within seconds; a password that is wrong ends the wait at once. */
+/** A store that comes up is noticed within seconds; a wrong password ends the wait at once. */
 const STORE_RETRY = { baseMs: 500, capMs: 5_000 }
 const TOPICS_POLL = { baseMs: 500, capMs: 1_000 }
 
@@ -23,7 +23,7 @@ runService('sinks', process.env, async (service) => {
   const { config, kafka, log, clock, random, metrics, health, signal, fetchSchema, onStop } = service
   const store = openStore(config, 'write')
   onStop(() => store.close())
-  // Where the store is away at the start, the sink listens before it is set up: readiness says what it waits for.
+  // If the store is down at startup, the sink listens before it is set up: readiness says what it waits for.
   let listening: Promise<number> | null = null
   const listen = (): Promise<number> => (listening ??= service.listen(createApp(service.http), config.SINKS_PORT))
   let storeCheck = (): CheckResult => ({ ready: false, detail: `setting up ${describeStore(config)}` })
@@ -38,7 +38,7 @@ runService('sinks', process.env, async (service) => {
         const detail = `waiting for ${describeStore(config)}: ${messageOf(error)}`
         storeCheck = () => ({ ready: false, detail })
         log.warn({ attempt: attempt + 1 }, detail)
-        // A port that is taken is reported when the sink is set up.
+        // A port already in use is reported once the sink is set up.
         listen().catch(() => undefined)
       },
     },

@@ -1,4 +1,4 @@
-// Repeating what an outage may have stopped, for as long as the result is wanted, and waiting without losing the
+// Retrying what an outage may have interrupted, for as long as the result is wanted, and waiting without losing the
 // group membership meanwhile.
 import { backoffMs } from '../platform/backoff.ts'
 import type { Clock } from '../platform/clock.ts'
@@ -11,7 +11,7 @@ export interface RetryWhile {
   readonly clock: Clock
   readonly random: () => number
   readonly log: Logger
-  /** False when nobody waits for the result any more. */
+  /** False when nobody is waiting for the result any more. */
   readonly isWanted: () => boolean
   /** Called between tries. */
   readonly heartbeat?: () => Promise<void>

@@ -1,4 +1,4 @@
-// The sink's metrics. Each is touched once per batch; latencies are observed for every 64th row of a batch, so that
+// The sink's metrics. Each is updated once per batch; latencies are observed for every 64th row of a batch, so that
 // large batches weigh more than small ones without a call per record.
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS_S, type Registry } from '../platform/metrics.ts'
 import type { BreakerState } from '../platform/breaker.ts'
@@ -95,7 +95,7 @@ export class SinkMetrics {
 
   written(slices: readonly Slice[], seconds: number, nowMs: number): void {
     this.#writeSeconds.observe(seconds)
-    // A transaction that only moves progress is no batch.
+    // A transaction that only moves progress is not a batch.
     if (sliceRows(slices) > 0) this.#batchRows.observe(sliceRows(slices))
     for (const { decoded, from, to } of slices) {
       this.#rows.inc({ topic: decoded.partition.topic }, to - from)
@@ -125,7 +125,7 @@ export class SinkMetrics {
     this.#lag.set({ topic, partition }, records)
   }
 
-  /** Lags of partitions that were given away must not stay. */
+  /** Lags of partitions given up must not remain. */
   forgetLags(): void {
     this.#lag.reset()
   }

@@ -3,12 +3,12 @@
 //   assigned  → lanes for the partitions (all paused) → offsets from the store → refuse loudly if the log no longer
 //               has them → seek → resume
 //   batch     → decode (what cannot be read goes to the dead-letter topic first) → rows and offset into the store in
-//               one transaction → the consumer may go on. A partition has one batch under way, so memory is bounded.
+//               one transaction → the consumer may continue. A partition has one batch in flight, so memory is bounded.
 //   brownout  → the store's breaker opens and all partitions are paused until a probe has closed it, see store-gate.ts
-//   taken     → the lane turns inactive; a unit of it that still waits is dropped and read again by the next owner.
+//   taken     → the lane turns inactive; a pending unit of it is dropped and read again by the next owner.
 //   crash     → a new consumer, a bounded number of times, then the process ends for its supervisor (group-member.ts).
 //
-// Two sinks never both count: the store refuses a step that does not begin where it stands.
+// Two sinks never both count: the store refuses a step that does not begin at its current offset.
 import type { Clock } from '../platform/clock.ts'
 import { KafkaError, messageOf } from '../platform/errors.ts'
 import { type MemberLife, runGroupMember } from '../platform/kafka/group-member.ts'
@@ -32,11 +32,11 @@ const RECREATE = { baseMs: 200, capMs: 2_000 }
 /** While a batch waits for the store or the broker, membership is confirmed this often. */
 const HEARTBEAT_MS = 1_000
 const SESSION_MS = 10_000
-/** The broker answers a fetch at once when it has something; else after this long. */
+/** The broker answers a fetch at once when it has data, otherwise after this long. */
 const FETCH_WAIT_MS = 100
 /** One fetch of one partition: some ten thousand readings. */
 const FETCH_BYTES = 1_048_576
-/** With one crash more in the period the process ends. */
+/** One more crash within the period ends the process. */
 const CRASH_LIMIT = { crashesMax: 5, periodMs: 300_000 }
 
 export interface SinkOptions {
@@ -50,7 +50,7 @@ export interface SinkOptions {
   readonly group: string
   readonly refineGroup: string
   readonly lingerMs: number
-  /** For one write to the store. */
+  /** Deadline of one write to the store. */
   readonly writeTimeoutMs: number
 }
 
@@ -69,7 +69,7 @@ export class Sink {
   #looking: Promise<void> = Promise.resolve()
   readonly #decoder: BatchDecoder
   #fail: (error: unknown) => void = () => {}
-  /** Rejects when the sink cannot go on. */
+  /** Rejects when the sink cannot continue. */
   readonly failed: Promise<never>
 
   private constructor(
@@ -99,10 +99,10 @@ export class Sink {
     })
     this.tracker = new Tracker({ admin, tails, writer: this.writer, metrics, refineGroup })
     this.failed = new Promise((_resolve, reject) => (this.#fail = reject))
-    this.failed.catch(() => undefined) // main.ts may not be listening yet; it will be told all the same
+    this.failed.catch(() => undefined) // main.ts may not be listening yet; it is still notified later
   }
 
-  /** Connects, joins the group and begins. The topics must exist. */
+  /** Connects, joins the group and starts. The topics must exist. */
   static async start(options: SinkOptions): Promise<Sink> {
     const [admin, reader] = await Promise.all([options.kafka.admin(), options.kafka.rangeReader()])
     const sink = new Sink(options, admin, new Tails(reader), () => reader.close())
@@ -111,7 +111,7 @@ export class Sink {
     return sink
   }
 
-  /** Writes what is under way, leaves the group, closes the connections; the store stays open. */
+  /** Finishes writes in flight, leaves the group, closes the connections; the store stays open. */
   async stop(): Promise<void> {
     this.#stopping = true
     const written = this.writer.stop()
@@ -122,7 +122,7 @@ export class Sink {
     await Promise.all([this.#admin.close(), this.#deadLetters.close(), this.#closeReader()])
   }
 
-  /** Resolves once the first consumer runs; rejects when none comes to that. */
+  /** Resolves once the first consumer runs; rejects when none gets that far. */
   async #join(): Promise<void> {
     const { clock, random, log } = this.#options
     await new Promise<void>((resolve, reject) => {
@@ -153,14 +153,14 @@ export class Sink {
         onBatch: (fetched, context) => this.#work(fetched, context),
       },
       beside: onRunning,
-      // At a stop the partitions stay: what is under way is still written.
+      // On stop the partitions are kept: writes in flight are completed.
       release: (how) => {
         if (how === 'failed') this.#assign([])
       },
     }
   }
 
-  /** Runs synchronously when the group has settled: from here on nothing of the old partitions is written. */
+  /** Runs synchronously when the group has settled: from now on nothing of the old partitions is written. */
   #assign(assigned: readonly TopicPartition[]): void {
     const before = [...this.#partitions.values()]
     for (const partition of before) partition.revoke()
@@ -171,7 +171,7 @@ export class Sink {
     this.#begin(partitions)
   }
 
-  /** The store has been moved on by another sink: the partition begins again where the store is. */
+  /** Another sink has advanced the store: the partition restarts from the store's offset. */
   #reload(moved: SinkPartition): void {
     if (this.#partitions.get(moved.name) !== moved) return
     const fresh = new SinkPartition(moved)
@@ -180,7 +180,7 @@ export class Sink {
     this.#begin([fresh])
   }
 
-  /** While the store is away nothing more is fetched than what waits for it already. */
+  /** While the store is down nothing is fetched beyond what is already pending. */
   #pauseAll(): void {
     for (const partition of this.#partitions.values()) if (partition.advance !== null) this.#consumer?.pause(partition)
   }
@@ -196,7 +196,7 @@ export class Sink {
     retryWhile("reading the store's progress", retry, () => this.#seek(partitions)).catch(this.#fail)
   }
 
-  /** May be repeated: partitions that were found already are left alone. */
+  /** May be repeated: partitions already found are left alone. */
   async #seek(partitions: readonly SinkPartition[]): Promise<void> {
     const progress = await this.#options.store.read((view) => view.progress())
     for (const topic of new Set(partitions.map((partition) => partition.topic))) {
@@ -229,7 +229,7 @@ export class Sink {
     const { clock, random, log } = this.#options
     const retry = { clock, random, log, isWanted, heartbeat: context.heartbeat }
     const decoded = await this.#decoder.decode(fetched, partition, before.position, retry)
-    // Meanwhile the tail that this batch ends in may have been passed, see tracker.ts.
+    // The position may already have passed this batch's tail, see tracker.ts.
     if (decoded === null || !isWanted() || decoded.nextOffset <= (partition.advance?.position ?? Infinity)) return
     const outcome = this.writer.submit(decoded)
     try {
@@ -251,7 +251,7 @@ export class Sink {
         await this.tracker.look(partitions, clock.now())
         if (consumer !== null) await this.tracker.commit(consumer, partitions, clock.now())
       } catch (error) {
-        // Freshness stands still meanwhile, and the answers of the query API say so.
+        // Freshness does not advance meanwhile, and the query API's answers say so.
         log.warn({ reason: messageOf(error) }, 'looking at the log failed; trying again')
       }
       await clock.sleep(LOOK_EVERY_MS)
@@ -259,7 +259,7 @@ export class Sink {
   }
 }
 
-/** The store's offset must lie within the log: else records are missing between the two, and nobody would notice. */
+/** The store's offset must be within the log: otherwise records are missing in between, and nobody would notice. */
 function refuseGap({ topic, partition }: TopicPartition, offset: number, start: number, end: number): void {
   const at = { topic, partition, offset }
   if (offset < start) {

@@ -1,6 +1,6 @@
-// Stands between the sink and a store that fails: when may the next write go? While closed, a failed write is tried
-// again after a jittered pause; three outages in a row, or half of the latest twenty writes, open the breaker: then
-// partitions are paused and one probe after the other asks whether the store is back. Every retry and every probe is
+// Sits between the sink and a failing store: when may the next write run? While closed, a failed write is tried
+// again after a jittered pause; three outages in a row, or half of the last twenty writes, open the breaker: then
+// partitions are paused and probes, one at a time, check whether the store is back. Every retry and every probe is
 // paid from one budget, so within T seconds there are at most RETRIES.burst + RETRIES.perSecond · T of them: 35 in a
 // minute's brownout. The pause is at most PAUSE.capMs, so the end of an outage is noticed within it.
 import { backoffMs } from '../platform/backoff.ts'
@@ -12,7 +12,7 @@ import { fullBudget, takeRetry } from '../platform/retry-budget.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 
 const PAUSE = { baseMs: 100, capMs: 3_000 }
-/** One every two seconds on average, and a few at once for hiccups. */
+/** One every two seconds on average, with a small burst for hiccups. */
 export const RETRIES = { burst: 5, perSecond: 0.5 }
 const POLICY = { inARow: 3, window: 20, share: 0.5 }
 
@@ -49,7 +49,7 @@ export class StoreGate {
     return this.#reason !== null
   }
 
-  /** The store has answered, be it by refusing a row. */
+  /** The store has answered, even if only to refuse a row. */
   succeeded(): void {
     this.#outages = 0
     this.#reason = null
@@ -69,7 +69,7 @@ export class StoreGate {
     this.#become(afterOutage(this.#breaker, this.#retryAtMs, POLICY))
   }
 
-  /** Resolves when the next write may go; at once when nothing failed or the signal has fired. */
+  /** Resolves when the next write may run; at once when nothing failed or the signal has fired. */
   async pause(signal: AbortSignal): Promise<void> {
     if (!this.isFailing) return
     const { clock } = this.#options

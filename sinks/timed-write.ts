@@ -1,13 +1,13 @@
-// A write that has a deadline. When it passes, the store is told to abort and the batch counts as an outage of which it
-// is not known whether it was stored; written again, it changes nothing. Two writes never run at once: a store that
-// does not even end what was aborted cannot be used any further by this process.
+// A write with a deadline. When it passes, the store is told to abort and the batch counts as an outage; whether it was
+// stored is unknown, but writing it again changes nothing. Two writes never run at once: a store that
+// does not even end what was aborted cannot be used by this process any more.
 import type { Clock } from '../platform/clock.ts'
 import { StoreError } from '../platform/errors.ts'
 import type { Store, WriteBatch } from '../platform/store/port.ts'
 import { StoreOutageError } from '../platform/store/store-errors.ts'
 import { settlesWithin } from './patience.ts'
 
-/** For closing a connection, not for waiting on an answer. */
+/** Enough to close a connection, not to wait for an answer. */
 const ABORT_GRACE_MS = 5_000
 
 /** Rejects as `Store.write` does, with STORE_TIMEOUT after the deadline, with STORE_STUCK when the write cannot be ended. */

@@ -1,6 +1,6 @@
-// Looks at the log a few times a second: how far raw, refine and the topics are, hence up to when everything is stored
-// (core/marks.ts), the lag, and whether partitions move. It also shows the store's offsets to the broker as the
-// group's committed ones: for lag displays only, since the store is the truth.
+// Polls the log a few times a second: how far raw, refine and the topics are, hence up to when everything is stored
+// (core/marks.ts), the lag, and whether partitions make progress. It also commits the store's offsets as the
+// group's: for lag displays only, since the store is the source of truth.
 import { ProgressWatch } from '../platform/health.ts'
 import type { Admin, GroupConsumer, OffsetRange } from '../platform/kafka/port.ts'
 import type { Tails } from '../platform/kafka/tails.ts'
@@ -10,7 +10,7 @@ import type { SinkPartition } from './core/sink-partition.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 import type { StoreWriter } from './writer.ts'
 
-/** Least time between two progress rows of a quiet partition, and between two commits of a partition's offset. */
+/** Minimum time between two progress rows of a quiet partition, and between two commits of a partition's offset. */
 const SAVE_EVERY_MS = 1_000
 
 export interface TrackerOptions {
@@ -21,7 +21,7 @@ export interface TrackerOptions {
   readonly refineGroup: string
 }
 
-/** What was seen of a partition: see core/marks.ts. */
+/** What was observed of a partition: see core/marks.ts. */
 interface Ends {
   readonly nowMs: number
   readonly rawEnd: number
@@ -56,7 +56,7 @@ export class Tracker {
   /** One look at everything. The order of the requests is part of the rule, see core/marks.ts. */
   async look(partitions: readonly SinkPartition[], nowMs: number): Promise<void> {
     const { admin, refineGroup } = this.#options
-    // What an open transaction holds back has arrived, too: the end of the log counts, not what may be read of it.
+    // What an open transaction holds back has arrived, too: the log's end counts, not the last stable offset.
     const arrived = await admin.highWatermarks(RAW)
     const raw = await admin.offsetRanges(RAW)
     const refined = await admin.committedOffsets(refineGroup, RAW)
@@ -81,7 +81,7 @@ export class Tracker {
     }
   }
 
-  /** Commits what has moved; a failure costs nothing but a stale display. */
+  /** Commits what has advanced; a failure only leaves a stale display. */
   async commit(consumer: GroupConsumer, partitions: readonly SinkPartition[], nowMs: number): Promise<void> {
     for (const partition of partitions) {
       const before = this.#committed.get(partition.name)

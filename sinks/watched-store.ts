@@ -1,9 +1,9 @@
-// The store as the sink writes it: under a watchdog, since a write may hold the thread and with it every timer that
-// could notice. Reads are bounded by the store itself.
+// The store as the sink writes to it: under a watchdog, since a write may block the thread and with it every timer that
+// would notice. Reads are bounded by the store itself.
 import type { Store, StoreView, WriteBatch } from '../platform/store/port.ts'
 import { Watchdog } from '../platform/watchdog.ts'
 
-/** A write that holds the thread for half a minute, past every deadline and lock, will not return. */
+/** A write that blocks the thread for half a minute, past every deadline and lock, will not return. */
 const STUCK_LOOKS = 30
 const STUCK_LOOK_MS = 1_000
 

@@ -1,5 +1,5 @@
-// Writes decoded batches to the store, one transaction after the other. It waits briefly so that partitions share a
-// transaction, and writes as many rows as the store takes in good time. The cause of a failed write decides what follows:
+// Writes decoded batches to the store, one transaction after another. It waits briefly so that partitions share a
+// transaction, and writes as many rows as the store takes in time. The cause of a failed write decides what follows:
 //
 //   outage → the same rows are tried again when the gate opens; nothing is dropped and nothing piles up, since every
 //            partition waits for its one batch. Bound: one fetch per partition, 16 MiB of records over all of them.
@@ -33,7 +33,7 @@ import type { SinkMetrics } from './sink-metrics.ts'
 import { StoreGate } from './store-gate.ts'
 import { writeWithin } from './timed-write.ts'
 
-/** Dropped: the partition was revoked, or another sink has moved the store on. */
+/** Dropped: the partition was revoked, or another sink has advanced the store. */
 export type Outcome = 'written' | 'dropped'
 
 interface Submitted extends WaitingBatch {
@@ -45,15 +45,15 @@ export interface WriterOptions {
   readonly random: () => number
   readonly store: Pick<Store, 'write'>
   readonly lingerMs: number
-  /** For one write. */
+  /** Deadline of one write. */
   readonly timeoutMs: number
   readonly log: Logger
   readonly metrics: SinkMetrics
-  /** Sends rows that the store will never take to the dead-letter topic; what it rejects with may be retriable. */
+  /** Sends rows that the store will never take to the dead-letter topic; its rejection may be retriable. */
   readonly deadLetter: (fetched: FetchedBatch, rejects: readonly Reject[]) => Promise<void>
-  /** The store's progress is not what the partition has: it must be read again. */
+  /** The store's progress differs from the partition's: it must be read again. */
   readonly onMoved: (partition: SinkPartition) => void
-  /** The store is away (true) or back: whether new batches are wanted. */
+  /** The store is down (true) or back: whether new batches are wanted. */
   readonly onOpen: (isOpen: boolean) => void
   /** The writer has ended and nothing is written any more. */
   readonly onFailed: (error: unknown) => void
@@ -80,7 +80,7 @@ export class StoreWriter {
       .finally(() => this.#end())
   }
 
-  /** Resolves when the batch is in the store, or is not going to be. One batch per partition at a time. */
+  /** Resolves when the batch is in the store, or never will be. One batch per partition at a time. */
   submit(decoded: DecodedBatch): Promise<Outcome> {
     if (this.#ended) return Promise.resolve('dropped')
     decoded.partition.submitted()
@@ -107,7 +107,7 @@ export class StoreWriter {
     return { ready, detail: `${detail}; ${this.#waiting.length} fetches wait, ${this.#limit} rows per batch at most` }
   }
 
-  /** Ends after what waits is written; while the store fails it is dropped instead, and read again at the next start. */
+  /** Ends after pending batches are written; if the store fails they are dropped and read again at the next start. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     this.#wake()
@@ -132,7 +132,7 @@ export class StoreWriter {
     }
   }
 
-  /** What still waits is read again by the next owner of its partition. */
+  /** What is still pending is read again by the next owner of its partition. */
   #end(): void {
     this.#ended = true
     this.#settle(() => 'dropped')
@@ -149,7 +149,7 @@ export class StoreWriter {
     }
   }
 
-  /** A partition with a batch advances with it; one may have been revoked or become busy since it was touched. */
+  /** A partition with a batch advances with it; one may have been revoked or become busy since it was added. */
   #takeIdle(): SinkPartition[] {
     const idle = [...this.#touched].filter(({ state }) => state.kind === 'reading')
     this.#touched.clear()
@@ -189,7 +189,7 @@ export class StoreWriter {
     return failure
   }
 
-  /** The store has the slices, and the progress as the transaction said it: an idle partition may have moved on since. */
+  /** The store has the slices, and the progress as of the transaction: an idle partition may have advanced since. */
   #advance(slices: readonly Slice<Submitted>[], idle: readonly SinkPartition[], { progress }: WriteBatch): void {
     const nowMs = this.#options.clock.now()
     for (const [i, partition] of [...slices.map(({ decoded }) => decoded.partition), ...idle].entries())
@@ -202,10 +202,10 @@ export class StoreWriter {
     this.#settle((decoded) => (ended.has(decoded) ? 'written' : null))
   }
 
-  /** Stores every row but the bad ones, which go to the dead-letter topic; the next transaction moves progress past them. */
+  /** Stores all rows but the bad ones, which go to the dead-letter topic; the next transaction moves progress past. */
   async #sift(slices: readonly Slice<Submitted>[], { message, refused }: StorePoisonError): Promise<void> {
     const search = new PoisonSearch(slices)
-    // Where no row is named, the progress may have been at fault.
+    // If no row is named, the progress may have been at fault.
     if (refused.length > 0) search.refused(slices, message, refused)
     for (let part = search.next; part !== null; part = search.next) {
       if (this.#stopped && this.#gate.isFailing) return
@@ -221,7 +221,7 @@ export class StoreWriter {
       )
       const isDone = reasons.size === 0 || (await this.#deadLetter(decoded, rejectsAt(decoded.batch, reasons)))
       if (isDone) decoded.done = to
-      // Given up, or it would be tried again at once and for ever: the partition's next owner reads it again.
+      // Given up, or it would be retried in a tight loop for ever: the partition's next owner reads it again.
       else decoded.partition.revoke()
     }
   }
@@ -270,7 +270,7 @@ export class StoreWriter {
   }
 }
 
-/** Rows cannot be at fault where there are none. Rethrows what ends the process. */
+/** Without rows, no row can be at fault. Rethrows what ends the process. */
 function classify(error: unknown, rows: number): StoreFailure {
   if (error instanceof StoreError && error.code === 'STORE_STUCK') throw error
   const failure = classifyFailure(error)

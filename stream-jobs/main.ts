@@ -1,5 +1,5 @@
 // The stream jobs as a process: refine for its share of the raw partitions, and a sequencer, which is active in one of
-// these processes and stands by in the others. Any number of them may run.
+// these processes and on standby in the others. Any number of them may run.
 import { registerSchemas } from '../platform/codec/register.ts'
 import { createApp } from '../platform/http.ts'
 import { runTogether } from '../platform/lifecycle.ts'
@@ -36,7 +36,7 @@ runService('stream-jobs', process.env, async (service) => {
   const sequencerObserver = observeSequencer(metrics, SEQUENCER_TOPICS.extents)
   let sequencer: SequencerMember | null = null
   let stopped: Error | null = null
-  // Joining may take as long as the session of one that was killed, and refine need not wait for that.
+  // Joining may take as long as a killed member's session timeout, and refine need not wait for that.
   health.add('sequencer', () => {
     if (stopped !== null) return { ready: false, detail: `the order has stopped: ${stopped.message}` }
     return { ready: sequencer?.state !== 'acquiring', detail: sequencer?.state ?? 'starting' }

@@ -1,5 +1,5 @@
-// What this process has registered it knows without asking: neither the order nor the acquisition of a partition may wait
-// for a registry that is away.
+// Schemas that this process registered are known without asking: neither the order nor acquiring a partition may wait
+// for an unavailable registry.
 import type { FetchSchema } from '../platform/codec/register.ts'
 import { schemaText } from '../schemas/load.ts'
 import { topicSpec } from '../schemas/topics.ts'

@@ -1,5 +1,5 @@
-// `plumbline clean`: removes what runs have left, and nothing else: the jars of Kafka stay, since they are fetched, not
-// made. It refuses while an instance runs on the data.
+// `plumbline clean`: removes what runs left behind, and nothing else: Kafka's jars stay, since they are downloaded, not
+// generated. It refuses while an instance is running on the data.
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
@@ -8,7 +8,7 @@ import { claimInstance } from '../../deploy/stack/instance.ts'
 
 /** In DATA_DIR; the other names there are not data. */
 const KEPT = new Set(['kafka', 'up.lock'])
-/** Without one of these a folder is not ours, and nothing in it is removed. */
+/** A folder without one of these is not ours, and nothing in it is removed. */
 const OURS = ['up.lock', 'kafka-data']
 
 export function cleanCommand(env: Readonly<Record<string, string>>): Command {

@@ -1,4 +1,4 @@
-// `plumbline cluster`: who belongs to the cluster, as its leader has published it: once, again and again, or what the
+// `plumbline cluster`: the cluster's members, as published by its leader: once, continuously, or what the
 // last views changed.
 import { Command, Option } from 'commander'
 import { InputError, messageOf, PlumblineError } from '../../platform/errors.ts'
@@ -8,7 +8,7 @@ import { askQueryApi } from '../query-api.ts'
 import { pause } from '../../platform/retry.ts'
 
 const WATCH_MS = 1_000
-/** While the broker is away the last that was known is shown, with its age. */
+/** While the broker is down the last known view is shown, with its age. */
 const CLUSTER = '/cluster?max_staleness=365d'
 const VIEWS_MAX = 100
 const CLEAR = '\u001b[H\u001b[J'
@@ -49,7 +49,7 @@ async function cluster(env: Env, { watch, views, json }: ClusterOptions): Promis
 
 async function listViews(env: Env, limit: number, json: boolean): Promise<void> {
   const { view } = await askQueryApi<ClusterAnswer>(env, CLUSTER)
-  // One more than is shown tells what the oldest of them changed.
+  // One more than is shown, to tell what the oldest shown one changed.
   const path = `/cluster/views?max_staleness=365d&limit=${limit}`
   const { views: earlier } = await askQueryApi<{ views: ViewAnswer[] }>(env, path)
   const known = [...(view === null ? [] : [view]), ...earlier]
@@ -73,7 +73,7 @@ async function watchCluster(env: Env, json: boolean): Promise<void> {
       trouble = ''
     } catch (error) {
       if (!(error instanceof PlumblineError && error.retriable)) throw error
-      // Someone who watches wants to see it come back.
+      // With --watch the user wants to see it come back.
       if (trouble !== messageOf(error)) process.stderr.write(`plumbline: ${messageOf(error)}\n`)
       trouble = messageOf(error)
     }

@@ -1,5 +1,5 @@
 // Changes of the runtime configuration over the query API: read it, change it, write it back with the version that was
-// read. Where somebody else has changed it meanwhile, the same change is made to what they have written.
+// read. If somebody else has changed it meanwhile, the same change is applied to their version.
 import { PlumblineError } from '../../platform/errors.ts'
 import { retry } from '../../platform/retry.ts'
 import { askQueryApi } from '../query-api.ts'
@@ -25,7 +25,7 @@ type Env = Readonly<Record<string, string>>
 
 const TRIES = 8
 const RETRY = { baseMs: 50, capMs: 1_000 }
-/** A write, beside what is waited for. */
+/** Deadline of a write, on top of the requested wait, ms. */
 const WRITE_MS = 30_000
 
 export const readConfig = (env: Env): Promise<ConfigAnswer> => askQueryApi<ConfigAnswer>(env, '/config')

@@ -8,7 +8,7 @@ import { parseDuration } from '../../platform/duration.ts'
 
 type Env = Readonly<Record<string, string>>
 
-/** As long as the query API waits at most. */
+/** The query API's maximum wait. */
 const WAIT_MAX_MS = 60_000
 
 const EXAMPLES = `
@@ -78,5 +78,5 @@ function show(answer: ConfigAnswer, json: true | undefined): void {
   print(`${renderScopes(answer.scopes)}\n\n${renderApplied(answer)}`)
 }
 
-/** Names of sites and nodes come from elsewhere. */
+/** Site and node names are untrusted. */
 const print = (text: string): void => void process.stdout.write(`${escapeControls(text)}\n`)

@@ -1,23 +1,23 @@
-// The demonstration of `up --push-config`: every so often the fleet's detector.z is changed to and fro, and what came of
-// it is shown. It goes through the query API like any other change, and leaves the last value standing.
+// The demonstration of `up --push-config`: periodically toggles the fleet's detector.z and shows
+// the result. It goes through the query API like any other change, and leaves the last value in place.
 import { messageOf } from '../../platform/errors.ts'
 import { changeConfig } from './change.ts'
 import { pause } from '../../platform/retry.ts'
 
-/** The usual threshold and one that finds less. */
+/** The usual threshold and a less sensitive one. */
 const THRESHOLDS = [4, 3]
-/** Longer than nodes and stream jobs take; what has not applied it by then is shown as pending. */
+/** Longer than nodes and stream jobs need; a member that has not applied it by then is shown as pending. */
 const WAIT_MS = 5_000
 
 export class PushDemo {
   #text = 'nothing pushed yet'
 
-  /** What the last push came to. */
+  /** The result of the last push. */
   get text(): string {
     return this.#text
   }
 
-  /** Pushes until the signal fires; what fails is shown and tried again. */
+  /** Pushes until the signal fires; failures are shown and retried. */
   async run(env: Readonly<Record<string, string>>, everyMs: number, signal: AbortSignal): Promise<void> {
     for (let turn = 0; ; turn += 1) {
       await pause(everyMs, signal)

@@ -21,7 +21,7 @@ const HEX_BYTES_MAX = 64
 /** Of a value, key or header on a terminal; a record may have a megabyte. */
 const SHOWN_CHARS_MAX = 2_000
 
-/** Schema id of a value in Confluent's framing; null: it has none. */
+/** Schema id of a value in Confluent's framing; null if there is none. */
 export function schemaIdOf(value: Uint8Array | null): number | null {
   if (value === null || value.length < FRAME_BYTES || value[0] !== 0) return null
   return new DataView(value.buffer, value.byteOffset).getInt32(1)
@@ -70,7 +70,7 @@ export function renderRecord({ topic, partition, offset, time, key, headers, val
   lines.push(
     `  ${cut(typeof value === 'string' ? value : JSON.stringify(value))}${note === undefined ? '' : `  (${note})`}`,
   )
-  // Line by line: a record must not be able to make lines that look like another record's.
+  // Line by line: a record must not be able to fake another record's lines.
   return lines.map((line) => escapeControls(line).replaceAll('\n', '\\n')).join('\n')
 }
 
@@ -83,7 +83,7 @@ const cut = (text: string): string =>
 export const renderJson = (record: ShownRecord): string => escapeControls(JSON.stringify(record))
 
 /**
- * Records come from anywhere: no byte of theirs may steer the terminal, nor turn the order in which a line is read
+ * Records are untrusted: none of their bytes may control the terminal or change the order in which a line is read
  * (the directions of bidirectional text). The escapes are those of JSON.
  */
 export const escapeControls = (text: string): string =>
@@ -92,5 +92,5 @@ export const escapeControls = (text: string): string =>
     (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 
-/** Names come from anywhere: none may make a line of its own either. */
+/** Names are untrusted: they must not start a new line either. */
 export const escapeLine = (text: string): string => escapeControls(text).replaceAll('\n', '\\n').replaceAll('\t', '\\t')

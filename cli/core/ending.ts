@@ -1,5 +1,5 @@
-// How a command ends after an error: what it says on standard error. Mistakes of the operator are one line with the next
-// step; what nobody but us can repair keeps its stack.
+// How a command ends after an error: what it prints on standard error. Operator errors are one line with the next
+// step; bugs keep their stack.
 import { KafkaError, messageOf } from '../../platform/errors.ts'
 import { operatorMessage } from '../../platform/operator-error.ts'
 

@@ -2,7 +2,7 @@
 
 export type Alignment = 'left' | 'right'
 
-/** @param rows as many cells each as there are titles */
+/** @param rows each with as many cells as there are titles */
 export function renderTable(
   titles: readonly string[],
   rows: readonly (readonly string[])[],

@@ -1,4 +1,4 @@
-// `plumbline demo`: the pipeline for a minute on a simulated fleet and one real series, then what came of it: the audit,
+// `plumbline demo`: the pipeline for a minute on a simulated fleet and one real series, then the results: the audit,
 // answers of the query API, and where to look next. Its exit code is the audit's.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,7 +19,7 @@ import { watchStack } from '../../deploy/stack/watch.ts'
 
 type Env = Readonly<Record<string, string>>
 
-/** What the demo is about, whatever the environment says. */
+/** Fixed for the demo, whatever the environment says. */
 const FLEET = {
   FLEET_NODES: '20',
   FLEET_SENSORS: '200',
@@ -29,7 +29,7 @@ const FLEET = {
 }
 /** A day and a half of the series where it is at hand, else the first hours of it, which are kept in the project. */
 const SERIES = ['../shared/data/household_power_1min.txt', 'producers/doors/import/sample/household_power.txt']
-/** The longer one is then through in about 40 s. */
+/** The longer one is then done in about 40 s. */
 const ROWS_PER_S = 50
 const SETTLE_MS = 90_000
 const STOP_MS = 10_000

@@ -193,7 +193,7 @@ async function settle(
 
 const print = (text: string): void => void (text !== '' && process.stdout.write(`${text}\n`))
 
-/** Ctrl-C ends the work behind the transaction that is under way; a second one ends the process. */
+/** Ctrl-C ends the work after the current transaction; a second one ends the process. */
 function interruption(): AbortSignal {
   const controller = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort())

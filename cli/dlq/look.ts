@@ -1,4 +1,4 @@
-// `list` and `show`: what lies in telemetry.dlq, read only.
+// `list` and `show`: what is in telemetry.dlq, read only.
 import { InputError } from '../../platform/errors.ts'
 import { cachedSchemas } from '../../platform/codec/register.ts'
 import { DLQ } from '../../schemas/topics.ts'
@@ -13,7 +13,7 @@ import { Routes } from './run.ts'
 
 export interface ListOptions {
   readonly filter: LetterFilter
-  /** Letters at most: the oldest ones. */
+  /** Maximum number of letters: the oldest ones. */
   readonly limit: number
   readonly summary: boolean
   readonly json: boolean
@@ -73,7 +73,7 @@ function rowsOutput(rows: readonly LetterRow[], matching: number, json: boolean)
   return rowsText(rows) + rest
 }
 
-/** @throws InputError where there is no such letter */
+/** @throws InputError if there is no such letter */
 export async function showLetter({ config, kafka, admin }: Connected, place: Place, json: boolean): Promise<string> {
   const reader = await kafka.rangeReader()
   try {

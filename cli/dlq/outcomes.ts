@@ -1,10 +1,10 @@
 // Gives dead letters their outcome, each exactly once. One transaction holds some replayed records and the marks of the
 // letters that they came from, so that there is never one without the other:
-//   1. the producer fences the former owner of its transactional id: a run that was killed, or one that still goes on
+//   1. the producer fences the former owner of its transactional id: a killed run, or one that is still active
 //   2. only then the marks are read: what an earlier run has committed is among them, what it has not is aborted
 //   3. records to telemetry.raw, marks to telemetry.dlq.marks, commit
 // Every run uses the same id, so both topics have one transactional writer. A run that is killed within a transaction
-// holds refine back on the partition it was writing to until the next run, or until the broker gives the transaction up.
+// holds refine back on the partition it was writing to until the next run, or until the broker aborts the transaction.
 import { KafkaError, PlumblineError } from '../../platform/errors.ts'
 import type { Admin, Kafka, OutgoingBatch, TransactionalProducer } from '../../platform/kafka/port.ts'
 import { type HeaderInput, RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
@@ -16,7 +16,7 @@ import { markRecord } from '../../platform/dead-letters/marks.ts'
 
 export const TRANSACTIONAL_ID = 'dlq-outcomes'
 const TRANSACTION_TIMEOUT_MS = 10_000
-/** A transaction takes some 20 ms, as long as refine is held back by it: few letters keep it short. */
+/** A transaction takes some 20 ms, during which it holds refine back: few letters keep it short. */
 const LETTERS_MAX = 200
 /** Half of what telemetry.raw takes in one batch; a letter that is larger goes alone. */
 const BYTES_MAX = 512 * 1024
@@ -32,7 +32,7 @@ export class Outcomes {
     this.#producer = producer
   }
 
-  /** Fences every other run. Marks are to be read afterwards. */
+  /** Fences every other run. Read the marks only afterwards. */
   static async open(kafka: Kafka, admin: Admin): Promise<Outcomes> {
     const { name, configs } = topicSpec(DLQ_MARKS)
     await admin.ensureTopics([{ name, partitions: await admin.partitionCount(DLQ), configs }])

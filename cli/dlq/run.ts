@@ -1,6 +1,6 @@
 // `replay` and `drop`: goes through the chosen open letters, oldest first in each partition, and gives each its outcome;
 // or says what would happen. Only letters that stood in the topic when the run began are touched, so what is refused
-// again during it does not go round in circles. Between two transactions a run can be stopped.
+// again meanwhile does not loop. A run can be stopped between two transactions.
 import type { ScanPlan } from '../../platform/codec/reading-plan.ts'
 import type { Config } from '../../platform/config.ts'
 import type { Admin, Kafka, RangeReader } from '../../platform/kafka/port.ts'
@@ -21,7 +21,7 @@ export interface RunOptions {
   readonly admin: Admin
   readonly outcome: Outcome
   readonly filter: LetterFilter
-  /** Letters at most. */
+  /** Maximum number of letters. */
   readonly limit: number
   readonly dryRun: boolean
   readonly signal: AbortSignal
@@ -80,7 +80,7 @@ class Run {
       const state = this.#marks.stateOf(letter)
       if (matches(letter, state, this.#options.filter)) await this.#decide(letter, state === 'open')
     }
-    // Letters point into the fetched bytes, which are not to be kept; and what is counted is to be committed.
+    // Letters point into the fetched bytes, which must not be kept; and what is counted must be committed.
     await this.#outcomes?.commit()
     this.#options.onRead(letters.length)
   }
@@ -113,7 +113,7 @@ export class Routes {
     const route = this.#router.route(letter, Date.now())
     if (route.kind !== 'unknown-schema') return route
     const text = await this.#fetchSchema(route.schemaId)
-    // Garbage may name any number of ids.
+    // Garbage can name any number of ids.
     if (this.#plans.size >= PLANS_MAX) this.#plans.clear()
     this.#plans.set(route.schemaId, planOrNull(text))
     return this.#router.route(letter, Date.now())

@@ -22,11 +22,11 @@ import {
 
 type OpenAdmin = Awaited<ReturnType<Kafka['admin']>>
 
-/** The broker answers at once or not at all; the client itself would try for longer. */
+/** The broker answers at once or not at all; the client itself would retry for longer. */
 const CONNECT_MS = 10_000
-/** Records of `nodes` that are looked at: enough for several heartbeats of every member of a usual cluster. */
+/** Records of `nodes` to read: enough for several heartbeats of every member of a usual cluster. */
 const HEARTBEATS_MAX = 500
-/** Older ones say nothing about the clocks of now. */
+/** Older ones say nothing about the current clocks. */
 const RECENT_MS = 120_000
 
 export async function brokerFindings(config: Config): Promise<Finding[]> {
@@ -93,7 +93,7 @@ async function groupFacts(admin: Admin, group: string, topic: string): Promise<G
   return { group, topic, partitions }
 }
 
-/** The broker's append time against the clock of the member that sent the heartbeat: their distance, and its way. */
+/** The broker's append time minus the sending member's clock: their difference plus the heartbeat's latency. */
 async function clockFinding(config: Config, kafka: Kafka, admin: Admin): Promise<Finding> {
   const decoder = new FramedDecoder<Heartbeat>('heartbeat', cachedSchemas(config.REGISTRY_URL, config.API_TOKEN))
   const latest = new Map<string, ClockFacts>()

@@ -16,7 +16,7 @@ import { Progress } from '../progress.ts'
 import { type Connected, withKafka } from '../with-kafka.ts'
 
 const INTERRUPTED = 130
-/** As the store and the query API bound identifiers. */
+/** The store's and query API's bound on identifiers. */
 /** More would hide what is said at the end. */
 const UNREADABLE_SHOWN = 10
 
@@ -98,7 +98,7 @@ async function toFile(
   try {
     places = await run(at, given, since, places, file, signal)
     if (isUnfinished && !signal.aborted) {
-      // What was begun is at its end; what has come since is a step of its own.
+      // The interrupted part is complete; what has arrived since is a step of its own.
       places = await planExport(at.admin, places, false)
       await run(at, given, since, places, file, signal)
     }
@@ -160,7 +160,7 @@ async function run(
   }
 }
 
-/** Standard output takes what it can; the rest waits. A reader that goes away, as `head` does, ends the export. */
+/** Respects backpressure of standard output. A reader that closes it, as `head` does, ends the export. */
 class StandardOutput implements ExportSink {
   #lines = 0
   #isClosed = false
@@ -184,7 +184,7 @@ class StandardOutput implements ExportSink {
   async write(text: string, lines: number): Promise<void> {
     if (text === '' || this.#isClosed) return
     this.#lines += lines
-    // In a file bytes do no harm; on a terminal they might steer it.
+    // Bytes are harmless in a file; on a terminal they might control it.
     const shown = process.stdout.isTTY ? escapeControls(text) : text
     if (!process.stdout.write(shown)) await once(process.stdout, 'drain').catch(() => undefined)
   }

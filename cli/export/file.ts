@@ -1,6 +1,6 @@
-// An export into a file that can go on: beside it stands FILE.checkpoint, which says how long the file was when the
-// places in the topics that it names had been reached. Going on cuts the file to that length, so that no line is doubled
-// and none is torn. The data are on the disk before the checkpoint says so, and the checkpoint is replaced as a whole.
+// A resumable export into a file: next to it is FILE.checkpoint, which says how long the file was when the
+// offsets that it names had been reached. Resuming truncates the file to that length, so that no line is duplicated
+// or torn. The data are synced before the checkpoint says so, and the checkpoint is replaced atomically.
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { type FileHandle, open, rename, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -11,7 +11,7 @@ import { type ExportFormat, exportHeader } from './core/line.ts'
 import type { PartitionPlace } from './partition.ts'
 import type { ExportSink, ExportState } from './run.ts'
 
-/** What a kill costs at most is written again. */
+/** The most that is rewritten after a kill. */
 const CHECKPOINT_MS = 1_000
 
 const offset = z.number().int().min(0)
@@ -29,7 +29,7 @@ const checkpointType = z.object({
 })
 export type Checkpoint = z.output<typeof checkpointType>
 
-/** What an export is of: going on with another one would mix them. */
+/** Identifies the export: resuming a different one would mix them. */
 export interface ExportSubject {
   readonly node: string
   readonly format: ExportFormat
@@ -39,9 +39,9 @@ export interface ExportSubject {
 const checkpointOf = (file: string): string => `${file}.checkpoint`
 
 /**
- * The checkpoint to go on from; null: there is nothing yet.
+ * The checkpoint to resume from; null: there is nothing yet.
  * @param resume otherwise there must be no file
- * @throws InputError saying what stands in the way
+ * @throws InputError that says what prevents it
  */
 export function readCheckpoint(
   file: string,
@@ -82,7 +82,7 @@ function parse(file: string): Checkpoint {
   }
 }
 
-/** Null where there is no file. */
+/** Null if there is no file. */
 function sizeOf(file: string): number | null {
   const stat = statSync(file, { throwIfNoEntry: false })
   if (stat === undefined) return null
@@ -108,7 +108,7 @@ export class ExportFile implements ExportSink {
     this.#lines = from.lines
   }
 
-  /** Locks the file; then it is this export's alone. @throws PlumblineError LOCKED */
+  /** Locks the file for this export alone. @throws PlumblineError LOCKED */
   static lock(file: string): () => void {
     const unlock = tryFileLock(join(dirname(file), `.${basename(file)}.lock`))
     if (unlock === null) throw new PlumblineError('LOCKED', `another export writes ${file} at the moment`)
@@ -116,8 +116,8 @@ export class ExportFile implements ExportSink {
   }
 
   /**
-   * Opens the file, cut to the checkpoint; a new one gets its checkpoint first, so that it can be gone on with from its
-   * first byte on.
+   * Opens the file, truncated to the checkpoint; a new one gets its checkpoint first, so that it is resumable from its
+   * first byte.
    */
   static async open(
     file: string,

@@ -1,6 +1,6 @@
-// One partition on its way into an export: fetched step by step, and only the records that may be the node's are looked
-// at. Where its id does not stand among the bytes of a fetch, not one record of it is decoded; where it does, the record
-// around it is, and then its field decides. Memory: one fetch (4 MiB on the wire).
+// One partition of an export: fetched step by step, and only the records that may be the node's are examined.
+// If its id does not occur in the bytes of a fetch, no record of it is decoded; if it does, the record
+// around it is, and its field decides. Memory: one fetch (4 MiB on the wire).
 import type { Reading } from '../../platform/codec/reading.ts'
 import type { RangeReader } from '../../platform/kafka/port.ts'
 import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
@@ -10,7 +10,7 @@ import type { ReadingDecoder } from '../../platform/codec/reading-decoder.ts'
 export interface PartitionPlace {
   readonly topic: string
   readonly partition: number
-  /** Offset of the next record that was not looked at. */
+  /** Offset of the next unexamined record. */
   readonly next: number
   /** Where the export ends. */
   readonly end: number
@@ -44,7 +44,7 @@ export class ExportPartition {
     this.#onRead = onRead
   }
 
-  /** Where to go on, should the export stop now. */
+  /** Where to resume if the export stopped now. */
   get place(): PartitionPlace {
     const { topic, partition, end } = this
     const head = this.#candidates.at(this.#taken)
@@ -55,7 +55,7 @@ export class ExportPartition {
     return this.#taken === this.#candidates.length && this.#fetchedTo < this.end
   }
 
-  /** Arrival time of the head, ms; Infinity where nothing is left. */
+  /** Arrival time of the head, ms; Infinity if nothing is left. */
   get arrivalMs(): number {
     const head = this.#candidates.at(this.#taken)
     return head === undefined ? Infinity : head.batch.timestamp(head.index)
@@ -68,12 +68,12 @@ export class ExportPartition {
     this.#taken = 0
     while (this.needsFetch) {
       const from = this.#fetchedTo
-      // Asked for one record, a reader brings one fetch.
+      // Asked for one record, a reader returns one fetch.
       await reader.read({ topic, partition }, from, from + 1, ({ batches, nextOffset }) => {
         for (const batch of batches) this.#search(batch, from)
         this.#fetchedTo = Math.min(this.end, nextOffset)
       })
-      // Nothing was handed over: what is left are transaction markers and aborted records.
+      // Nothing was delivered: only transaction markers and aborted records are left.
       if (this.#fetchedTo === from) this.#fetchedTo = this.end
     }
     await this.#learnSchemas()
@@ -81,7 +81,7 @@ export class ExportPartition {
 
   /**
    * Takes the head off.
-   * @returns null where it is another node's
+   * @returns null if it is another node's
    * @throws DecodeError; the head is taken off all the same
    */
   take(): Reading | null {

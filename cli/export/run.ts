@@ -1,6 +1,6 @@
 // The readings of a node from clean and late, merged by their arrival: at every step the head that arrived first is
-// taken (clean before late, then by partition). The order follows from the heads alone, so an export that goes on from
-// its places writes what one that was never stopped would have written. Per partition the log's own order is kept.
+// taken (clean before late, then by partition). The order follows from the heads alone, so an export that resumes from
+// its offsets writes what an uninterrupted one would have written. Per partition the log's own order is kept.
 import { PlumblineError } from '../../platform/errors.ts'
 import type { Admin, OffsetRange, RangeReader } from '../../platform/kafka/port.ts'
 import { DecodeError } from '../../platform/codec/framed-decoder.ts'
@@ -10,16 +10,16 @@ import { type ExportFormat, exportLine } from './core/line.ts'
 import { ExportPartition, type PartitionPlace } from './partition.ts'
 
 export const EXPORT_TOPICS = [CLEAN, LATE]
-/** Characters that are gathered before they are written. */
+/** Characters buffered before they are written. */
 const CHUNK_CHARS = 65_536
 
-/** `stopped`: by the signal; it can be gone on with. */
+/** `stopped`: by the signal; it can be resumed. */
 export type ExportState = 'underway' | 'stopped' | 'complete'
 
 export interface ExportSink {
   /** Resolves when more may come. */
   write(text: string, lines: number): Promise<void>
-  /** The places that all written so far belongs to; told after every chunk. */
+  /** The offsets that match all written so far; called after every chunk. */
   reached(places: readonly PartitionPlace[], state: ExportState): Promise<void>
 }
 
@@ -38,7 +38,7 @@ export interface ExportOptions {
   readonly onUnreadable: (what: string) => void
 }
 
-/** @returns the places that were reached: the ends, unless the signal fired before */
+/** @returns the offsets reached: the ends, unless the signal fired before */
 export async function runExport(options: ExportOptions): Promise<PartitionPlace[]> {
   const { reader, decoder, nodeId, sink, signal, onRead } = options
   const partitions = options.places.map((place) => new ExportPartition(place, nodeId, decoder, onRead))
@@ -81,7 +81,7 @@ function takeChunk(
   }
 }
 
-/** Null where all have come to their end. */
+/** Null when all have reached their end. */
 function earliest(partitions: readonly ExportPartition[]): ExportPartition | null {
   let first: ExportPartition | null = null
   for (const partition of partitions) if (partition.arrivalMs < (first?.arrivalMs ?? Infinity)) first = partition
@@ -90,7 +90,7 @@ function earliest(partitions: readonly ExportPartition[]): ExportPartition | nul
 
 /**
  * Where an export begins and ends.
- * @param former places that an earlier one has reached; empty: everything that is kept
+ * @param former offsets that an earlier one has reached; empty: everything retained
  * @param finish the former ends hold: nothing but what that one had left is written
  * @throws PlumblineError when retention has removed what was not exported yet, or the topic is another one
  */

@@ -1,4 +1,4 @@
-// `plumbline order`: the total order, readable, and whether it is one.
+// `plumbline order`: prints the total order, and verifies it.
 import { Command, Option } from 'commander'
 import { InputError } from '../../platform/errors.ts'
 import { OrderReader } from '../../platform/order/order-reader.ts'
@@ -96,7 +96,7 @@ function withOrder(env: Env, work: (reader: OrderReader, fetchSchema: FetchSchem
   })
 }
 
-/** Fires at Ctrl-C, so that what is under way ends cleanly. */
+/** Fires on Ctrl-C, so that work in progress ends cleanly. */
 function stopSignal(): AbortSignal {
   const end = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => end.abort())

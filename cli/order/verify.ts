@@ -1,4 +1,4 @@
-// `plumbline order verify`: reads the whole order that is kept and says whether it is one. With --deep every extent's
+// `plumbline order verify`: reads the whole retained order and checks that it is consistent. With --deep every extent's
 // readings are read as well: the reader itself refuses what does not fit.
 import { PlumblineError } from '../../platform/errors.ts'
 import { OrderCheck } from '../../platform/order/check.ts'

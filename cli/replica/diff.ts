@@ -1,6 +1,6 @@
 // Compares what replicas have written, row by row and byte by byte, over what all of them have: from the greatest
 // sequence that one begins with to the least that one has on disk, and the same for the late readings of each partition.
-// Rows behind a checkpoint are nobody's yet. One line of each replica is in memory at a time.
+// Rows after a checkpoint do not count yet. One line of each replica is in memory at a time.
 import { join } from 'node:path'
 import { PlumblineError } from '../../platform/errors.ts'
 import { placeOf } from '../../sinks/core/replica-cut.ts'
@@ -63,7 +63,7 @@ const common = (spans: readonly Span[]): Span => ({
   to: Math.min(...spans.map(({ to }) => to)),
 })
 
-/** Where each stands, if not all stand at one place, and what is compared then. */
+/** How far each has come, if they differ, and what is compared then. */
 function progress(sides: readonly Side[], { from, to }: Span): string[] {
   if (to <= from) return ['the replicas have no sequence in common yet']
   const isLevel = sides.every(({ state }) => state.first_sequence === from && state.next_sequence === to)
@@ -94,12 +94,12 @@ function compareFile(sides: readonly Side[], path: string, span: Span): number |
 const shown = (id: string, line: Line | null): string =>
   line === null ? `${id} has no such row` : `${id} has in line ${line.number}: ${line.text}`
 
-/** The rows of the span. A line that is no row is a difference, unless it is the header. */
+/** The rows of the span. A line that is not a row is a difference, unless it is the header. */
 function* rowsOf(file: string, { from, to }: Span): Generator<Line, undefined> {
   for (const line of linesOf(file)) {
     const place = placeOf(line.text)
     if (Number.isNaN(place) ? line.number > 1 : place >= from && place < to) yield line
-    // Places ascend, and what is torn comes after what is certain.
+    // Places ascend, and torn lines come after durable ones.
     if (place >= to) return
   }
 }

@@ -10,7 +10,7 @@ export interface Line {
   readonly text: string
 }
 
-/** What has no end of line is not a line yet. */
+/** Text without a line break is not a line yet. */
 export function* linesOf(file: string): Generator<Line, undefined> {
   const fd = openSync(file, 'r')
   try {

@@ -8,7 +8,7 @@ import { type Instance, readInstance } from '../../deploy/stack/instance.ts'
 import { Monitor } from '../../deploy/stack/monitor.ts'
 import { paintFor } from '../../deploy/stack/watch.ts'
 
-/** Rates need two readings of the counters; a second apart is as long as one likes to wait. */
+/** Rates need two readings of the counters; a second apart is an acceptable wait. */
 const RATE_MS = 1_500
 
 const EXAMPLES = `

@@ -88,7 +88,7 @@ async function followTopic(
     const ranges = await admin.offsetRanges(topic)
     for (const [partition, position] of positions) {
       const to = ranges[partition].end
-      // What retention has removed meanwhile cannot be shown any more.
+      // What retention has removed meanwhile can no longer be shown.
       const from = Math.max(position, ranges[partition].start)
       if (to <= from) continue
       await reader.read({ topic, partition }, from, to, async (fetched) => {
@@ -140,7 +140,7 @@ export class Decoder {
     if (known !== undefined) return known
     const text = await this.#fetch(id)
     const type = text === null ? null : avsc.Type.forSchema(JSON.parse(text) as avsc.Schema, { logicalTypes: {} })
-    // An id that the registry does not know may be anything: those are not kept.
+    // An id unknown to the registry may be anything: those are not cached.
     if (type !== null) this.#types.set(id, type)
     return type
   }

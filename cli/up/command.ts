@@ -7,7 +7,7 @@ import { runSession } from '../../deploy/stack/session.ts'
 import type { Stack } from '../../deploy/stack/stack.ts'
 import { watchStack } from '../../deploy/stack/watch.ts'
 
-/** More are no use on one machine: of the stream jobs each should have a partition to itself. */
+/** More are useless on one machine: each stream job should have a partition to itself. */
 const PROCESSES_MAX = 64
 const HINT = 'Ctrl-C stops everything'
 
@@ -82,7 +82,7 @@ async function watchPushes(
   await Promise.all([watchStack(stack, HINT, signal, notes), pushes.run(env, everyMs, signal)])
 }
 
-/** The options as the settings that they stand for; loadConfig checks them. */
+/** The options as settings; loadConfig validates them. */
 function fleetSettings({ fleet, nodes, sensors, rate }: UpOptions): Record<string, string> {
   const given = { FLEET_NODES: fleet ? nodes : '0', FLEET_SENSORS: sensors, FLEET_RATE_HZ: rate }
   return Object.fromEntries(Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined))

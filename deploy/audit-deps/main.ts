@@ -1,5 +1,5 @@
-// `make audit-deps`: what is known against the packages that Plumbline ships with. Reads npm's report from standard
-// input, since npm runs by another Node than this. Exit code 1: something to do; 2: it could not be found out.
+// `make audit-deps`: known vulnerabilities in the packages that Plumbline ships with. Reads npm's report from standard
+// input, since npm runs on a different Node. Exit code 1: action needed; 2: unknown.
 import { readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { judgeAdvisories, judgeLicences } from './core/judge.ts'

@@ -1,5 +1,5 @@
 // Half of the CPU time of a broker's start goes into loading and verifying its classes. A class data archive of the
-// JVM saves that: it is made once, by a throw-away start, and lies beside the jars. A test run starts many brokers.
+// JVM saves that: it is created once, by a throw-away start, and stored with the jars. A test run starts many brokers.
 import { existsSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { withFileLock } from '../../platform/file-lock.ts'
@@ -10,7 +10,7 @@ import { launch } from './kafka-launch.ts'
 /** Writing the archive takes some seconds after the broker has stopped. */
 const DUMP_TIMEOUT_MS = 120_000
 
-/** JVM flags that use the archive; none where this JVM cannot make one. */
+/** JVM flags that use the archive; none if this JVM cannot create one. */
 export async function classArchiveFlags(libs: string, progress: Progress): Promise<string[]> {
   const archive = `${libs}.jsa`
   if (!existsSync(archive)) {
@@ -20,7 +20,7 @@ export async function classArchiveFlags(libs: string, progress: Progress): Promi
       await makeArchive(libs, archive)
     })
   }
-  // A JVM of another version than the archive's goes on without it; the logging switches keep it from complaining.
+  // A JVM of a different version ignores the archive; the logging switches silence its warning.
   return statSync(archive).size === 0
     ? []
     : [`-XX:SharedArchiveFile=${archive}`, '-Xlog:cds=off', '-Xlog:cds+dynamic=off']
@@ -34,7 +34,7 @@ async function makeArchive(libs: string, archive: string): Promise<void> {
     const jvmFlags = ['-Xmx512m', `-XX:ArchiveClassesAtExit=${made}`, '-Xlog:cds=off', '-Xlog:cds+dynamic=off']
     const broker = await launch({ libs, folder, port, controllerPort, jvmFlags, properties: {} })
     await broker.stop(DUMP_TIMEOUT_MS)
-    // An empty file says that this JVM made none, so that nobody tries again.
+    // An empty file says that this JVM created none, so that it is not tried again.
     if (existsSync(made)) renameSync(made, archive)
     else writeFileSync(archive, '')
   } finally {

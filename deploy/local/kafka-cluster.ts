@@ -1,5 +1,5 @@
 // Several brokers on this machine as one cluster, each with its own process, folder and port, so that what only a
-// cluster can show is shown here: leaders that move, coordinators that move, replicas that fall behind. Every node is
+// cluster can show is tested here: leaders that move, coordinators that move, replicas that fall behind. Every node is
 // broker and controller. Topics have one replica per node, and a write counts once two nodes have it.
 import { join } from 'node:path'
 import { freePorts } from '../../platform/free-port.ts'
@@ -23,7 +23,7 @@ export interface ClusterNode {
 }
 
 export interface RunningCluster {
-  /** As KAFKA_BROKERS wants it. */
+  /** In the form of KAFKA_BROKERS. */
   readonly brokers: string
   readonly nodes: readonly ClusterNode[]
   /** SIGKILL to all. */
@@ -65,11 +65,11 @@ export async function startKafkaCluster({ dataDir, nodes, heap }: ClusterOptions
         'transaction.state.log.min.isr': needed,
         'share.coordinator.state.topic.replication.factor': replicas,
         'share.coordinator.state.topic.min.isr': needed,
-        // A frozen follower must leave the in-sync set before writes that wait for it time out.
+        // A frozen follower must leave the in-sync set before the writes waiting for it time out.
         'replica.lag.time.max.ms': '3000',
       },
     })
-  // None says that it serves before a majority of the controllers is there.
+  // None reports that it serves before a majority of controllers is up.
   const running = await Promise.all(clientPorts.map((_, i) => startNode(i)))
   return {
     brokers: clientPorts.map((port) => `127.0.0.1:${port}`).join(','),

@@ -28,9 +28,9 @@ export function serverProperties({ logDir, port, controllerPort, properties }: B
     'transaction.state.log.num.partitions': '8',
     'share.coordinator.state.topic.replication.factor': '1',
     'share.coordinator.state.topic.min.isr': '1',
-    // Topics are declared in schemas/topics.ts; a misspelt name must fail, not come into being.
+    // Topics are declared in schemas/topics.ts; a misspelt name must fail, not create a topic.
     'auto.create.topics.enable': 'false',
-    // A group starts as soon as its first member is there, and a test may ask for short sessions.
+    // A group starts as soon as its first member has joined, and a test may request short sessions.
     'group.initial.rebalance.delay.ms': '0',
     'group.min.session.timeout.ms': '1000',
     // A killed broker listens again after this session ends: 5 s instead of 12.

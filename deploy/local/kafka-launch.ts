@@ -26,7 +26,7 @@ const JVM_FLAGS = [
 ]
 
 export interface Launch {
-  /** Where Kafka's jars are. */
+  /** The folder of Kafka's jars. */
   readonly libs: string
   /** Absolute path; holds log and configuration. */
   readonly folder: string
@@ -39,7 +39,7 @@ export interface Launch {
   readonly clusterId?: string
 }
 
-/** A new cluster's name, in the form that Kafka's storage tool takes. */
+/** A new cluster id, in the form that Kafka's storage tool takes. */
 export const newClusterId = (): string => Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
 
 export const serverFile = (folder: string): string => join(folder, 'server.properties')
@@ -95,7 +95,7 @@ async function started(broker: Supervised, logFile: string, port: number): Promi
   const startup = await waitUntil(broker, () => said.text().includes(STARTED), START_TIMEOUT_MS)
   if (startup.ready) return
   await broker.kill()
-  // It was free when it was looked at; the broker's own words would say which socket failed, not which setting helps.
+  // It was free when checked; the broker's own message would name the socket that failed, not the setting to change.
   if (!(await isPortFree(port)))
     throw new PlumblineError(
       'PORT_IN_USE',

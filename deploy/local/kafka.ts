@@ -30,7 +30,7 @@ export interface KafkaOptions {
 }
 
 export interface RunningKafka {
-  /** As KAFKA_BROKERS wants it: host:port. */
+  /** In the form of KAFKA_BROKERS: host:port. */
   readonly brokers: string
   readonly port: number
   readonly pid: number
@@ -42,7 +42,7 @@ export interface RunningKafka {
   kill(): Promise<void>
 }
 
-/** What is needed once per checkout: Kafka's jars, and the archive that makes its starts quick. */
+/** What is needed once per checkout: Kafka's jars, and the archive that speeds up its starts. */
 export async function prepareKafka(progress: Progress = () => {}): Promise<{ libs: string; archiveFlags: string[] }> {
   const libs = await ensureKafkaJars(progress)
   return { libs, archiveFlags: await classArchiveFlags(libs, progress) }
@@ -77,7 +77,7 @@ export async function startKafka({
   }
 }
 
-/** Two brokers on one folder would destroy each other's data; one that is just ending is waited for. */
+/** Two brokers on one folder would destroy each other's data; waits for one that is shutting down. */
 async function waitForFormerBroker(folder: string): Promise<void> {
   if (!existsSync(pidFile(folder))) return
   const pid = Number(readFileSync(pidFile(folder), 'utf8'))
@@ -88,7 +88,7 @@ async function waitForFormerBroker(folder: string): Promise<void> {
   }
 }
 
-/** A process id may have been given to somebody else since: only a process that names our folder counts. */
+/** The process id may have been reused since: only a process that names our folder counts. */
 function isOurs(pid: number, folder: string): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(serverFile(folder))

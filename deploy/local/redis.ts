@@ -17,12 +17,12 @@ export interface RedisOptions {
   readonly dataDir: string
   /** 0 takes a free one. */
   readonly port: number
-  /** Asked of every client; none if not given. Letters, digits, - and _. */
+  /** Required of every client; none if not given. Letters, digits, - and _. */
   readonly password?: string
 }
 
 export interface RunningRedis {
-  /** As REDIS_URL wants it. */
+  /** In the form of REDIS_URL. */
   readonly url: string
   readonly port: number
   readonly pid: number

@@ -1,4 +1,4 @@
-// The programs of the operating system that the local stack needs: looks what is there, and installs or names what is
+// The programs of the operating system that the local stack needs: checks for them, and installs or names what is
 // missing as core/install-plan.ts decides.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
@@ -28,7 +28,7 @@ const IS_PRESENT: Readonly<Record<ToolName, () => Promise<boolean>>> = {
 }
 
 /**
- * Makes sure that the tools are there.
+ * Makes sure that the tools are installed.
  * @throws PlumblineError TOOLS_MISSING with the command that installs them
  */
 export async function ensureTools(names: readonly ToolName[], progress: Progress = () => {}): Promise<void> {

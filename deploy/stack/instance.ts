@@ -1,6 +1,6 @@
 // The running instance of a data folder: one file that says where its parts are, so that `status`, `topics` and the
 // rest find it, and a lock that the kernel releases when the instance dies, however it dies. The file of a killed
-// instance is left behind; it names the processes that the next one waits for.
+// instance remains; it names the processes that the next one waits for.
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tryFileLock } from '../../platform/file-lock.ts'
@@ -9,12 +9,12 @@ import { PlumblineError } from '../../platform/errors.ts'
 export interface ServiceRecord {
   readonly name: string
   readonly room: string
-  /** From the root of the checkout: stands in its command line. */
+  /** From the root of the checkout: part of its command line. */
   readonly main: string
   readonly pid: number
   /** Where it serves health and metrics. */
   readonly url: string
-  /** How often it has been started again. */
+  /** How often it has been restarted. */
   readonly restarts: number
 }
 
@@ -22,12 +22,12 @@ export interface Instance {
   /** Of the process that runs `up`. */
   readonly pid: number
   readonly startedMs: number
-  /** Settings under which the parts are found. */
+  /** Settings with which the parts are found. */
   readonly addresses: Readonly<Record<string, string>>
   readonly rooms: readonly ServiceRecord[]
 }
 
-/** Stands in the command line of the process that runs `up`. */
+/** Part of the command line of the process that runs `up`. */
 const MAIN = 'cli/main.ts'
 
 const fileOf = (dataDir: string): string => join(dataDir, 'up.json')
@@ -41,7 +41,7 @@ export function readRecord(dataDir: string): Instance | null {
   }
 }
 
-/** The instance that runs on this folder; null: none does. */
+/** The running instance on this folder; null if there is none. */
 export function readInstance(dataDir: string): Instance | null {
   const record = readRecord(dataDir)
   return record !== null && isRunning(record.pid, MAIN) ? record : null
@@ -50,7 +50,7 @@ export function readInstance(dataDir: string): Instance | null {
 export interface Claim {
   /** Replaces the file at once, so that a reader never sees half of it. */
   write(instance: Instance): void
-  /** Removes the file and gives the folder back. */
+  /** Removes the file and releases the folder. */
   release(): void
 }
 
@@ -59,7 +59,7 @@ const STICKY = 0o1000
 /** @throws PlumblineError ALREADY_RUNNING */
 export function claimInstance(dataDir: string): Claim {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  // One that an earlier version has made, too; but never a folder that is shared on purpose, as /tmp is.
+  // Also one created by an earlier version; but never a deliberately shared folder such as /tmp.
   const isShared = (statSync(dataDir).mode & STICKY) !== 0
   if (existsSync(join(dataDir, 'up.lock')) && !isShared) chmodSync(dataDir, 0o700)
   const unlock = tryFileLock(join(dataDir, 'up.lock'))
@@ -85,8 +85,8 @@ export function claimInstance(dataDir: string): Claim {
 }
 
 /**
- * Whether this process runs and is the one that is meant: a process id may have been given to somebody else since.
- * @param part of its command line; where /proc is missing the id alone must do
+ * Whether this process runs and is the intended one: the process id may have been reused since.
+ * @param part of its command line; without /proc the id alone has to do
  */
 export function isRunning(pid: number, part: string): boolean {
   if (pid <= 0) return false

@@ -1,5 +1,5 @@
-// Where a room's output goes: one file per room, appended to, with a bound. When it is full it becomes `.1` and a new
-// one is begun, so that a stack that runs for weeks fills no disk.
+// A service's output: one bounded file per service, appended to. When it is full it becomes `.1` and a new
+// one is started, so that a stack running for weeks does not fill the disk.
 import { createWriteStream, existsSync, mkdirSync, renameSync, statSync, type WriteStream } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -27,7 +27,7 @@ export class LogFile {
     for (const output of outputs) output.on('data', (chunk: Buffer) => this.#append(chunk))
   }
 
-  /** The last lines that the current process wrote. */
+  /** The last lines written by the current process. */
   lastLines(count: number): string {
     return this.#tail.trimEnd().split('\n').slice(-count).join('\n')
   }

@@ -1,11 +1,11 @@
-// Reads /metrics and /readyz of the rooms and makes the panel's numbers of them. A room that does not answer is a
-// trouble to be shown, never an error.
+// Reads /metrics and /readyz of the services and derives the panel's numbers. A service that does not answer is a
+// problem to show, never an error.
 import type { Frame, PipelineView, ProcessMetrics } from './core/pipeline.ts'
 import { FrameWindow } from './core/pipeline.ts'
 import { parseExposition } from './core/exposition.ts'
 
 const PROBE_TIMEOUT_MS = 2_000
-/** For the eye: short enough to follow, long enough not to flicker. */
+/** Short enough to follow by eye, long enough not to flicker. */
 const SPAN_MS = 10_000
 
 export interface Watched {

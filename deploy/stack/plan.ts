@@ -1,5 +1,5 @@
-// What `up` starts: the rooms with their ports and environments, and the checks that can be made before anything is
-// started. Everything is on loopback; addresses of parts that `up` starts itself are made here, not configured.
+// What `up` starts: the services with their ports and environments, and the checks that can be made before anything is
+// started. Everything is on loopback; addresses of parts that `up` starts itself are generated here, not configured.
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort, isPortFree } from '../../platform/free-port.ts'
@@ -22,7 +22,7 @@ const ROOMS = {
   producers: { main: 'producers/main.ts', port: 'PRODUCERS_PORT' },
 } as const
 
-/** Any number of these, each on a port of its own choice: so none is among the addresses that others are told. */
+/** Any number of these, each on an ephemeral port: so none is among the addresses given to others. */
 const REPLICA_MAIN = 'sinks/replica/main.ts'
 
 type FixedRoom = keyof typeof ROOMS
@@ -32,7 +32,7 @@ type PortSetting = (typeof ROOMS)[FixedRoom]['port']
 export interface Plan {
   readonly config: Config
   readonly kafkaPort: number
-  /** Settings under which the parts are found, for the other commands. */
+  /** Settings with which other commands find the parts. */
   readonly addresses: Readonly<Record<string, string>>
   readonly rooms: Readonly<Record<ServiceName, readonly ServiceSpec[]>>
 }
@@ -74,7 +74,7 @@ export async function makePlan(
   const copies: ServiceSpec[] = []
   for (let i = 1; i <= replicas; i += 1) {
     const started = anySpec('replica', REPLICA_MAIN, 'REPLICA_PORT', `replica-${i}`, await freePort())
-    // One that was killed goes on, and so does the next "up": to start over, remove its folder.
+    // A killed replica resumes, and so does the next "up": to start over, remove its folder.
     copies.push({ ...started, args: ['--id', `r${i}`, `--dir=${join(config.DATA_DIR, 'replicas')}`, '--resume'] })
   }
   return {
@@ -92,7 +92,7 @@ export async function makePlan(
   }
 }
 
-/** Waits until the processes of a killed instance are gone; its broker is waited for by deploy/local/kafka.ts. */
+/** Waits until the processes of a killed instance are gone; deploy/local/kafka.ts waits for its broker. */
 export async function awaitFormer(dataDir: string, progress: Progress): Promise<void> {
   const rooms = readRecord(dataDir)?.rooms ?? []
   for (let waitedMs = 0; ; waitedMs += FORMER_POLL_MS) {

@@ -1,4 +1,4 @@
-// Kafka and Redis as parts of the stack: started once by us, started again on the same port when they end by
+// Kafka and Redis as parts of the stack: started once by us, restarted on the same port when they exit by
 // themselves, and stopped last.
 import { backoffMs } from '../../platform/backoff.ts'
 import { pause } from '../../platform/retry.ts'
@@ -25,12 +25,12 @@ export class ServerSupervisor {
     this.#start = start
   }
 
-  /** Of the server that runs; 0 before the start. */
+  /** Port of the running server; 0 before the start. */
   get pid(): number {
     return this.#server?.pid ?? 0
   }
 
-  /** Rejects when the first start fails; later ones are repeated. Resolves with the port. */
+  /** Rejects when the first start fails; later ones are retried. Resolves with the port. */
   async start(port: number): Promise<number> {
     const server = await this.#launch(port)
     void this.#keep(server)
@@ -62,14 +62,14 @@ export class ServerSupervisor {
         server = await this.#launch(server.port)
         attempt = 0
       } catch {
-        // What it said is in its log; the loop tries again, since `exited` of the former server stays resolved.
+        // Its output is in its log; the loop retries, since `exited` of the former server stays resolved.
       }
     }
   }
 
   async #end(how: (server: Server) => Promise<void>): Promise<void> {
     this.#stopping.abort()
-    // A start that is under way must not leave a server behind.
+    // A start in progress must not leave a server running.
     await this.#starting?.catch(() => undefined)
     if (this.#server !== null) await how(this.#server)
   }

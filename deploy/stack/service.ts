@@ -1,5 +1,5 @@
-// One of our processes under supervision: started, watched, started again with backoff when it ends by itself, stopped by
-// SIGTERM. A room that ends because its configuration is wrong is not started again: that would only repeat the message.
+// One of our processes under supervision: started, watched, restarted with backoff when it exits by itself, stopped by
+// SIGTERM. A service that exits because of its configuration is not restarted: that would only repeat the message.
 import { backoffMs } from '../../platform/backoff.ts'
 import { messageOf, PlumblineError } from '../../platform/errors.ts'
 import { EXIT_CONFIG } from '../../platform/lifecycle.ts'
@@ -9,11 +9,11 @@ import { NODE, ROOT } from '../paths.ts'
 import { LogFile } from './log-file.ts'
 
 const RESTART = { baseMs: 500, capMs: 15_000 }
-/** After so long a life the next failure is a new one. */
+/** After a run this long the next failure counts as a new one. */
 const STABLE_MS = 60_000
 /** A start takes a second or two; restoring a large state on a busy machine takes longer. */
 const READY_TIMEOUT_MS = 120_000
-/** A process that ends so often before it was ever ready will not get there. */
+/** A process that exits this often before it was ever ready will not become ready. */
 const START_TRIES = 3
 const READY_POLL_MS = 100
 const PROBE_TIMEOUT_MS = 2_000
@@ -61,7 +61,7 @@ export class Service {
 
   /**
    * Starts the process and resolves when it says that it is ready.
-   * @param onWaiting told again and again why it is not ready yet
+   * @param onWaiting called repeatedly with why it is not ready yet
    * @throws PlumblineError SERVICE_FAILED with the end of its output
    */
   async start(onWaiting: (why: string) => void): Promise<void> {
@@ -117,7 +117,7 @@ export class Service {
     this.#log.attach(child.stdout, child.stderr)
     this.#child = child
     this.#set({ kind: 'running', pid: child.pid })
-    // Stopped while it was being started: the stop has found no child to signal.
+    // Stopped while starting: the stop found no child to signal.
     if (this.#stopping.signal.aborted) return child.stop(STOP_TIMEOUT_MS)
     return child.exited
   }

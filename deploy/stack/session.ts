@@ -1,5 +1,5 @@
 // One run of the stack from start to stop, as `up` and `demo` have it: the first Ctrl-C stops cleanly in order, the
-// second one kills. A start that fails takes down what it has started and then says why.
+// second one kills. A failed start stops what it has started and then says why.
 import { styleText } from 'node:util'
 import { Stack, type StackOptions } from './stack.ts'
 import { Steps, StoppedError } from './steps.ts'
@@ -10,9 +10,9 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export interface Session {
   readonly stack: Stack
-  /** For what is shown after the operator has asked for the end as well. */
+  /** For output that is shown even after the operator has asked to stop. */
   readonly steps: Steps
-  /** Fires when the operator wants the end; `work` should then return. */
+  /** Fires when the operator wants to stop; `work` should then return. */
   readonly signal: AbortSignal
 }
 
@@ -30,7 +30,7 @@ export async function runSession<T>(options: StackOptions, work: (session: Sessi
     out.write(`${styleText('yellow', 'killing everything', { stream: out })}\n`)
     void stack.kill().finally(() => process.exit(EXIT_KILLED))
   }
-  // A terminal that is gone must not keep us from stopping in order.
+  // A closed terminal must not keep us from stopping in order.
   out.on('error', () => {})
   for (const name of SIGNALS) process.on(name, onSignal)
   try {

@@ -1,5 +1,5 @@
-// The whole pipeline on this machine: Kafka, Redis and the rooms, started in the order in which they need each other
-// and stopped in the order of the flow, so that what is on its way is taken in before the next part goes.
+// The whole pipeline on this machine: Kafka, Redis and the services, started in dependency order
+// and stopped in the order of the flow, so that data in flight are taken in before the next part stops.
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { ensureKafkaJars, startKafka } from '../local/kafka.ts'
@@ -38,7 +38,7 @@ export class Stack {
   readonly #rooms = new Map<ServiceName, Service[]>()
   readonly #kafka: ServerSupervisor
   readonly #redis: ServerSupervisor
-  /** Made at every start: other users of this machine cannot read or poison the cache. */
+  /** Generated at every start: other users of this machine cannot read or poison the cache. */
   readonly #redisPassword = randomBytes(24).toString('base64url')
   #claim: Claim | null = null
   #plan: Plan | null = null
@@ -53,7 +53,7 @@ export class Stack {
     )
   }
 
-  /** What was decided before the start. Throws before `start` has come so far: a programmer's mistake. */
+  /** What was decided before the start. Throws if `start` has not got that far: a bug. */
   get plan(): Plan {
     if (this.#plan === null) throw new Error('the stack has no plan yet')
     return this.#plan
@@ -182,7 +182,7 @@ export class Stack {
     this.#rooms.delete(name)
   }
 
-  /** Writes down where everything is, after every change. */
+  /** Records where everything is, after every change. */
   #record(): void {
     const rooms = this.rooms().map(({ spec, state, restarts }) => ({
       name: spec.name,
@@ -196,5 +196,5 @@ export class Stack {
   }
 }
 
-/** The step has shown that it failed, and whatever is left is stopped by its supervisor when we end. */
+/** The step has shown its failure, and whatever is left is stopped by its supervisor when we exit. */
 const ignore = (): void => {}

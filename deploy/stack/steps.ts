@@ -6,12 +6,12 @@ import { aborted } from '../../platform/lifecycle.ts'
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
 const FRAME_MS = 80
-/** Nobody wonders about less. */
+/** Anything shorter needs no display. */
 const QUIET_MS = 2_000
 
 export type Progress = (line: string) => void
 
-/** The operator wants the end: no further step is begun, and the one under way is no longer waited for. */
+/** The operator wants to stop: no further step is started, and the current one is no longer awaited. */
 export class StoppedError extends Error {}
 
 interface Display {
@@ -79,7 +79,7 @@ export class Steps {
     }
   }
 
-  /** What takes long says what it is doing; a step of a blink says only that it is done. */
+  /** A long step says what it is doing; a very short one only that it is done. */
   #plain(name: string): Display {
     let doing = ''
     let said = ''

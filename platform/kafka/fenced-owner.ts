@@ -1,15 +1,15 @@
 // One role (a partition, or the one active process of a group) that has one owner at a time, fenced by a transactional
 // producer. The rules that keep two owners apart are here, whatever the role is:
-//   - one attempt to acquire at a time: the next one waits for the former one, even when that is not wanted any more
-//   - after an error, only once the broker has confirmed this member since: a zombie must not fence its successor
+//   - one attempt to acquire at a time: the next waits for the previous one, even if that is no longer wanted
+//   - after an error, only once the broker has since confirmed this member: a zombie must not fence its successor
 //   - what was acquired while the group was rearranged is closed, and acquired again if the role is still this member's
-//   - on any doubt the owner is dropped and closed; it is never repaired
+//   - when in doubt the owner is dropped and closed; it is never repaired
 import { backoffMs, type BackoffOptions } from '../backoff.ts'
 import type { Clock } from '../clock.ts'
 import { messageOf } from '../errors.ts'
 import { pause } from '../retry.ts'
 
-/** Between looks at whether the broker has confirmed the member, ms. */
+/** Poll interval for the broker's confirmation of the member, ms. */
 const POLL_MS = 50
 
 /** What a member of a group knows of its membership. Shared by all the roles of the member. */
@@ -26,7 +26,7 @@ export class Membership {
     return this.#generation
   }
 
-  /** Whether the group has said what is this member's; it may be nothing. */
+  /** Whether the group has assigned this member its share; it may be empty. */
   get hasJoined(): boolean {
     return this.#generation > 0
   }
@@ -49,7 +49,7 @@ export class Membership {
 }
 
 export interface Owner {
-  /** Makes the first commit, where one is due. */
+  /** Makes the first commit, if one is due. */
   begin(): Promise<void>
   close(): Promise<void>
 }
@@ -65,13 +65,13 @@ export interface FencedOwnerOptions<T extends Owner> {
   readonly onOwned: (owner: T) => void | Promise<void>
   /** The owner has been given up; runs before it is closed. */
   readonly onDropped?: (owner: T) => void
-  /** A try has failed and another one follows. */
+  /** An attempt has failed and another one follows. */
   readonly onFailure: (error: unknown) => void
   /** Trying again cannot help. */
   readonly isFatal: (error: unknown) => boolean
   /** The role stays without an owner. */
   readonly onFatal: (error: Error) => void
-  /** Whether the owner has all that is assigned; always if not given. */
+  /** Whether the owner covers everything assigned; always true if not given. */
   readonly isComplete?: (owner: T) => boolean
   /** Wait before the first try of an attempt, ms; 0 for none. */
   readonly delayMs?: () => number
@@ -105,12 +105,12 @@ export class FencedOwner<T extends Owner> {
     return this.#state.kind === 'owned' ? this.#state.owner : null
   }
 
-  /** The role is this member's: acquires it, unless that is under way or done. */
+  /** The role is this member's: acquires it, unless in progress or done. */
   acquire(): void {
     if (this.#state.kind === 'idle') this.#start(-Infinity)
   }
 
-  /** The role is not this member's any more. A transaction under way ends by itself, or by the successor's fence. */
+  /** The role is no longer this member's. An open transaction ends by itself, or is fenced by the successor. */
   drop(): void {
     const state = this.#state
     this.#state = { kind: 'idle' }
@@ -120,19 +120,19 @@ export class FencedOwner<T extends Owner> {
     this.#closed = state.owner.close().catch(() => undefined)
   }
 
-  /** It is in doubt what the owner has committed: it is dropped, and acquired again after a newer confirmation. */
+  /** What the owner has committed is in doubt: it is dropped, and reacquired after a newer confirmation. */
   doubt(): void {
     this.drop()
     this.#start(this.#options.clock.mono())
   }
 
-  /** Acquires nothing more; what is owned may still finish its work. */
+  /** Stops acquiring; what is owned may still finish its work. */
   end(): void {
     this.#isEnding = true
     if (this.#state.kind === 'acquiring') this.drop()
   }
 
-  /** Ends and drops; resolves once the last attempt and the last owner are gone. */
+  /** Stops and drops; resolves once the last attempt and the last owner are gone. */
   async close(): Promise<void> {
     this.end()
     this.drop()
@@ -150,7 +150,7 @@ export class FencedOwner<T extends Owner> {
   }
 
   /**
-   * @param unwanted fires when the role is not to be acquired by this attempt any more
+   * @param unwanted fires when this attempt should no longer acquire the role
    * @param since mono time of the error that made this necessary; a confirmation must be newer
    */
   async #attempt(unwanted: AbortSignal, since: number): Promise<void> {

@@ -1,6 +1,6 @@
 // The lives of one member of a consumer group. The client's consumer can end for good after one lost answer; the member
-// then lets go of its partitions, leaves, and is made again after a wait that grows while lives are short. What is fatal
-// ends the member with its reason. What a member does with its partitions is its owner's matter, see MemberLife.
+// then gives up its partitions, leaves, and is recreated after a wait that grows while lives are short. A fatal error
+// ends the member. What a member does with its partitions is up to its owner, see MemberLife.
 import { backoffMs, type BackoffOptions } from '../backoff.ts'
 import type { Clock } from '../clock.ts'
 import { KafkaError } from '../errors.ts'
@@ -9,7 +9,7 @@ import type { Logger } from '../log.ts'
 import { pause } from '../retry.ts'
 import type { ConsumerHandlers, GroupConsumer } from './port.ts'
 
-/** After a life this long the next wait is the shortest again, ms. */
+/** After a life this long the wait is reset to the shortest, ms. */
 const STABLE_MS = 60_000
 
 /** One consumer and what works through its batches. */
@@ -20,7 +20,7 @@ export interface MemberLife {
   readonly prepare?: () => Promise<void>
   /** Runs beside the consumer once it has joined, until the signal fires. A KafkaError counts as a crash. */
   readonly beside?: (end: AbortSignal) => Promise<unknown> | void
-  /** Lets go of the partitions before the group is left. @param how clean: stopped on purpose, and nothing is wrong */
+  /** Gives up the partitions before leaving the group. @param how clean: stopped on purpose, and nothing is wrong */
   readonly release: (how: 'clean' | 'failed') => Promise<void> | void
 }
 
@@ -28,7 +28,7 @@ export interface MemberLife {
 export interface LifeEnds {
   /** The member ends with this reason. */
   readonly fail: (error: Error) => void
-  /** The next life begins at once: nothing is wrong with this one, but what it was made for has changed. */
+  /** The next life begins at once: nothing is wrong with this one, but what it was created for has changed. */
   readonly renew: () => void
 }
 

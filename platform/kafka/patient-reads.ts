@@ -1,5 +1,5 @@
 // Reading without a group: the loops around a fetch. A fetch may fail and be tried again, bring nothing although there
-// is something, or bring nothing but markers; what that says of the log is decided here, for the real broker's reader
+// is data, or bring nothing but markers; what that means for the log is decided here, for the real broker's reader
 // and the simulator's alike.
 import { KafkaError } from '../errors.ts'
 import type { FetchedBatch, TopicPartition } from './port.ts'
@@ -8,7 +8,7 @@ import type { FetchedBatch, TopicPartition } from './port.ts'
 export const MAX_WAIT_MS = 100
 /** Per fetch. */
 export const FETCH_BYTES = 4 * 1024 * 1024
-/** About 20 s of a broker that is away. */
+/** About 20 s of an unavailable broker. */
 const TRIES = 40
 const RETRY_MS = 500
 /** The broker answers at once where there is something; so many empty answers mean that compaction emptied the rest. */
@@ -22,9 +22,9 @@ export interface FetchAnswer {
 }
 
 export interface Fetching {
-  /** Rejects with KafkaError; OFFSET_OUT_OF_RANGE is final, anything else is tried again. */
+  /** Rejects with KafkaError; OFFSET_OUT_OF_RANGE is final, anything else is retried. */
   fetch(at: TopicPartition, position: number): Promise<FetchAnswer>
-  /** After a failure, before the next try. */
+  /** After a failure, before the next attempt. */
   recover(): Promise<void>
   sleep(ms: number): Promise<void>
 }
@@ -78,7 +78,7 @@ export async function followLog(
     position = fetched?.nextOffset ?? position
     empty = fetched === null ? empty + 1 : 0
     if (fetched !== null && fetched.batches.length > 0) await onBatch(fetched)
-    // Nothing but markers or aborted records says nothing of what is behind them, nor does one empty answer below the end.
+    // Markers or aborted records alone say nothing about what follows them, nor does one empty answer below the end.
     else if (position >= stable || empty >= EMPTY_ANSWERS)
       await onBatch({ ...at, batches: [], nextOffset: position, endOffset: stable })
   }

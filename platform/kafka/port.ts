@@ -1,4 +1,4 @@
-// What Plumbline needs of Kafka, and nothing else. Rooms know this file; only kafkajs.ts knows the client, and the
+// What Plumbline needs from Kafka, and nothing else. Services use this file; only kafkajs/ knows the client, and the
 // simulator's in-memory broker implements the same interface. Everything is per batch: a record never costs a
 // promise, a closure or an object.
 //
@@ -16,16 +16,16 @@ export interface OutgoingBatch extends TopicPartition {
   readonly records: RecordBatchBuilder
 }
 
-/** What one fetch brought of one partition; aborted transactions and control markers are already left out. */
+/** One partition's part of a fetch; aborted transactions and control markers are already left out. */
 export interface FetchedBatch extends TopicPartition {
   readonly batches: readonly RecordBatch[]
-  /** Offset to read next: behind everything in this batch, left-out records included. */
+  /** Offset to read next: after everything in this batch, including what was left out. */
   readonly nextOffset: number
-  /** End of what may be read: the last stable offset, in front of every open transaction. */
+  /** End of what may be read: the last stable offset, before every open transaction. */
   readonly endOffset: number
 }
 
-/** A producer without transactions: at least once, so anyone who reads must deduplicate. */
+/** A producer without transactions: at least once, so readers must deduplicate. */
 export interface Producer {
   /**
    * Appends every batch; at most one batch per partition in a call. Resolves with each batch's first offset once all
@@ -57,7 +57,7 @@ export interface Transaction {
 
 export interface OffsetCommit extends TopicPartition {
   readonly offset: number
-  /** Kept beside the offset, at most 4 KiB. */
+  /** Stored with the offset, at most 4 KiB. */
   readonly metadata: string
 }
 
@@ -69,7 +69,7 @@ export interface CommittedOffset {
 export interface OffsetRange {
   /** First offset still kept. */
   readonly start: number
-  /** Offset behind the last stable record. */
+  /** Offset after the last stable record. */
   readonly end: number
 }
 
@@ -105,7 +105,7 @@ export interface TopicDeclaration {
   readonly configs: Readonly<Record<string, string>>
 }
 
-/** Tells the handler of a batch about its surroundings. */
+/** Context for the handler of a batch. */
 export interface BatchContext {
   /** True when the partition was taken away or sought elsewhere since this batch was fetched. */
   isStale(): boolean
@@ -119,7 +119,7 @@ export interface ConsumerHandlers {
    * seek and resume each when it is ready.
    */
   onAssigned(partitions: readonly TopicPartition[], generation: number): void
-  /** Work through one batch. Called concurrently for different partitions, never for the same one. */
+  /** Process one batch. Called concurrently for different partitions, never for the same one. */
   onBatch(fetched: FetchedBatch, context: BatchContext): Promise<void>
   /** The broker has confirmed membership. */
   onHeartbeat?(): void
@@ -151,9 +151,9 @@ export interface RangeReader {
     onBatch: (fetched: FetchedBatch) => void | Promise<void>,
   ): Promise<void>
   /**
-   * Reads committed records from `from` on, as they come, until the signal fires; an empty one says that there
-   * is nothing more for now. It keeps its connection busy: other reads want a reader of their own.
-   * Rejects with KafkaError OFFSET_OUT_OF_RANGE when `from` is not kept, and when the broker stays away.
+   * Reads committed records from `from` on, as they arrive, until the signal fires; an empty batch says that there
+   * is nothing more for now. It keeps its connection busy: other reads need a reader of their own.
+   * Rejects with KafkaError OFFSET_OUT_OF_RANGE when `from` is not kept, and when the broker stays unavailable.
    */
   follow(
     at: TopicPartition,
@@ -180,7 +180,7 @@ export interface GroupConsumerOptions {
   /** Per partition and fetch. */
   readonly maxBytesPerPartition: number
   readonly sessionTimeoutMs: number
-  /** `shared`: every member gets its share of the partitions, those of one number in all topics. */
+  /** `shared`: every member gets a share of the partitions, those of one number across all topics. */
   readonly assignment: 'shared' | OneOwner
 }
 

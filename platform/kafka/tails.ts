@@ -1,9 +1,9 @@
 // A partition may end in offsets that hold no record: transaction markers, aborted records. A consumer is never handed
-// such a tail, so its position stands below the end for ever although nothing is left to read. When a position has not
-// moved between two looks, the rest is read without a group; if no record is in it, the position may pass.
+// such a tail, so its position stays below the end for ever although nothing is left to read. When a position has not
+// moved between two polls, the rest is read without a group; if it holds no record, the position may pass it.
 import type { RangeReader, TopicPartition } from './port.ts'
 
-/** A longer rest is not looked into: it is almost certainly lag, and an aborted transaction of ours is smaller. */
+/** A longer rest is not examined: it is almost certainly lag, and our own aborted transactions are smaller. */
 const TAIL_OFFSETS_MAX = 50_000
 
 interface Seen {

@@ -1,6 +1,6 @@
-// A small topic of one partition, kept as a table in memory: everything that is there is handed over first,
-// then what comes, for as long as the process runs. The broker may go and come back meanwhile; records are handed over
-// in order and, after a log that was recreated, again from its beginning: the last one of a key is what counts.
+// A small topic of one partition, kept as a table in memory: existing records are delivered first,
+// then new ones, for as long as the process runs. The broker may go down and come back; records are delivered
+// in order and, if the log was recreated, again from its beginning: the last record of a key counts.
 import { backoffMs } from '../backoff.ts'
 import type { Clock } from '../clock.ts'
 import { KafkaError, messageOf } from '../errors.ts'
@@ -11,9 +11,9 @@ const RETRY = { baseMs: 200, capMs: 5_000 }
 
 export interface TableRecord {
   readonly key: string
-  /** Null: the key is gone. Part of what a fetch brought: anyone who keeps it makes a copy. */
+  /** Null: the key is deleted. A view into the fetched bytes: copy it to keep it. */
   readonly value: Buffer | null
-  /** As the topic has it: the broker's time or the writer's, ms. */
+  /** As configured for the topic: the broker's time or the writer's, ms. */
   readonly timestampMs: number
   readonly offset: number
 }
@@ -26,12 +26,12 @@ export interface TableOptions {
   readonly topic: string
   /** What it throws ends the table. */
   readonly onRecord: (record: TableRecord) => void | Promise<void>
-  /** Called whenever all that is there has been handed over: several times a second for as long as the broker answers. */
+  /** Called whenever the end is reached: several times a second for as long as the broker answers. */
   readonly onCurrent?: () => void
 }
 
 export interface FollowedTable {
-  /** Everything that was there at the start has been handed over. Never rejects; pending for as long as the broker is away. */
+  /** Everything that existed at the start has been delivered. Never rejects; pending while the broker is down. */
   readonly caughtUp: Promise<void>
   /** Resolves after the signal; rejects with what `onRecord` threw. */
   readonly ended: Promise<void>
@@ -41,11 +41,11 @@ export function followTable(options: TableOptions, signal: AbortSignal): Followe
   let onCaughtUp = (): void => {}
   const caughtUp = new Promise<void>((resolve) => (onCaughtUp = resolve))
   const ended = new Follower(options, signal, onCaughtUp).run()
-  ended.catch(() => undefined) // those who wait for it are told; nobody has to
+  ended.catch(() => undefined) // anyone awaiting it is notified; nobody has to
   return { caughtUp, ended }
 }
 
-/** What `onRecord` threw, told apart from what the broker does. */
+/** What `onRecord` threw, as opposed to broker errors. */
 class HandlerFailure {
   readonly reason: unknown
   constructor(reason: unknown) {
@@ -88,7 +88,7 @@ class Follower {
     const [range] = await admin.offsetRanges(topic).finally(() => admin.close())
     this.#position ??= range.start
     const reader = await kafka.rangeReader()
-    // Closing the reader ends a fetch that waits for an answer.
+    // Closing the reader ends a pending fetch.
     const close = (): Promise<void> => reader.close().catch(() => undefined)
     this.#signal.addEventListener('abort', close)
     try {

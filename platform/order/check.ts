@@ -1,4 +1,4 @@
-// What makes the order an order, record by record: each begins where the one before it ended, and the extents of a
+// The invariants of the order, record by record: each begins where the one before it ended, and the extents of a
 // partition follow each other without overlap. Pure, and one number a partition, so that a log of any length is checked.
 import type { OrderRecord } from './order-log.ts'
 
@@ -21,7 +21,7 @@ export class OrderCheck {
     return this.first === null || this.next === null ? 0 : this.next - this.first
   }
 
-  /** Takes the next record of the log; null when it is as it must be. After a finding it goes on behind that record. */
+  /** Takes the next record of the log; null when it is valid. After a finding it continues after that record. */
   add(record: OrderRecord): OrderFinding | null {
     const finding = this.#look(record)
     this.first ??= record.baseSequence

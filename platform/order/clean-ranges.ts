@@ -1,7 +1,7 @@
 // Reads the ranges of clean that extents name. A fetch brings what follows a range as well, and the next extent of that
 // partition most likely begins there: it is kept, one fetch a partition (4 MiB at most), so that a request serves many
-// small extents. Reading goes on where it stopped, not where the extent begins: a reading in between, which is in no
-// extent, is found as well.
+// small extents. Reading continues where it stopped, not where the extent begins: a reading in between, which is in no
+// extent, is detected as well.
 import { KafkaError } from '../errors.ts'
 import type { Admin, RangeReader } from '../kafka/port.ts'
 import type { RecordBatch } from '../kafka/record-batch/record-batch.ts'
@@ -12,11 +12,11 @@ import type { OrderRecord } from './order-log.ts'
 export type OnPiece = (batch: RecordBatch, from: number, to: number) => void | Promise<void>
 
 interface Lane {
-  /** Behind the last reading that was handed over. */
+  /** After the last reading delivered. */
   position: number
-  /** Fetched, and not all handed over. */
+  /** Fetched, and not fully delivered. */
   batches: readonly RecordBatch[]
-  /** Behind everything that was fetched. */
+  /** After everything fetched. */
   fetchedTo: number
 }
 
@@ -33,9 +33,9 @@ export class CleanRanges {
   }
 
   /**
-   * Hands over the readings of an extent in their order.
-   * @param skip readings of it that are left out at its beginning
-   * @throws OrderError naming the range; KafkaError when the broker stays away; then the lanes must be thrown away
+   * Delivers the readings of an extent in order.
+   * @param skip how many of its first readings to skip
+   * @throws OrderError naming the range; KafkaError when the broker stays unavailable; then the lanes must be discarded
    */
   async read(record: OrderRecord, skip: number, onPiece: OnPiece): Promise<void> {
     const { partition } = record
@@ -71,13 +71,13 @@ export class CleanRanges {
       if (error.code === 'END_BEFORE_RANGE') throw this.#missing(record, lane.position, error)
       if (error.code !== 'OFFSET_OUT_OF_RANGE') throw error
       const { start } = (await this.#admin.offsetRanges(this.#topic))[record.partition]
-      // Retention has taken what lies in front of the extent, and that holds no reading that has a place.
+      // Retention has removed what precedes the extent, and that holds no reading with a sequence.
       if (lane.position < first && start > lane.position && start <= first) return readFrom(first)
       throw this.#removed(record, Math.max(lane.position, first), start, error)
     }
   }
 
-  /** Hands over what the batches have of the extent, from the lane's position on. */
+  /** Delivers the extent's readings in the batches, from the lane's position on. */
   async #handOver(
     lane: Lane,
     batches: readonly RecordBatch[],

@@ -1,5 +1,5 @@
 // telemetry.order as a log that can be searched. Its offsets are not dense, for every transaction ends in a marker, so
-// a record is found by halving a range of offsets: one bounded fetch a step, and each fetch tells of all records in it.
+// a record is found by bisecting a range of offsets: one bounded fetch per step, using all records in it.
 import { FramedDecoder } from '../codec/framed-decoder.ts'
 import type { FetchSchema } from '../codec/register.ts'
 import type { Admin, FetchedBatch, OffsetRange, RangeReader } from '../kafka/port.ts'
@@ -14,9 +14,9 @@ export interface OrderRecord {
   readonly baseSequence: number
   readonly tsMin: number
   readonly tsMax: number
-  /** Where it stands in telemetry.order. */
+  /** Its offset in telemetry.order. */
   readonly offset: number
-  /** Broker's time at which its readings got their places, ms. */
+  /** Broker's time at which its readings got their sequences, ms. */
   readonly orderedMs: number
 }
 
@@ -29,9 +29,9 @@ interface OrderValue {
   readonly ts_max: number
 }
 
-/** So few offsets are read from their beginning: one fetch brings them all. */
+/** A range this small is read from its start: one fetch returns it all. */
 const READ_THROUGH = 10_000
-/** How far from the end the last record is looked for at first: behind it are markers of transactions only. */
+/** How far before the end the last record is first looked for: only transaction markers follow it. */
 const TAIL_OFFSETS = 100
 
 export class OrderLog {
@@ -67,14 +67,14 @@ export class OrderLog {
     }
   }
 
-  /** The records at and behind `from`, as they come. */
+  /** The records at and after `from`, as they arrive. */
   follow(from: number, signal: AbortSignal, onBatch: (fetched: FetchedBatch) => Promise<void>): Promise<void> {
     return this.#reader.follow({ topic: this.#topic, partition: 0 }, from, signal, onBatch)
   }
 
   /**
-   * Hands over the records in [from, to) until `onRecord` returns false. One fetch is in memory at a time.
-   * @returns the offset behind what was handed over
+   * Delivers the records in [from, to) until `onRecord` returns false. One fetch is in memory at a time.
+   * @returns the offset after what was delivered
    */
   async scan(from: number, to: number, onRecord: (record: OrderRecord) => boolean | Promise<boolean>): Promise<number> {
     let position = from
@@ -92,8 +92,8 @@ export class OrderLog {
   }
 
   /**
-   * The first record for which `isThere` holds; it must hold for all behind one for which it does.
-   * @returns null where it holds for none, with the end of what was looked through
+   * The first record for which `isThere` holds; it must be monotonic over the log.
+   * @returns null if it holds for none, with the end of the range searched
    */
   async search(isThere: (record: OrderRecord) => boolean): Promise<{ record: OrderRecord | null; end: number }> {
     const { start, end } = await this.range()
@@ -120,7 +120,7 @@ export class OrderLog {
     return { record: found, end }
   }
 
-  /** The last record below the offset `end`; null where there is none. */
+  /** The last record below the offset `end`; null if there is none. */
   async last(end: number): Promise<OrderRecord | null> {
     const { start } = await this.range()
     let last: OrderRecord | null = null
@@ -136,7 +136,7 @@ export class OrderLog {
   }
 
   /**
-   * The first record from which on every extent is still kept in clean; null where none is.
+   * The first record from which on every extent is still kept in clean; null if there is none.
    * @param starts first offset that clean keeps, by partition
    */
   async firstKept(starts: readonly number[]): Promise<{ record: OrderRecord | null; end: number }> {
@@ -165,7 +165,7 @@ export class OrderLog {
     return removed
   }
 
-  /** What the first fetch with a record in [from, to) brought; null where there is none. */
+  /** The first fetch with a record in [from, to); null if there is none. */
   async #firstRecords(from: number, to: number): Promise<Records | null> {
     for (let position = from; position < to;) {
       const { batches, nextOffset } = await this.#fetch(position)

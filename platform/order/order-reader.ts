@@ -1,6 +1,6 @@
-// Reads the total order: from any sequence or time, a range or for as long as it is wanted. What is handed over are
-// chunks of record batches, not records: anyone who reads decodes what it needs. Nothing is ever skipped: a place in the
-// order whose reading cannot be had, and an order that is none, is an OrderError that names it.
+// Reads the total order: from any sequence or time, a range or indefinitely. It delivers
+// chunks of record batches, not records: the reader decodes what it needs. Nothing is ever skipped: a sequence
+// whose reading is unavailable, or an inconsistent order, is an OrderError that names it.
 //
 // Memory: one fetch of the order and one fetch of each partition of clean, 4 MiB each at most.
 import type { FetchSchema } from '../codec/register.ts'
@@ -12,7 +12,7 @@ import { CleanRanges } from './clean-ranges.ts'
 import { OrderError } from './errors.ts'
 import { OrderLog, type OrderRecord } from './order-log.ts'
 
-/** Readings that follow each other in the order: record `from + k` of the batch has the sequence `sequence + k`. */
+/** Consecutive readings of the order: record `from + k` of the batch has the sequence `sequence + k`. */
 export interface OrderChunk {
   readonly sequence: number
   /** Of clean. */
@@ -20,7 +20,7 @@ export interface OrderChunk {
   readonly batch: RecordBatch
   readonly from: number
   readonly to: number
-  /** Broker's time at which they got their places, ms. */
+  /** Broker's time at which they got their sequences, ms. */
   readonly orderedMs: number
 }
 
@@ -30,16 +30,16 @@ export interface OrderProgress {
   /** Offset of telemetry.order to be read next, and its end. */
   readonly nextOffset: number
   readonly endOffset: number
-  /** Nothing more has its place yet. */
+  /** Nothing further has a sequence yet. */
   readonly idle: boolean
 }
 
 export interface FollowOptions {
-  /** Sequence to begin with; null: whatever comes first. */
+  /** Sequence to start at; null: the first one available. */
   readonly from: number | null
   readonly signal: AbortSignal
   readonly onChunk: OnChunk
-  /** After each fetch of the order, also when it brought nothing. */
+  /** After each fetch of the order, even an empty one. */
   readonly onProgress?: (progress: OrderProgress) => void | Promise<void>
 }
 
@@ -66,7 +66,7 @@ export class OrderReader {
     this.#cleans = cleans
   }
 
-  /** Connects. Following keeps the order's connection busy, so that clean is read by one of its own. */
+  /** Connects. Following keeps the order's connection busy, so clean is read over one of its own. */
   static async open({ kafka, fetchSchema }: OrderReaderOptions): Promise<OrderReader> {
     const opened: { close(): Promise<void> }[] = []
     const keep = async <T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T> => {
@@ -87,18 +87,18 @@ export class OrderReader {
     await Promise.allSettled([this.#admin.close(), this.#orders.close(), this.#cleans.close()])
   }
 
-  /** The sequence that the next reading will get; null where the order keeps no record that tells. */
+  /** The sequence that the next reading will get; null if the order keeps no record that tells. */
   async nextSequence(): Promise<number | null> {
     return this.#nextAt((await this.log.range()).end)
   }
 
-  /** The extent that holds a sequence; null where it has no reading yet. @throws OrderError SEQUENCE_REMOVED */
+  /** The extent that holds a sequence; null if it has no reading yet. @throws OrderError SEQUENCE_REMOVED */
   async extentOf(sequence: number): Promise<OrderRecord | null> {
     const { record } = await this.#locate(sequence)
     return record
   }
 
-  /** The first sequence that got its place at `ms` or later; null where there is none yet. */
+  /** The first sequence assigned at `ms` or later; null if there is none yet. */
   async sequenceAt(ms: number): Promise<number | null> {
     const { record } = await this.log.search(({ orderedMs }) => orderedMs >= ms)
     return record?.baseSequence ?? null
@@ -108,7 +108,7 @@ export class OrderReader {
   async firstSequence(): Promise<number | null> {
     const starts = (await this.#admin.offsetRanges(CLEAN)).map(({ start }) => start)
     const { record, end } = await this.log.firstKept(starts)
-    // By the same end: what has come since then is kept, and must not be passed over.
+    // With the same end: what has arrived since is kept, and must not be skipped.
     return record === null ? this.#nextAt(end) : record.baseSequence
   }
 
@@ -119,8 +119,8 @@ export class OrderReader {
   }
 
   /**
-   * Hands over the sequences [from, from + limit), or fewer where the order ends before.
-   * @returns the sequence behind the last one that was handed over
+   * Delivers the sequences [from, from + limit), or fewer if the order ends before.
+   * @returns the sequence after the last one delivered
    */
   async read(from: number, limit: number, onChunk: OnChunk, signal?: AbortSignal): Promise<number> {
     const walk = new Walk(new CleanRanges(this.#cleans, this.#admin, CLEAN), from, from + limit, onChunk)
@@ -134,8 +134,8 @@ export class OrderReader {
   }
 
   /**
-   * Hands over the order from a sequence on until the signal fires.
-   * @throws OrderError; KafkaError when the broker stays away; what a handler throws
+   * Delivers the order from a sequence on until the signal fires.
+   * @throws OrderError; KafkaError when the broker stays unavailable; what a handler throws
    */
   async follow({ from, signal, onChunk, onProgress }: FollowOptions): Promise<void> {
     const start = from === null ? (await this.log.range()).start : await this.#startOf(from)
@@ -173,7 +173,7 @@ function removedFromOrder(sequence: number | null, first?: number): OrderError {
   return new OrderError('SEQUENCE_REMOVED', `the order no longer keeps sequence ${sequence ?? '?'}: ${kept}`)
 }
 
-/** Takes the records of the order one after another and hands over what is wanted of them. */
+/** Processes the records of the order one by one and delivers the wanted part of them. */
 class Walk {
   /** Sequence that the next record must begin with; null before the first. */
   next: number | null = null

@@ -5,7 +5,7 @@
 import { isJsonObject, parseExact, type JsonObject } from './json.ts'
 
 const PRIMITIVES = new Set(['null', 'boolean', 'int', 'long', 'float', 'double', 'bytes', 'string'])
-/** Attributes with a place of their own; whatever else stands beside them is a custom attribute. */
+/** Attributes with a defined position; anything else is a custom attribute. */
 const RESERVED = {
   record: ['type', 'name', 'namespace', 'doc', 'fields', 'aliases'],
   enum: ['type', 'name', 'namespace', 'doc', 'symbols', 'default', 'aliases'],
@@ -18,7 +18,7 @@ const RESERVED = {
 
 /**
  * @param text an Avro schema in JSON
- * @throws Error (or SyntaxError) saying what is wrong with its structure
+ * @throws Error (or SyntaxError) that says what is wrong with its structure
  */
 export function canonicalText(text: string): string {
   return JSON.stringify(schema(parseExact(text), undefined))

@@ -63,7 +63,7 @@ export function registered(state: RegistryState, { subject, canonical }: Candida
   return known === undefined ? null : { id: known.id }
 }
 
-/** Registers a schema: its old id where it is known, a new version otherwise. */
+/** Registers a schema: its existing id if it is known, otherwise a new version. */
 export function register(state: RegistryState, candidate: Candidate): Decision<{ id: number }> {
   const known = registered(state, candidate)
   if (known !== null) return { records: [], answer: known }

@@ -1,6 +1,6 @@
 // JSON that loses nothing of its numbers. A schema's text is its identity: 1.0 and 1 are different defaults, and one
 // beyond 2^53 must not be rounded on its way through the registry. Fractions are written as Java prints them, so that
-// 1e3 and 1000.00 come to the same text, the one that Confluent's registry would keep.
+// 1e3 and 1000.00 yield the same text, the one that Confluent's registry would keep.
 
 /** A number whose text is not what JavaScript would print; JSON.stringify puts it out unchanged. */
 interface RawNumber {

@@ -52,7 +52,7 @@ const encoded = (key: object, value: object | null): EncodedRecord => ({
   value: value === null ? null : JSON.stringify(value),
 })
 
-/** @throws Error saying what is wrong, when the record is not one of Confluent's */
+/** @throws Error that says what is wrong, if the record is not one of Confluent's */
 export function decodeRecord({ key: keyText, value: valueText }: EncodedRecord): RegistryRecord {
   const key: unknown = JSON.parse(keyText)
   const value: unknown = valueText === null ? null : JSON.parse(valueText)

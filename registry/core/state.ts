@@ -1,5 +1,5 @@
 // What the registry knows: the fold of its topic's records in their order. Nothing else changes it, so a restart, a
-// second instance and Confluent's registry come to the same state. The rule that settles conflicts is Confluent's:
+// second instance and Confluent's registry reach the same state. The rule that settles conflicts is Confluent's:
 // of two different schemas under one id the earlier record holds, and the later is ignored.
 import { canonicalText } from './canonical.ts'
 import { DEFAULT_LEVEL, levelOf, type Level } from './compatibility.ts'
@@ -47,7 +47,7 @@ export class RegistryState {
     return [...this.#subjects.keys()].filter((name) => this.versions(name, deletedToo).length > 0).sort()
   }
 
-  /** A subject's versions, oldest first; empty where there are none. */
+  /** A subject's versions, oldest first; empty if there are none. */
   versions(subject: string, deletedToo: boolean): SchemaValue[] {
     const versions = [...(this.#subjects.get(subject)?.versions.values() ?? [])]
     return versions.filter((value) => deletedToo || value.deleted !== true).sort((a, b) => a.version - b.version)
@@ -78,7 +78,7 @@ export class RegistryState {
     return this.#lastId + 1
   }
 
-  /** The level set for exactly this subject (null: for all); undefined where none is set. */
+  /** The level set for exactly this subject (null: for all); undefined if none is set. */
   ownLevel(subject: string | null): Level | undefined {
     return this.#levels.get(subject)
   }

@@ -1,6 +1,6 @@
-// How many rows a batch may have: additive increase, multiplicative decrease, as TCP finds its window. A full batch
-// that was written in good time earns a few more rows; a slow or timed-out one halves the next, so that a store that
-// struggles is asked for less at a time and a probe of it is small. Errors that come at once say nothing about size.
+// How many rows a batch may have: additive increase, multiplicative decrease, like TCP's window. A full batch
+// written in time adds a few rows; a slow or timed-out one halves the next, so that a store that
+// struggles gets less at a time and a probe of it is small. Errors that come immediately say nothing about size.
 
 /**
  * Bigger batches cost less per row, since a hot page is written once per batch (bench/store.ts: 5,000 rows 9 µs, 20,000
@@ -9,12 +9,12 @@
 export const BATCH_ROWS_MAX = 20_000
 /** Below this a batch costs its transaction, not its rows. */
 export const BATCH_ROWS_MIN = 500
-/** Back from least to most within 20 full batches. */
+/** From minimum back to maximum within 20 full batches. */
 const STEP_ROWS = 1_000
-/** A write is slow from this share of its deadline on: by default a second, ten times what a full batch should take. */
+/** A write is slow above this share of its deadline: by default a second, ten times what a full batch should take. */
 const SLOW_SHARE = 0.2
 
-/** What a write has shown. */
+/** What was observed about a write. */
 export interface WriteShown {
   readonly rows: number
   readonly tookMs: number

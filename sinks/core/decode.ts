@@ -1,5 +1,5 @@
 // From fetched bytes to rows. A record that cannot be read never stops the batch: it is listed with its reason, for
-// the dead-letter topic. Readings are decoded by the scanner and the plans that refine has, so both say the same.
+// the dead-letter topic. Readings are decoded with refine's own scanner and plans, so both agree.
 import avsc from 'avsc'
 import { decodeReading, readingSchema } from '../../platform/codec/reading-decoder.ts'
 import { ReadingScanner } from '../../platform/codec/reading-scanner.ts'
@@ -13,7 +13,7 @@ import { LATE } from '../../schemas/topics.ts'
 /** Decodes the body in [at, end) of `bytes`; throws when it is not one record of the schema, no more and no less. */
 export type Decode<T> = (bytes: Buffer, at: number, end: number) => T
 
-/** What a schema id stands for: a decoder, or why records with it cannot be read. */
+/** What a schema id resolves to: a decoder, or why records with it cannot be read. */
 export type Codec<T> = { readonly decode: Decode<T> } | { readonly refused: string }
 
 export interface Reject {
@@ -36,7 +36,7 @@ export interface Decoded<T> {
 
 export const anomalyType = avsc.Type.forSchema(loadSchema('anomaly') as unknown as avsc.Schema)
 
-/** @param text the writer's schema as the registry has it; null: it has none of that id */
+/** @param text the writer's schema as registered; null: the registry does not know the id */
 export function readingCodec(text: string | null): Codec<Reading> {
   const schema = readingSchema(text)
   if ('refused' in schema) return schema
@@ -44,7 +44,7 @@ export function readingCodec(text: string | null): Codec<Reading> {
   return { decode: (bytes, at, end) => decodeReading(scanner, schema.plan, schemaIdBefore(bytes, at), bytes, at, end) }
 }
 
-/** Of a body in its frame. */
+/** For a framed body. */
 const schemaIdBefore = (bytes: Buffer, at: number): number => bytes.readUInt32BE(at - 4)
 
 /** @param text as for `readingCodec` */
@@ -74,7 +74,7 @@ function resolverFrom(reader: avsc.Type, schema: AvroRecord): avsc.Resolver | un
   return writer.fingerprint().equals(reader.fingerprint()) ? undefined : reader.createResolver(writer)
 }
 
-/** The schema ids of the batch's records at or behind `position`. */
+/** The schema ids of the batch's records at or after `position`. */
 export function collectSchemaIds(fetched: FetchedBatch, position: number): Set<number> {
   const ids = new Set<number>()
   for (const batch of fetched.batches) {
@@ -92,7 +92,7 @@ function schemaId(batch: RecordBatch, i: number): number {
 }
 
 /**
- * Decodes the batch's records at or behind `position`.
+ * Decodes the batch's records at or after `position`.
  * @param codecs holds every id that `collectSchemaIds` found
  */
 export function decodeBatch<T>(
@@ -124,7 +124,7 @@ export function decodeBatch<T>(
   return { values, versions, arrivals, offsets, rejects }
 }
 
-/** The batch's records at these offsets, in their order. @param reasons by offset */
+/** The batch's records at these offsets, in order. @param reasons by offset */
 export function rejectsAt({ batches }: FetchedBatch, reasons: ReadonlyMap<number, string>): Reject[] {
   const rejects: Reject[] = []
   for (const batch of batches) {

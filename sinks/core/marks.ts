@@ -1,7 +1,7 @@
 // Up to when is everything stored? A partition's `through` is a time T such that whatever had arrived in raw by T is
 // in the store, as far as this partition of this topic goes. It is found by marks, without trusting any clock but our
 // own. At T the end of raw is noted. Once refine has committed up to it, its outputs are in the topic, so the topic's
-// end, read at a later look, comes after them; and once the store stands there, T is reached. A quiet partition passes
+// end, read at a later look, comes after them; once the store has reached it, so is T. A quiet partition passes
 // through all of this within two looks, so its `through` follows the clock; a stuck refine or sink holds it back.
 //
 // What refine holds back for order (at most its gap timeout) counts as arrived and not stored: see `completeness`.
@@ -9,7 +9,7 @@
 export type Mark =
   /** Waits for refine to commit up to `rawEnd`. */
   | { readonly kind: 'arrived'; readonly atMs: number; readonly rawEnd: number }
-  /** Refined. The topic's end counts from the next look on: transaction markers may follow the commit by a moment. */
+  /** Refined. The topic's end counts from the next look: transaction markers may follow the commit by a moment. */
   | { readonly kind: 'refined'; readonly atMs: number }
   /** Waits for the store to reach `end`. */
   | { readonly kind: 'written'; readonly atMs: number; readonly end: number }
@@ -17,23 +17,23 @@ export type Mark =
 /** What was seen, in this order: the time, raw's end, refine's offset, the topic's end. */
 export interface Look {
   readonly nowMs: number
-  /** End of raw's log, what an open transaction holds back included: it has arrived. */
+  /** End of raw's log, including what an open transaction holds back: it has arrived. */
   readonly rawEnd: number
   /** Everything in raw below it is refined. */
   readonly refinedTo: number
-  /** End of the topic's log, open transactions included: outputs may lie behind one. */
+  /** End of the topic's log, open transactions included: outputs may come after one. */
   readonly end: number
   /** Everything in the topic's partition below it is stored. */
   readonly stored: number
 }
 
-/** Marks under way per partition: at four looks a second they cover the usual two seconds with room. */
+/** Pending marks per partition: at four looks a second they cover the usual two seconds with room. */
 const MARKS_MAX = 16
 
 /**
  * Takes a look at one partition.
  * @param marks oldest first
- * @returns the marks that are still under way, a new one included, and the newest time reached (null: none)
+ * @returns the marks still pending, including a new one, and the newest time reached (null: none)
  */
 export function takeLook(marks: readonly Mark[], look: Look): { marks: Mark[]; throughMs: number | null } {
   let throughMs: number | null = null

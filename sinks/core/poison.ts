@@ -1,5 +1,5 @@
-// Finds the rows that a store will never take. Where the store names them, they are taken out and the others tried
-// again together; where it does not, the part that is refused is halved until a single row is left. Pure: it says which part
+// Finds the rows that a store will never take. If the store names them, they are taken out and the others tried
+// again together; otherwise the refused part is halved until a single row is left. Pure: it says which part
 // to try next and is told what came of it. Halving costs 2·log2(n) writes at most for one bad row in n; each part is smaller than
 // the one before it on the stack, so the stack holds no more than log2(n) + 1 parts.
 import type { RefusedRow } from '../../platform/store/store-errors.ts'
@@ -32,8 +32,8 @@ export class PoisonSearch<U extends DecodedBatch> {
   }
 
   /**
-   * @param tried what of the part was tried; the rest of it is no longer wanted
-   * @param named by their places in the batch that was made of `tried`; empty: nobody knows
+   * @param tried the slices of the part that were tried; the rest is no longer wanted
+   * @param named by index in the batch composed of `tried`; empty: not known
    */
   refused(tried: readonly Slice<U>[], reason: string, named: readonly RefusedRow[]): void {
     this.#parts.pop()
@@ -48,7 +48,7 @@ export class PoisonSearch<U extends DecodedBatch> {
   }
 }
 
-/** Rows of a batch are those of its slices in their order, readings and anomalies apart; see composeRows. */
+/** The rows of a batch are those of its slices in order, readings and anomalies separately; see composeRows. */
 function takeOut<U extends DecodedBatch>(
   slices: readonly Slice<U>[],
   named: readonly RefusedRow[],

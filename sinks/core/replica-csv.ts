@@ -1,6 +1,6 @@
-// The rows of a replica's files. Names of sensors come from anywhere, and these files are opened by spreadsheets: a cell
-// that would begin a formula is defused, and a name never makes a line of its own, so that a line is a row and a file
-// that was cut short can be mended by looking at its lines.
+// The rows of a replica's files. Sensor names are untrusted, and these files are opened in spreadsheets: a cell
+// that would be a formula is escaped, and a name never contains a line break, so that a line is a row and a file
+// that was cut short can be repaired line by line.
 import type { Reading } from '../../platform/codec/reading.ts'
 import { guardFormula } from '../../platform/csv.ts'
 
@@ -12,8 +12,8 @@ const DATE_MAX_MS = 8.64e15
 const CONTROLS = /[\p{Cc}\u2028\u2029]/gu
 
 /**
- * A text as a cell. What a spreadsheet would take for a formula gets an apostrophe in front, which it takes for "text";
- * control characters are written as in JSON.
+ * A text as a cell. What a spreadsheet would take for a formula is prefixed with an apostrophe, which means "text";
+ * control characters are escaped as in JSON.
  */
 export function textCell(text: string): string {
   const line = guardFormula(text).replace(
@@ -29,7 +29,7 @@ export const timeCell = (ts: number): string => (Math.abs(ts) <= DATE_MAX_MS ? n
 const metricCell = (value: unknown): string => (value === null || value === undefined ? '' : String(value))
 
 /**
- * One row with its end of line.
+ * One row including its line break.
  * @param place sequence or offset
  * @param sensor the sensor's `textCell`
  */

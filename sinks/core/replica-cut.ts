@@ -1,5 +1,5 @@
-// Where a file of rows must be cut so that it ends with the last whole row below a place. Rows begin with their place,
-// places ascend and a line is a row, so it is enough to look from the end: at what the writer had not yet made sure of.
+// Where a row file must be truncated so that it ends with the last complete row below a place. Rows start with their
+// place, in ascending order, one per line, so it is enough to read from the end what was not yet durable.
 const NEWLINE = 0x0a
 const COMMA = 0x2c
 const ZERO = 0x30
@@ -12,7 +12,7 @@ export type ReadBytes = (from: number, to: number) => Uint8Array
 
 /**
  * @param size of the file, bytes
- * @param limit the first place that must not stay
+ * @param limit the first place that must not remain
  * @returns bytes to keep; 0 where no row is below the limit, header or not
  */
 export function keptLength(size: number, read: ReadBytes, limit: number): number {
@@ -25,13 +25,13 @@ export function keptLength(size: number, read: ReadBytes, limit: number): number
     }
     return window[at - windowFrom]
   }
-  /** Behind the last end of line in front of `to`. */
+  /** The position after the last line break before `to`. */
   const lineStart = (to: number): number => {
     let at = to
     while (at > 0 && byteAt(at - 1) !== NEWLINE) at -= 1
     return at
   }
-  let end = lineStart(size) // what has no end of line is torn
+  let end = lineStart(size) // a line without a line break is torn
   while (end > 0) {
     const start = lineStart(end - 1)
     const place = placeAt(start, end, byteAt)
@@ -41,7 +41,7 @@ export function keptLength(size: number, read: ReadBytes, limit: number): number
   return 0
 }
 
-/** The number in front of the line's first comma; null where there is none. */
+/** The number before the line's first comma; null if there is none. */
 function placeAt(start: number, end: number, byteAt: (at: number) => number): number | null {
   let place = 0
   for (let at = start; at < end && at - start <= DIGITS_MAX; at += 1) {
@@ -53,5 +53,5 @@ function placeAt(start: number, end: number, byteAt: (at: number) => number): nu
   return null
 }
 
-/** The place that a row, given as text, begins with; NaN where it is no row. */
+/** The place at the start of a row given as text; NaN if it is not a row. */
 export const placeOf = (line: string): number => (/^\d{1,16},/.test(line) ? Number.parseInt(line, 10) : NaN)

@@ -2,12 +2,12 @@
 // happens to a partition is an event of the table below, and nothing else changes it, so anyone who holds one can rely on
 // what its state says.
 //
-//   seeking → reading    the store has said where it stands, and the consumer reads from there
+//   seeking → reading    the store has returned its offset, and the consumer reads from there
 //   reading ⇄ writing    a batch waits for the store or is being written; one at a time, so memory is bounded
 //   any     → revoked    the partition may be another sink's: nothing more of it is written. There is no way back; when
 //                        the partition returns it is a new SinkPartition.
 //
-// An event that comes too late (the partition is revoked) changes nothing; one that can only be our own mistake throws.
+// An event that comes too late (the partition is revoked) changes nothing; one that can only be a bug throws.
 import type { TopicPartition } from '../../platform/kafka/port.ts'
 import type { Mark } from './marks.ts'
 
@@ -37,7 +37,7 @@ export type PartitionEvent =
   | { readonly kind: 'submitted' }
   /** The store has taken progress up to `offset`. */
   | { readonly kind: 'saved'; readonly offset: number; readonly nowMs: number }
-  /** The batch is in the store, or is not going to be. */
+  /** The batch is in the store, or never will be. */
   | { readonly kind: 'settled' }
   /** There is no record between the position and `offset`. */
   | { readonly kind: 'passed'; readonly offset: number }
@@ -58,7 +58,7 @@ export function nextState(state: PartitionState, event: PartitionEvent): Partiti
       if (state.kind === 'writing') throw impossible(state, event)
       return { ...state, kind: 'writing' }
     case 'saved': {
-      // The step of a quiet partition may be answered after its position has moved on.
+      // The step of a quiet partition may be answered after its position has advanced.
       const position = Math.max(state.position, event.offset)
       return { ...state, stored: event.offset, position, savedMs: event.nowMs }
     }
@@ -66,7 +66,7 @@ export function nextState(state: PartitionState, event: PartitionEvent): Partiti
       if (state.kind === 'reading') throw impossible(state, event)
       return { ...state, kind: 'reading' }
     case 'passed':
-      // Where a batch is on its way, its own end decides.
+      // While a batch is being written, its own end decides.
       if (state.kind === 'writing') return state
       return { ...state, position: Math.max(state.position, event.offset) }
     case 'looked':

@@ -1,4 +1,4 @@
-// Makes one store transaction out of what waits: decoded batches are what a fetch brought of one partition, slices are
+// Builds one store transaction from what is pending: a decoded batch is one partition's part of a fetch, slices are
 // the parts of them that fit the transaction. Pure, so that the rules (progress moves with the rows, one step per
 // partition, bounded size) can be tested.
 import type { Reading } from '../../platform/codec/reading.ts'
@@ -6,7 +6,7 @@ import type { FetchedBatch } from '../../platform/kafka/port.ts'
 import type { Anomaly, ProgressUpdate, ReadingRows, WriteBatch } from '../../platform/store/port.ts'
 import type { SinkPartition } from './sink-partition.ts'
 
-/** What one fetch brought of one partition, decoded. Its rows are either readings or anomalies. */
+/** One partition's part of a fetch, decoded. Its rows are either readings or anomalies. */
 export interface DecodedBatch {
   readonly partition: SinkPartition
   /** The bytes, for a row that the store will never take. */
@@ -20,7 +20,7 @@ export interface DecodedBatch {
   readonly nextOffset: number
 }
 
-/** A decoded batch on its way into the store. */
+/** A decoded batch that is being written to the store. */
 export interface WaitingBatch extends DecodedBatch {
   /** Rows before this one are in the store or dead-lettered; the next transaction moves progress past them. */
   done: number
@@ -37,7 +37,7 @@ export const rowCount = (decoded: DecodedBatch): number => decoded.readings.leng
 
 export const sliceRows = (slices: readonly Slice[]): number => slices.reduce((sum, { from, to }) => sum + to - from, 0)
 
-/** The first waiting rows, at most `rowsMax`; batches without rows come along. What is taken stays in `waiting`. */
+/** The first waiting rows, at most `rowsMax`; batches without rows are included. What is taken stays in `waiting`. */
 export function takeSlices<U extends WaitingBatch>(waiting: readonly U[], rowsMax: number): Slice<U>[] {
   const slices: Slice<U>[] = []
   let room = rowsMax

@@ -1,4 +1,4 @@
-// What a replica is told when it is started: which one it is, where its folder lies, and whether to continue with it.
+// What a replica is told when it is started: which one it is, where its folder is, and whether to continue with it.
 import { parseArgs } from 'node:util'
 import { ConfigError, messageOf } from '../../platform/errors.ts'
 

@@ -1,19 +1,19 @@
-// File names for any sensor. A name that is one on every file system as it stands stays as it is; any other is made of
-// what is harmless in it and a hash of the whole: paths, names that differ by case or by the form of their accents
-// only, names longer than a file name may be. "~" is in no plain name, so the two kinds never meet.
+// File names for any sensor. A name that is valid on every file system is kept; any other is built from
+// its harmless characters and a hash of the whole: paths, names that differ only in case or Unicode
+// normalization, names that are too long. No plain name contains "~", so the two kinds never collide.
 import { createHash } from 'node:crypto'
 
-/** The tenant of a reading that names none; its files lie at the top. */
+/** The tenant of a reading that names none; its files are at the top level. */
 const DEFAULT_TENANT = 'default'
-/** Lower case only: some file systems do not tell cases apart. Well below the 255 bytes that they take. */
+/** Lower case only: some file systems are case-insensitive. Well below their limit of 255 bytes. */
 const PLAIN = /^[a-z0-9](?:[a-z0-9._-]{0,198}[a-z0-9_-])?$/
-/** Devices on Windows, whatever follows the dot. */
+/** Reserved device names on Windows, whatever the extension. */
 const RESERVED = /^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)/
 const SLUG_CHARS_MAX = 60
-/** 128 bits: nobody can make two sensors whose files are one. */
+/** 128 bits: nobody can construct two sensors that share a file. */
 const HASH_CHARS = 32
 
-/** A part of a path that stands for this name alone. */
+/** A path segment that is unique to this name. */
 export function safeName(name: string): string {
   if (PLAIN.test(name) && !RESERVED.test(name)) return name
   const slug = name
@@ -30,8 +30,8 @@ export function orderPath(tenant: string, sensor: string): string {
 }
 
 /**
- * Path of its late readings: by partition, since a place in telemetry.late is one in its partition, and readings of a
- * foreign producer may be in another one than their sensor's.
+ * Path of its late readings: by partition, since offsets in telemetry.late are per partition, and readings of a
+ * foreign producer may be in a different partition than their sensor's.
  */
 export const latePath = (partition: number, tenant: string, sensor: string): string =>
   `${LATE_FOLDER}/${partition}/${orderPath(tenant, sensor)}`
@@ -44,5 +44,5 @@ export function partitionOfPath(path: string): number | null {
   return match === null ? null : Number(match[1])
 }
 
-/** What a replica makes at the top of its folder, beside its state. */
+/** What a replica creates at the top of its folder, besides its state. */
 export const isOurs = (entry: string): boolean => /^(?:late|tenant=.+|.+\.csv)$/.test(entry)

@@ -1,5 +1,5 @@
-// A replica's folder before it is written to: is it ours, and where do we go on. Cleared unless it is to be resumed;
-// then every file is cut behind its last whole row below the checkpoint. Nothing is removed that a replica has not made.
+// A replica's folder before it is written to: is it ours, and where do we resume. It is cleared unless resuming;
+// then every file is truncated after its last complete row below the checkpoint. Only a replica's files are removed.
 import {
   closeSync,
   existsSync,
@@ -35,8 +35,8 @@ export function inspectFolder(dir: string, replica: string): ReplicaState | null
 }
 
 /**
- * Makes the folder ready and tells where to go on.
- * @param resume go on from its checkpoint; where it has none it is started over
+ * Prepares the folder and returns where to resume.
+ * @param resume continue from its checkpoint; without one the replica starts over
  * @throws ReplicaError as for `inspectFolder`
  */
 export function prepareFolder(dir: string, replica: string, resume: boolean): ReplicaState {
@@ -46,14 +46,14 @@ export function prepareFolder(dir: string, replica: string, resume: boolean): Re
     cutFiles(dir, state)
     return state
   }
-  // First the checkpoint: should we be killed while clearing, what is left of the files counts for nothing.
+  // The checkpoint goes first: if we are killed while clearing, the remaining files are ignored.
   const fresh = emptyState(replica)
   writeState(dir, fresh)
   for (const entry of readdirSync(dir)) if (isOurs(entry)) rmSync(join(dir, entry), { recursive: true })
   return fresh
 }
 
-/** Paths of all files of rows below a replica's folder, with slashes. */
+/** Paths of all row files below a replica's folder, with forward slashes. */
 export function rowFiles(dir: string, below = ''): string[] {
   return readdirSync(join(dir, below), { withFileTypes: true }).flatMap((entry) => {
     const path = below === '' ? entry.name : `${below}/${entry.name}`
@@ -84,7 +84,7 @@ function cutFile(file: string, limit: number): void {
   } finally {
     closeSync(fd)
   }
-  // An uninterrupted run makes a file with its first row.
+  // An uninterrupted run creates a file with its first row.
   if (kept === 0) unlinkSync(file)
 }
 

@@ -27,7 +27,7 @@ runService('replica', process.env, async (service) => {
   return () => replica.run(signal)
 })
 
-/** Starting it again does not help when the folder cannot be used, so that is an error of its configuration. */
+/** A restart does not help when the folder cannot be used, so this is a configuration error. */
 function takeFolder(
   root: string,
   dir: string,

@@ -1,4 +1,4 @@
-// The metrics of a replica: touched once per chunk or per fetch.
+// The metrics of a replica: updated once per chunk or per fetch.
 import { Counter, Gauge, type Registry } from '../../platform/metrics.ts'
 
 export class ReplicaMetrics {

@@ -1,12 +1,12 @@
-// A replica: every reading of the total order as a row of its sensor's file, once and in order, and every late reading
-// in files beside them, so that the ordered ones stay in order. All replicas write the same bytes, whenever they were
-// started and however often they are killed.
+// A replica: every reading of the total order as a row in its sensor's file, once and in order; late readings go
+// to separate files, so that the ordered ones stay ordered. All replicas write the same bytes, no matter when they were
+// started and how often they are killed.
 //
 //   order → rows ┐                    in memory, then in the files
-//   late  → rows ┘→ every second:     files to disk, then the checkpoint that says so
+//   late  → rows ┘→ every second:     fsync the files, then write the checkpoint
 //
-// Late readings are read without a consumer group: every replica has all of them, in the order of their partition.
-// A broker or registry that is away is waited for; an order that cannot be read whole ends the replica, loudly.
+// Late readings are read without a consumer group: every replica reads all of them, in partition order.
+// It waits while the broker or registry is down; an order that cannot be read completely ends it with an error.
 import { backoffMs } from '../../platform/backoff.ts'
 import type { Clock } from '../../platform/clock.ts'
 import { KafkaError, messageOf, PlumblineError } from '../../platform/errors.ts'
@@ -24,7 +24,7 @@ import { Rows } from './rows.ts'
 import type { ReplicaMetrics } from './replica-metrics.ts'
 import type { ReplicaState } from './state.ts'
 
-/** What a crash makes us write again at most; forcing files to disk costs, whatever is in them. */
+/** Upper bound on what is rewritten after a crash; an fsync costs the same however little it flushes. */
 const CHECKPOINT_MS = 1_000
 const LATE_POLL_MS = 500
 const RETRY = { baseMs: 200, capMs: 5_000 }
@@ -36,7 +36,7 @@ export interface ReplicaDeps {
   readonly log: Logger
   readonly fetchSchema: FetchSchema
   readonly metrics: ReplicaMetrics
-  /** The replica's folder and where it goes on, from `prepareFolder`. */
+  /** The replica's folder and where it resumes, from `prepareFolder`. */
   readonly dir: string
   readonly state: ReplicaState
 }
@@ -62,7 +62,7 @@ export class Replica {
     this.#late = new Rows(deps.fetchSchema, this.#files, LATE_HEADER, latePath)
   }
 
-  /** Rows below it have been given to the files; null before the start. */
+  /** Rows below it have been passed to the files; null before the start. */
   get nextSequence(): number | null {
     return this.#state.next_sequence
   }
@@ -73,7 +73,7 @@ export class Replica {
       : { ready: false, detail: 'looking for its place' }
   }
 
-  /** Works until the signal fires; then everything it has read is on disk. Rejects when it cannot go on. */
+  /** Runs until the signal fires; then everything it has read is on disk. Rejects when it cannot continue. */
   async run(signal: AbortSignal): Promise<void> {
     const end = new AbortController()
     const both = AbortSignal.any([signal, end.signal])
@@ -93,7 +93,7 @@ export class Replica {
     }
   }
 
-  /** Decides where a fresh replica begins, or makes sure that a resumed one continues with the same order. */
+  /** Decides where a fresh replica begins, or verifies that a resumed one continues with the same order. */
   async #begin(): Promise<void> {
     const { kafka, fetchSchema, log } = this.#deps
     const [reader, admin] = await Promise.all([OrderReader.open({ kafka, fetchSchema }), kafka.admin()])
@@ -134,7 +134,7 @@ export class Replica {
         onProgress: async ({ nextOffset, endOffset, idle }) => {
           metrics.lag(Math.max(0, endOffset - nextOffset))
           this.#observe(!idle && nextOffset < endOffset)
-          // While there is more, rows go to their files by the megabyte; readers must not wait.
+          // While catching up, rows are flushed in megabytes; readers must not wait.
           if (idle) this.#files.flush()
           await this.#commitIfDue()
         },
@@ -162,7 +162,7 @@ export class Replica {
     await this.#commitIfDue()
   }
 
-  /** A replica that has something to read must get on with it. */
+  /** A replica that has something to read must make progress. */
   #observe(hasMore: boolean): void {
     const next = this.#state.next_sequence ?? 0
     this.#watch.observe('order', next, hasMore ? next + 1 : next, this.#deps.clock.mono())
@@ -191,7 +191,7 @@ export class Replica {
     const before = this.#state.late_next[partition] ?? 0
     for (const batch of batches) {
       const codecs = await this.#late.learn(batch, 0, batch.count)
-      // Nothing waits from here to the new position: a failure must not leave rows that are read again.
+      // No await between here and the new position: a failure must not leave rows that would be read again.
       for (let i = 0; i < batch.count; i += 1)
         if (batch.offset(i) >= before) this.#late.add(batch, i, batch.offset(i), partition, codecs)
       if (batch.count > 0) this.#passLate(partition, batch.offset(batch.count - 1) + 1)
@@ -215,7 +215,7 @@ export class Replica {
     await this.#commit()
   }
 
-  /** One at a time; callers in the meantime wait for the one that runs. */
+  /** One at a time; concurrent callers wait for the one in progress. */
   async #commit(): Promise<void> {
     if (this.#committing !== null) return this.#committing
     this.#committing = this.#save().finally(() => (this.#committing = null))
@@ -230,7 +230,7 @@ export class Replica {
     metrics.durable(state.next_sequence ?? 0)
   }
 
-  /** Repeats what an outage may have ended; it goes on from where the state stands. */
+  /** Retries what an outage may have interrupted, continuing from the current state. */
   async #retryWhileRunning(doing: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     const { clock, random, log } = this.#deps
     for (let attempt = 0; !signal.aborted; attempt += 1) {
@@ -250,13 +250,13 @@ export class Replica {
   }
 }
 
-/** Whether waiting may help: the broker or the registry is away. What they answer about their content stays as it is. */
+/** Whether waiting may help: the broker or the registry is down. What they answer about their content is final. */
 function mayPass(error: unknown): boolean {
   if (error instanceof KafkaError) return error.code !== 'OFFSET_OUT_OF_RANGE' && error.code !== 'CORRUPT_BATCH'
   return error instanceof PlumblineError && error.retriable
 }
 
-/** A topic that was recreated counts from 0 again: its rows must not continue under those of another. */
+/** A topic that was recreated counts from 0 again: its rows must not be appended to those of the old one. */
 async function checkSameOrder(reader: OrderReader, { next_sequence: next, last }: ReplicaState): Promise<void> {
   const hint = 'start the replica without --resume'
   const end = await reader.nextSequence()
@@ -267,7 +267,7 @@ async function checkSameOrder(reader: OrderReader, { next_sequence: next, last }
     )
   if (last === null || end === null) return
   const extent = await reader.extentOf(next! - 1).catch((error: unknown) => {
-    // The order no longer keeps it; whether it keeps what comes next is seen when that is read.
+    // Retention has removed it; whether the next one is still there shows when it is read.
     if (error instanceof OrderError && error.code === 'SEQUENCE_REMOVED') return null
     throw error
   })

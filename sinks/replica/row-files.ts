@@ -1,9 +1,9 @@
-// Appends rows to the files of a replica. Rows are gathered per file and written together; a checkpoint forces what was
-// written to disk before it says so. Open files are bounded, however many sensors there are.
+// Appends rows to the files of a replica. Rows are buffered per file and written together; a checkpoint syncs what was
+// written before it is recorded. The number of open files is bounded, however many sensors there are.
 //
-//   add     → in memory, at most FLUSH_CHARS and what one chunk brings
-//   flush   → in the files, as a killed process leaves them
-//   commit  → flush, force every file and folder that was touched to disk, then replace the state: a power cut is met, too
+//   add     → in memory, at most FLUSH_CHARS plus one chunk
+//   flush   → in the files: survives a killed process
+//   commit  → flush, fsync every file and folder touched, then replace the state: survives a power cut
 import { closeSync, constants, fstatSync, fsyncSync, openSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { LRUCache } from 'lru-cache'
@@ -13,7 +13,7 @@ import { ReplicaError, type ReplicaState, syncFolder, writeState } from './state
 
 const FLUSH_CHARS = 1_048_576
 const OPEN_FILES_MAX = 256
-/** Files forced to disk in one go; in between others get their turn. */
+/** Files synced in one go; in between, other work gets a turn. */
 const SYNC_SLICE = 32
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW
 
@@ -24,7 +24,7 @@ export class RowFiles {
   #pendingChars = 0
   #failure: unknown = null
   #touched = new Set<string>()
-  /** With a file or a folder that is new. */
+  /** Folders that contain a new file or folder. */
   #folders = new Set<string>()
   readonly #open = new LRUCache<string, number>({ max: OPEN_FILES_MAX, dispose: (fd) => closeSync(fd) })
 
@@ -32,12 +32,12 @@ export class RowFiles {
     this.dir = dir
   }
 
-  /** Whether there is anything that a commit would have to save. */
+  /** Whether a commit would have anything to save. */
   get isDirty(): boolean {
     return this.#pending.size > 0 || this.#touched.size > 0
   }
 
-  /** @param header first line of the file, should it be new */
+  /** @param header first line of the file if it is new */
   add(path: string, header: string, row: string): void {
     const before = this.#pending.get(path)
     if (before === undefined) this.#headers.set(path, header)
@@ -45,7 +45,7 @@ export class RowFiles {
     this.#pendingChars += row.length
   }
 
-  /** Call it after each chunk: writes when enough has gathered. */
+  /** Call after each chunk: writes when enough is buffered. */
   flushIfFull(): void {
     if (this.#pendingChars >= FLUSH_CHARS) this.flush()
   }
@@ -66,8 +66,8 @@ export class RowFiles {
   }
 
   /**
-   * Makes everything that was added so far sure, then the state, which must describe exactly that. What is added
-   * meanwhile comes after the state. One at a time.
+   * Makes everything added so far durable, then the state, which must describe exactly that. What is added
+   * meanwhile is not covered by the state. One at a time.
    * @param breathe called between slices of the work
    */
   async commit(state: ReplicaState, breathe: () => Promise<void>): Promise<void> {
@@ -78,7 +78,7 @@ export class RowFiles {
     this.#folders = new Set()
     try {
       await this.#makeSure(files, folders, breathe)
-      // Another flush may have failed meanwhile: the state in front of it is still true.
+      // Another flush may have failed meanwhile: the previous state is still true.
       writeState(this.dir, state)
     } catch (error) {
       throw this.#fail(error)
@@ -94,8 +94,8 @@ export class RowFiles {
   }
 
   /**
-   * What an error of the disk leaves is unknown: rows that are in a file in part, or that a later fsync no longer tells of.
-   * The next run continues from the last checkpoint, which cuts them off.
+   * After a disk error the files are in doubt: a row may be partly written, or a later fsync may not report its loss.
+   * The next run continues from the last checkpoint and truncates them.
    */
   #expectSound(): void {
     if (this.#failure === null) return
@@ -109,7 +109,7 @@ export class RowFiles {
     return error
   }
 
-  /** What was not flushed is gone. */
+  /** What was not flushed is discarded. */
   close(): void {
     this.#open.clear()
   }

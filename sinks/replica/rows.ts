@@ -1,5 +1,5 @@
-// From record batches to rows: decodes each reading by the schema it was written with and gives its row to its sensor's
-// file. What a sensor's file and cell are is worked out once and remembered, for a bounded number of sensors.
+// From record batches to rows: decodes each reading with its writer's schema and passes its row to its sensor's
+// file. A sensor's file path and cell text are computed once and cached, for a bounded number of sensors.
 import { FRAME_BYTES, type Reading } from '../../platform/codec/reading.ts'
 import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import type { FetchSchema } from '../../platform/codec/register.ts'
@@ -9,7 +9,7 @@ import { rowOf, textCell } from '../core/replica-csv.ts'
 import { ReplicaError } from './state.ts'
 import type { RowFiles } from './row-files.ts'
 
-/** Beyond it all is forgotten and worked out again. (An LRU would take the room for all of them at once.) */
+/** Beyond this the cache is cleared. (An LRU would allocate space for all of them at once.) */
 const SENSORS_MAX = 100_000
 
 interface SensorFile {
@@ -47,7 +47,7 @@ export class Rows {
   /**
    * Adds one record's row.
    * @param place its sequence, or its offset in late
-   * @throws ReplicaError UNREADABLE: refine lets nothing through that cannot be read, so this is a mistake of ours
+   * @throws ReplicaError UNREADABLE: refine lets nothing unreadable through, so this is a bug
    */
   add(
     batch: RecordBatch,

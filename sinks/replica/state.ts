@@ -1,5 +1,5 @@
-// The file replica.json in a replica's folder: it marks the folder as a replica's, and says how far its rows are sure.
-// Replaced at once, so there is always a whole one.
+// The file replica.json in a replica's folder: it marks the folder as a replica's and says how far it is durable.
+// Replaced atomically, so there is always a complete one.
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
@@ -19,13 +19,13 @@ const whole = z.number().int().nonnegative()
 const replicaState = z.object({
   format: z.literal(1),
   replica: z.string(),
-  /** The first sequence it holds; above 0 where retention had removed the beginning. Null: it has not begun. */
+  /** The first sequence it holds; above 0 where retention had removed the beginning. Null: not started. */
   first_sequence: whole.nullable(),
-  /** All rows below it are on disk. Null: it has not begun. */
+  /** All rows below it are on disk. Null: not started. */
   next_sequence: whole.nullable(),
-  /** Where the reading in front of it lies, so that an order that was recreated is noticed. */
+  /** Where the preceding reading is, so that a recreated order is detected. */
   last: z.object({ partition: whole, offset: whole }).nullable(),
-  /** By partition of telemetry.late: the first offset it holds and the one behind what is on disk. */
+  /** By partition of telemetry.late: the first offset it holds and the one after the last on disk. */
   late_first: z.array(whole),
   late_next: z.array(whole),
 })
@@ -42,7 +42,7 @@ export const emptyState = (replica: string): ReplicaState => ({
   late_next: [],
 })
 
-/** Null where there is none. @throws ReplicaError STATE_UNREADABLE */
+/** Null if there is none. @throws ReplicaError STATE_UNREADABLE */
 export function readState(dir: string): ReplicaState | null {
   const file = join(dir, STATE_FILE)
   let text: string
@@ -73,7 +73,7 @@ export function writeState(dir: string, state: ReplicaState): void {
   syncFolder(dirname(file))
 }
 
-/** Makes names in a folder survive a power cut. */
+/** Makes directory entries survive a power cut. */
 export function syncFolder(dir: string): void {
   const fd = openSync(dir, 'r')
   try {

@@ -1,4 +1,4 @@
-// The cluster's views as text: a table of the members, and what one view changed against the one before. Pure.
+// The cluster's views as text: a table of the members, and what a view changed from the previous one. Pure.
 import { escapeLine } from '../../core/decode.ts'
 import { showDuration } from '../../../platform/duration.ts'
 import { renderTable } from '../../core/table.ts'
@@ -17,7 +17,7 @@ export interface MemberAnswer {
   readonly config_refused: string | null
 }
 
-/** As GET /cluster/views answers it. */
+/** The answer of GET /cluster/views. */
 export interface ViewAnswer {
   readonly view_id: number
   readonly at: number
@@ -25,14 +25,14 @@ export interface ViewAnswer {
   readonly members: readonly Pick<MemberAnswer, 'node_id' | 'kind'>[]
 }
 
-/** As GET /cluster answers it. */
+/** The answer of GET /cluster. */
 export interface ClusterAnswer {
   readonly as_of: number
   readonly staleness_ms: number
   readonly view: (Omit<ViewAnswer, 'members'> & { readonly members: readonly MemberAnswer[] }) | null
 }
 
-/** What is older is worth a word: the broker has been away. */
+/** Anything older is pointed out: the broker has been down. */
 const STALE_MS = 5_000
 const NO_VIEW = 'no view has been published yet: the active sequencer of the stream jobs does that'
 
@@ -55,7 +55,7 @@ export function renderCluster({ as_of, staleness_ms, view }: ClusterAnswer): str
   return `${headOf(view)} · ${view.members.length} members${stale}\n\n${table}`
 }
 
-/** @param views newest first, one more than `limit` where there are more: of each but that one, what it changed */
+/** @param views newest first, one more than `limit` where there are more: what each of them changed, except that one */
 export function renderViews(views: readonly ViewAnswer[], limit: number): string {
   return views
     .slice(0, limit)

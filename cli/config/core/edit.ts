@@ -1,4 +1,4 @@
-// `plumbline config`: what its arguments mean, and how its answers are shown. Pure: documents in, documents or lines out.
+// `plumbline config`: parses its arguments and renders its answers. Pure: documents in, documents or lines out.
 import { InputError } from '../../../platform/errors.ts'
 import { parseScope } from '../../../platform/runtime-config/document.ts'
 import { RUNTIME_NAMES, RUNTIME_SETTINGS, runtimeSetting, type RuntimeName } from '../../../platform/runtime-config/settings.ts' // prettier-ignore
@@ -20,7 +20,7 @@ interface Member {
   readonly refused: string | null
 }
 
-/** Members that are named; more are counted. */
+/** Members listed by name; the rest are counted. */
 const NAMED_MAX = 10
 
 /** @throws InputError */
@@ -45,13 +45,13 @@ export function parsePairs(texts: readonly string[]): ReadonlyMap<RuntimeName, n
   )
 }
 
-/** @throws InputError for what is no scope */
+/** @throws InputError if it is not a scope */
 export function withValues(scopes: Scopes, scope: string, values: ReadonlyMap<RuntimeName, number>): Scopes {
   parseScope(scope)
   return { ...scopes, [scope]: { ...scopes[scope], ...Object.fromEntries(values) } }
 }
 
-/** Without some values of a scope; without names, without the scope. */
+/** Removes some values of a scope; without names, the whole scope. */
 export function withoutValues(scopes: Scopes, scope: string, names: readonly RuntimeName[]): Scopes {
   parseScope(scope)
   const { [scope]: values = {}, ...others } = scopes
@@ -59,7 +59,7 @@ export function withoutValues(scopes: Scopes, scope: string, names: readonly Run
   return left.length === 0 ? others : { ...others, [scope]: Object.fromEntries(left) }
 }
 
-/** Every value that is set, the most general scope first as the document has them. */
+/** Every value set, most general scope first, as in the document. */
 export function renderScopes(scopes: Scopes): string {
   const rows = Object.entries(scopes).flatMap(([scope, values]) =>
     Object.entries(values).map(([name, value]) => [escapeLine(scope), name, String(value)]),
@@ -90,7 +90,7 @@ function namesOf(members: readonly Member[], text: (member: Member) => string): 
   return members.length > NAMED_MAX ? `${members.length} members: ${named}, …` : named
 }
 
-/** The settings that exist, and what is set of them. */
+/** The available settings, and which of them are set. */
 export function renderSettings(scopes: Scopes): string {
   const rows = RUNTIME_NAMES.map((name) => {
     const { min, max, whole, scopes: allowed, base } = runtimeSetting(name)

@@ -1,4 +1,4 @@
-// Which dead letters are meant. Everything that is given must hold; nothing given means all of them.
+// Selects dead letters. All given conditions must hold; none given selects all of them.
 import { InputError } from '../../../platform/errors.ts'
 import type { OffsetRange } from '../../../platform/kafka/port.ts'
 import { type DeadLetter, parsePlace, placeText } from '../../../platform/dead-letters/letter.ts'
@@ -19,7 +19,7 @@ export interface LetterFilter {
   readonly places: ReadonlySet<string>
 }
 
-/** True where nothing narrows the choice. */
+/** True if nothing narrows the selection. */
 export const meansAll = ({ places, ...rest }: LetterFilter): boolean =>
   places.size === 0 && Object.values(rest).every((value) => value === undefined)
 
@@ -38,7 +38,7 @@ export function matches(letter: DeadLetter, state: LetterState, filter: LetterFi
   )
 }
 
-/** The part of a partition in which chosen letters can stand. */
+/** The part of a partition that can contain selected letters. */
 export function narrow(range: OffsetRange, partition: number, filter: LetterFilter): OffsetRange {
   const none = { start: range.end, end: range.end }
   if (filter.partition !== undefined && filter.partition !== partition) return none

@@ -1,5 +1,5 @@
 // What `plumbline dlq` prints: dead letters as a table or as JSON, counts by reason, a value in hexadecimal, and what
-// became, or would become, of them. Letters come from anywhere: no byte of theirs reaches the terminal unescaped.
+// became, or would become, of them. Letters are untrusted: none of their bytes reach the terminal unescaped.
 import { escapeControls, textOf } from '../../core/decode.ts'
 import { type DeadLetter, placeText } from '../../../platform/dead-letters/letter.ts'
 import type { LetterState, Outcome } from '../../../platform/dead-letters/marks.ts'
@@ -81,7 +81,7 @@ interface Group {
   message: string
 }
 
-/** Our own reasons are some twenty; foreign letters may bring any number. */
+/** We have some twenty reasons of our own; foreign letters may bring any number. */
 const GROUPS_MAX = 200
 const OTHERS = '(others)'
 
@@ -123,10 +123,10 @@ export class Summary {
 }
 
 const HEX_ROW_BYTES = 16
-/** What one wants to see of a value; --json has all of it. */
+/** How much of a value is shown; --json has all of it. */
 const HEX_BYTES_MAX = 1_024
 
-/** Offset, bytes and text, 16 bytes a line. */
+/** Offset, bytes and text, 16 bytes per line. */
 export function hexDump(bytes: Uint8Array): string {
   const lines: string[] = []
   for (let at = 0; at < Math.min(bytes.length, HEX_BYTES_MAX); at += HEX_ROW_BYTES) {

@@ -1,11 +1,11 @@
-// Where a dead letter goes when it is sent again, and whether that can help. Everything goes by telemetry.raw: clean and
-// late have one writer, refine, and a record that reached the store by another way would be in nobody's ledger.
+// Where a dead letter goes when replayed, and whether that helps. Everything goes through telemetry.raw: clean and
+// late have one writer, refine, and a record that reached the store another way would be in no ledger.
 //
 //   refused before it took a place in its sensor's order   → raw, as any record: clean, late or duplicate, as it turns out
 //   refused when its place was taken (time, metric, store) → raw, marked to be passed on to late: else a duplicate
-//   sure to be refused again                               → stays: a copy of itself would be all that came of it
+//   certain to be refused again                            → stays: replaying would only produce a copy of it
 //
-// What refine would say is foreseen by the same scanner and the same schemas; its state (a full partition) is not.
+// Refine's verdict is predicted with the same scanner and schemas; its state (a full partition) is not.
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { ANOMALIES, CLEAN, LATE, MAX_RECORD_BYTES, RAW } from '../../../schemas/topics.ts'
@@ -22,7 +22,7 @@ export type Route =
 /** What the headers of a replay and the framing of its batch may add to a record's key, value and own headers. */
 const OVERHEAD_BYTES = 512
 const ROOM_BYTES = MAX_RECORD_BYTES - OVERHEAD_BYTES
-/** Refine's reasons that are found after the reading has taken its place. */
+/** Refine's reasons that apply after the reading has taken its place. */
 const TAKES_ITS_PLACE = new Set(['FUTURE_TIME', 'METRIC_OUT_OF_BOUNDS', 'CONFLICT'])
 
 const stay = (why: string): Route => ({ kind: 'stay', why })

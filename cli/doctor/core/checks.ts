@@ -1,13 +1,13 @@
 // What `plumbline doctor` concludes from what it has found: one finding for each thing that must be right, with the next step
 // where it is not. Pure, so that every case is a row of a table in the test; command.ts looks at the machine.
 
-/** What could be found out, or why not. */
+/** A result, or why there is none. */
 export type Found<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string }
 
 export type Finding =
   | { readonly kind: 'ok'; readonly what: string; readonly detail: string }
   | { readonly kind: 'problem'; readonly what: string; readonly detail: string; readonly next: string }
-  /** It could not be looked at, for a reason that is a finding of its own. */
+  /** It could not be checked, for a reason that is a finding of its own. */
   | { readonly kind: 'skipped'; readonly what: string; readonly detail: string }
 
 const ok = (what: string, detail: string): Finding => ({ kind: 'ok', what, detail })
@@ -25,7 +25,7 @@ export function checkVersions(node: string, plumbline: string): Finding {
 export interface Folder {
   readonly path: string
   readonly kind: 'folder' | 'other' | 'missing'
-  /** Whether we may write to it, or make it where it is missing. */
+  /** Whether we may write to it, or create it if it is missing. */
   readonly writable: boolean
   /** Permission bits; null: it is missing. */
   readonly mode: number | null
@@ -235,7 +235,7 @@ export function checkStore(where: string, rows: Found<number | null>): Finding {
   )
 }
 
-/** One line for each, and the next step below a problem. */
+/** One line each, with the next step below a problem. */
 export function doctorText(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map(({ what }) => what.length))
   const lines = findings.flatMap((finding) => {

@@ -9,7 +9,7 @@ export type ExportFormat = 'jsonl' | 'csv'
 const FIELDS = loadSchema('reading').fields.map(({ name }) => name)
 const COLUMNS = [...FIELDS, 'arrival', 'late']
 
-/** What the file begins with. */
+/** The header of the file. */
 export const exportHeader = (format: ExportFormat): string => (format === 'csv' ? csvLine(COLUMNS) : '')
 
 /** @param arrivalMs broker's time at which it was appended to its topic, ms */

@@ -1,5 +1,5 @@
-// The total order as text: a line for people or a JSON object for programs. Names come from anywhere, so nothing of
-// theirs steers the terminal or makes a line of its own.
+// The total order as text: a line for people or a JSON object for programs. Names are untrusted, so nothing of
+// theirs controls the terminal or starts a new line.
 import type { Reading } from '../../../platform/codec/reading.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { escapeLine } from '../../core/decode.ts'
@@ -9,7 +9,7 @@ export interface ShownReading {
   /** Of clean. */
   readonly partition: number
   readonly offset: number
-  /** When it got its place, ms. */
+  /** When it got its sequence, ms. */
   readonly orderedMs: number
   readonly reading: Reading
 }
@@ -27,7 +27,7 @@ export const TABLE_HEAD = [
   'metrics',
 ].join('  ')
 
-/** No date can have any number of ms. */
+/** Not every number of ms is a valid date. */
 const timeOf = (ms: number): string => (Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : String(ms))
 
 export function tableLine({ sequence, partition, offset, reading }: ShownReading): string {
@@ -41,7 +41,7 @@ export function tableLine({ sequence, partition, offset, reading }: ShownReading
   return escapeLine(cells.join('  '))
 }
 
-/** What the reading has, without metrics that it lacks. */
+/** The reading's fields, without the metrics it lacks. */
 export function jsonLine({ sequence, partition, offset, orderedMs, reading }: ShownReading): string {
   const { tenant_id, site_id, node_id, sensor_id, epoch, seq, ts, tags } = reading
   const identity = { tenant_id, site_id, node_id, sensor_id, epoch, seq, ts }

@@ -1,7 +1,7 @@
-// Generated parts of Markdown files stand between <!-- name --> and <!-- /name -->.
+// Generated parts of Markdown files are between <!-- name --> and <!-- /name -->.
 import { InputError } from '../../../platform/errors.ts'
 
-/** @throws InputError when the marks are not there, once and in this order */
+/** @throws InputError unless the marks occur exactly once, in this order */
 export function replaceBetween(text: string, name: string, content: string): string {
   const open = `<!-- ${name} -->`
   const close = `<!-- /${name} -->`

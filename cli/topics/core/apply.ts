@@ -24,7 +24,7 @@ interface Rights {
   readonly transactionalIds: readonly string[]
 }
 
-/** Least rights by process; docs/operations.md has the same table. */
+/** Minimum rights by process; docs/operations.md has the same table. */
 export const RIGHTS: readonly Rights[] = [
   {
     process: 'producers',

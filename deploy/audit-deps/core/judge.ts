@@ -1,8 +1,8 @@
-// Judges what `npm audit --json` says and what the lock file says of licences. That nobody could be asked is no verdict:
+// Evaluates `npm audit --json` and the licences in the lock file. If the registry was unreachable there is no verdict:
 // it must not look like "nothing found".
 
 export interface Verdict {
-  /** 0: nothing found; 1: something is to be done; 2: it could not be found out. */
+  /** 0: nothing found; 1: action needed; 2: unknown. */
   readonly code: 0 | 1 | 2
   readonly lines: readonly string[]
 }
@@ -16,7 +16,7 @@ export function judgeAdvisories(answer: string): Verdict {
     report = null
   }
   const vulnerabilities = membersOf(report, 'vulnerabilities')
-  // Without this member it is an error of npm's or of the registry's, whatever else it holds.
+  // Without this member it is an error of npm or the registry, whatever else it holds.
   if (vulnerabilities === null) {
     const why = membersOf(report, '')?.message ?? 'npm gave no report'
     return {
@@ -37,10 +37,10 @@ export function judgeAdvisories(answer: string): Verdict {
   return { code: 1, lines: [`${found.length} packages with known vulnerabilities ("npm audit" says more):`, ...lines] }
 }
 
-/** Permissive licences, which ask for no more than to be named. */
+/** Permissive licences, which require attribution only. */
 const PERMISSIVE = new Set(['MIT', 'ISC', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'BlueOak-1.0.0'])
 
-/** Packages that say nothing in package.json, and what their licence file was found to be. */
+/** Packages without a licence in package.json, and the licence that their licence file contains. */
 const READ_BY_HAND: Readonly<Record<string, string>> = { 'node_modules/@kafkajs/confluent-schema-registry': 'MIT' }
 
 /** @param lock package-lock.json, version 3, as text */
@@ -57,7 +57,7 @@ export function judgeLicences(lock: string): Verdict {
   return { code: 1, lines: ['licences to look at before shipping:', ...lines] }
 }
 
-/** The member of that name ('' is the value itself) where it is an object; else null. */
+/** The member of that name ('' is the value itself) if it is an object; else null. */
 function membersOf(value: unknown, name: string): Readonly<Record<string, unknown>> | null {
   if (typeof value !== 'object' || value === null) return null
   const member = name === '' ? value : (value as Record<string, unknown>)[name]

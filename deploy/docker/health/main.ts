@@ -1,4 +1,4 @@
-// The health check of the containers: `main.ts PORT` asks this container's own /readyz, with the token, and ends with 0
+// The health check of the containers: `main.ts PORT` queries the container's own /readyz, with the token; exits with 0
 // if it is ready. It runs every few seconds in every container, so it loads nothing that it does not need.
 import { readFileSync } from 'node:fs'
 import { get } from 'node:http'

@@ -1,5 +1,5 @@
-// What must be there before any room starts in containers: the token that their HTTP surfaces ask for, and the topics.
-// It runs at every start and changes nothing that is right already. A token is made once and stays in its volume;
+// What must exist before any service starts in containers: the token that their HTTP surfaces require, and the topics.
+// It runs at every start and changes nothing that is already right. A token is generated once and stays in its volume;
 // API_TOKEN, where the operator sets it, takes its place (the other containers read it when they start).
 import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
@@ -37,7 +37,7 @@ function existing(file: string): string {
   return existsSync(file) ? readFileSync(file, 'utf8').trim() : ''
 }
 
-/** Whole or not at all. Prometheus and Grafana run as other users than we do: anyone who has the volume may read. */
+/** Written atomically. Prometheus and Grafana run as other users: anyone with access to the volume may read it. */
 function write(file: string, token: string): void {
   writeFileSync(`${file}.new`, token)
   chmodSync(`${file}.new`, 0o444)

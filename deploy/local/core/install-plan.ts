@@ -1,6 +1,6 @@
-// How the programs that the local stack needs get onto a machine, decided from what is known of it: installed by apt-get
-// where we are root or have sudo without a password, else told in one line, by the command for the system's own package
-// manager. Pure: what is there comes in, commands or a message come out.
+// How to install the programs that the local stack needs, decided from what is known of the machine: with apt-get
+// if we are root or have passwordless sudo, else one line with the command for the system's own package
+// manager. Pure: findings in, commands or a message out.
 
 export const TOOLS = ['java', 'maven', 'openssl', 'redis'] as const
 export type ToolName = (typeof TOOLS)[number]
@@ -11,9 +11,9 @@ export const JAVA_MIN = 17
 
 export interface Machine {
   readonly packageManager: PackageManager | null
-  /** As root, by sudo without a password, or not at all. */
+  /** As root, by passwordless sudo, or not at all. */
   readonly root: 'root' | 'sudo' | 'none'
-  /** Whether the package manager knows a package; asked only where it will be used. */
+  /** Whether the package manager knows a package; called only if it will be used. */
   readonly offers: (name: string) => boolean
 }
 
@@ -29,7 +29,7 @@ const WHAT: Readonly<Record<ToolName, string>> = {
   redis: 'redis-server',
 }
 
-/** The first that is offered is taken; where none is known to be, the first is named. */
+/** The first one available is taken; if none is known to be, the first is named. */
 const PACKAGES: Readonly<Record<PackageManager, Readonly<Record<ToolName, readonly string[]>>>> = {
   'apt-get': {
     // Debian 12 has 17, Debian 13 has 21, Ubuntu has several.
@@ -46,14 +46,14 @@ const INSTALL: Readonly<Record<PackageManager, string>> = {
   dnf: 'dnf install -y',
   apk: 'apk add',
 }
-/** Another installation may be under way. */
+/** Another installation may be in progress. */
 const DPKG_LOCK = ['-o', 'DPkg::Lock::Timeout=300']
-/** Our own files are private; what a package installs is everybody's. */
+/** Our own files are private; what a package installs is for everybody. */
 const PUBLIC_UMASK = ['sh', '-c', 'umask 022; exec "$@"', 'sh']
 
 export const whatOf = (missing: readonly ToolName[]): string => missing.map((tool) => WHAT[tool]).join(', ')
 
-/** @param missing the tools that are not there */
+/** @param missing the tools not found */
 export function planInstall(missing: readonly ToolName[], { packageManager, root, offers }: Machine): InstallPlan {
   if (missing.length === 0) return { kind: 'nothing' }
   const what = whatOf(missing)
@@ -82,7 +82,7 @@ function aptCommands(packages: readonly string[], bySudo: boolean): string[][] {
   return [manual, asRoot(...environment, 'apt-get', ...DPKG_LOCK, ...install)]
 }
 
-/** Debian's lists of packages, which slim images come without. */
+/** Debian's package lists, which slim images lack. */
 export const updateCommand = (bySudo: boolean): string[] => [
   ...(bySudo ? ['sudo', '-n'] : []),
   ...PUBLIC_UMASK,

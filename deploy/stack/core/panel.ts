@@ -7,7 +7,7 @@ export interface PanelState {
   readonly view: PipelineView
   readonly uptimeMs: number
   readonly restarts: number
-  /** What is not as it should be: a room that restarts, a check that fails. */
+  /** Problems: a service that restarts, a check that fails. */
   readonly troubles: readonly string[]
   /** Shown below, as name and address. */
   readonly links: readonly (readonly [name: string, address: string])[]
@@ -85,7 +85,7 @@ function seconds(value: number | null): string {
 const emphasised = (value: number, what: string, paint: Paint): string =>
   value > 0 ? paint.warn(`${count(value)} ${what}`) : `0 ${what}`
 
-/** With separators of thousands, so that the eye can weigh it. */
+/** With thousands separators, for readability. */
 export const count = (value: number): string => Math.round(value).toLocaleString('en-US')
 
 const spaces = (text: string): string => ' '.repeat(text.length)

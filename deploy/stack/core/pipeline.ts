@@ -1,5 +1,5 @@
-// What the rooms' metrics say of the pipeline as a whole: rates per stage, lag, latencies and what became of records.
-// Two readings of /metrics, some seconds apart, make one view. The names of the rooms' metrics are known here only.
+// What the services' metrics say about the whole pipeline: rates per stage, lag, latencies and outcomes of records.
+// Two readings of /metrics, some seconds apart, make one view. Only this file knows the names of the services' metrics.
 import {
   type Buckets,
   bucketIncrease,
@@ -12,7 +12,7 @@ import {
   sum,
 } from './exposition.ts'
 
-/** One answer of /metrics of every process, by process name; several processes may serve one room. */
+/** One answer of /metrics of every process, by process name; a service may have several processes. */
 export interface Frame {
   /** Monotonic time, ms. */
   readonly atMs: number
@@ -28,7 +28,7 @@ export interface Stage {
   readonly name: string
   readonly inPerS: number
   readonly outPerS: number
-  /** Records that wait in front of the stage. */
+  /** Records waiting before the stage. */
   readonly lag: number
   /** Records out since the processes started. */
   readonly total: number
@@ -43,7 +43,7 @@ export interface Latency {
   readonly p50: number | null
   readonly p99: number | null
   readonly p999: number | null
-  /** Share of what took longer: history that is brought in, or a pipeline that is behind. */
+  /** Share of what took longer: imported history, or a pipeline that lags. */
   readonly beyond: number
 }
 

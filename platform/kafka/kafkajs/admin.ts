@@ -45,7 +45,7 @@ export class KafkaJsAdmin implements Admin {
             configEntries: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
           })),
         })
-        // A leader is known before it serves; what is sent in between is refused in part and would come twice.
+        // A leader is known before it serves; what is sent in between is partly refused and would be written twice.
         for (const { name } of missing) await this.offsetRanges(name)
       }
       await this.#alignConfigs(topics.filter(({ name }) => existing.has(name)))
@@ -80,7 +80,7 @@ export class KafkaJsAdmin implements Admin {
 
   async committedOffsets(group: string, topic: string): Promise<(CommittedOffset | null)[]> {
     const [{ partitions }] = await attempt(`reading the committed offsets of ${group}`, () =>
-      // The client asks once: right behind a start the group's coordinator may still be loading.
+      // The client asks once: right after a start the group's coordinator may still be loading.
       untilReady(() => this.#admin.fetchOffsets({ groupId: group, topics: [topic] })),
     )
     const committed: (CommittedOffset | null)[] = []
@@ -116,7 +116,7 @@ export class KafkaJsAdmin implements Admin {
   }
 }
 
-/** Repeats a read while its error says that it may help; kafkajs gives up on some of these at once. */
+/** Retries a read while its error is retriable; kafkajs gives up on some of these at once. */
 async function retryWhileRetriable<T>(doing: string, request: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {

@@ -1,6 +1,6 @@
-// All partitions of a group to one member, and they stay with it: each member tells its claim when it joins, and the
-// group's leader gives everything to the highest. kafkajs brings round-robin only, which would share the partitions out
-// anew whenever a member comes or goes.
+// Assigns all partitions of a group to one member, which keeps them: each member states its claim on joining, and the
+// group's leader gives everything to the highest. kafkajs has only round-robin, which would redistribute the partitions
+// whenever a member comes or goes.
 import type { AssignerProtocol, PartitionAssigner } from 'kafkajs'
 
 export type Protocol = typeof AssignerProtocol
@@ -12,7 +12,7 @@ export interface Claimant {
 
 const CLAIM_BYTES = 8
 
-/** The one who gets everything: the highest claim, among equals the least member id, so that all agree. */
+/** The member that gets everything: the highest claim, then the lowest member id, so that all agree. */
 export function ownerOf(claimants: readonly [Claimant, ...Claimant[]]): Claimant {
   return claimants.reduce((best, one) =>
     one.claim > best.claim || (one.claim === best.claim && one.memberId < best.memberId) ? one : best,
@@ -26,7 +26,7 @@ export function encodeClaim(claim: number): Buffer {
   return bytes
 }
 
-/** What is no claim of ours counts as none: a stranger in the group must not stop its members. */
+/** Anything but a valid claim counts as none: a stranger in the group must not stop its members. */
 export function decodeClaim(userData: Buffer | null | undefined): number {
   if (userData?.length !== CLAIM_BYTES) return 0
   const claim = Number(userData.readBigInt64BE())
@@ -56,7 +56,7 @@ export const oneOwnerAssigner =
         topics.map((topic) => [topic, cluster.findTopicPartitionMetadata(topic).map((found) => found.partitionId)]),
       )
       const memberAssignment = MemberAssignment.encode({ version: 0, assignment, userData: Buffer.alloc(0) })
-      // Who is not named gets an empty assignment from the broker.
+      // Members not named get an empty assignment from the broker.
       return Promise.resolve([{ memberId, memberAssignment }])
     },
   })

@@ -1,6 +1,6 @@
 // The adapter from our port to kafkajs 2.2.4: connections, workarounds for what the client does wrong, and the
 // translation of its errors. Each kind of client has a file's worth of reasons in ENGINEERING_NOTES; the short ones
-// stand beside the code.
+// are next to the code.
 import type { Kafka as Client, LogEntry, RetryOptions } from 'kafkajs'
 import type { Config } from '../../config.ts'
 import type { Logger } from '../../log.ts'
@@ -15,18 +15,18 @@ import type { Kafka } from '../port.ts'
 const client = loadClient()
 
 /**
- * Short first waits and a low cap: after a broker's restart everything is back within about two seconds. About 15 s
- * of tries in all; then the caller, who knows what may be repeated, decides.
+ * Short initial waits and a low cap: after a broker restart everything is back within about two seconds. About 15 s
+ * of attempts in total; then the caller, who knows what may be retried, decides.
  */
 const RETRY: RetryOptions = { initialRetryTime: 50, maxRetryTime: 1_000, retries: 18, factor: 0.2, multiplier: 2 }
 const CONNECTION_TIMEOUT_MS = 3_000
-/** Longer than the broker holds any request of ours back, shorter than a transaction may live. */
+/** Longer than the broker delays any of our requests, shorter than a transaction may live. */
 const REQUEST_TIMEOUT_MS = 9_000
 
 type KafkaSettings = SecuritySettings & Pick<Config, 'KAFKA_BROKERS' | 'TOPIC_REPLICATION'>
 
 /**
- * Makes the port; nothing connects before one of its clients is asked for.
+ * Creates the port; nothing connects before one of its clients is requested.
  * @throws ConfigError when a TLS file cannot be read or used; its calls reject with one when the broker refuses what is set
  */
 export function connectKafka(config: KafkaSettings, log: Logger): Kafka {
@@ -52,7 +52,7 @@ export function connectKafka(config: KafkaSettings, log: Logger): Kafka {
   }
 }
 
-/** The client calls "error" what its own retries mend, so its words go one level down; what matters is thrown. */
+/** The client logs as errors what its own retries fix, so its logs are demoted one level; what matters is thrown. */
 function forward({ level, log: entry }: LogEntry, log: Logger): void {
   const { message, timestamp, logger, stack, ...details } = entry
   const text = `kafka client: ${message}`

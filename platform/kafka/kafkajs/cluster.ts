@@ -18,7 +18,7 @@ interface ListedOffsets {
   }[]
 }
 
-/** A request that the client does not know, with how to read its answer. */
+/** A request that the client does not support, and how to decode its response. */
 export interface ForeignRequest<T> {
   readonly request: {
     readonly apiKey: number

@@ -1,5 +1,5 @@
 // A member of a consumer group over kafkajs. It never commits by itself, hands out batches as bytes, pauses what it is
-// newly assigned until the room has sought, and says when the client has ended for good (after one lost
+// newly assigned until the service has sought, and reports when the client has ended for good (after one lost
 // FindCoordinator during a rebalance it does, whatever its retries).
 import type { Consumer as ClientConsumer, EachBatchPayload, Kafka as Client } from 'kafkajs'
 import { oneOwnerAssigner, type Protocol } from './assigner.ts'
@@ -9,7 +9,7 @@ import type { WireBatch } from './wire.ts'
 import type { BatchContext, ConsumerHandlers, GroupConsumer, GroupConsumerOptions, TopicPartition } from '../port.ts'
 import { unpack } from '../record-batch/record-batch.ts'
 
-/** More than a member is ever assigned: every partition has its own worker, so none waits for another's transaction. */
+/** More than a member is ever assigned: each partition has its own worker, so none waits for another's transaction. */
 const CONCURRENT_PARTITIONS = 256
 /** Bytes of one fetch over all partitions; bounds what a member holds in memory. */
 const FETCH_BYTES_MAX = 16 * 1024 * 1024

@@ -1,4 +1,4 @@
-// The client's errors in our words: a stable code, whether trying again may help, and the place where there is one.
+// Translates the client's errors: a stable code, whether retrying may help, and the partition and offset if known.
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, KafkaError } from '../../errors.ts'
 
@@ -10,7 +10,7 @@ interface ClientError extends Error {
   partition?: number
 }
 
-/** The innermost error that names what the broker said; kafkajs wraps it in "retries exceeded" and the like. */
+/** The innermost error, with the broker's answer; kafkajs wraps it in "retries exceeded" and the like. */
 function rootOf(error: ClientError): ClientError {
   let root = error
   for (let depth = 0; depth < 8 && root.type === undefined && root.cause instanceof Error; depth += 1)
@@ -25,7 +25,7 @@ export function codeOf(error: unknown): string {
   return root.type ?? (root.message.startsWith('OFFSET_OUT_OF_RANGE') ? 'OFFSET_OUT_OF_RANGE' : root.name)
 }
 
-/** A broker closes the line when it is spoken to in plain text or without SASL and wants it, but it also does when it stops. */
+/** A broker that requires TLS or SASL closes a connection that lacks it, but it also closes connections on shutdown. */
 const MISMATCH = /Closed connection|before secure TLS connection|current SASL state/
 
 /** @param doing what was tried, for the message */
@@ -45,8 +45,8 @@ export function toKafkaError(error: unknown, doing: string): KafkaError {
 }
 
 /**
- * The broker's answer to a user it does not know, or null. The client gives the same class to a line that broke in the
- * middle of the exchange, which passes by itself: only the broker's own words tell.
+ * The broker's answer to an unknown user, or null. The client uses the same class for a connection that broke in the
+ * middle of the exchange, which is transient: only the broker's message tells them apart.
  */
 function credentialsRefusal(error: unknown): ConfigError | null {
   const { name, message } = error instanceof Error ? rootOf(error as ClientError) : { name: '', message: '' }
@@ -62,7 +62,7 @@ function credentialsRefusal(error: unknown): ConfigError | null {
   return null
 }
 
-/** Runs a request of the client's and translates what it throws. */
+/** Runs a client request and translates what it throws. */
 export async function attempt<T>(doing: string, request: () => Promise<T>): Promise<T> {
   try {
     return await request()
@@ -72,8 +72,8 @@ export async function attempt<T>(doing: string, request: () => Promise<T>): Prom
 }
 
 /**
- * Answers of a coordinator that has written nothing, so that the same request may be repeated. Right behind a commit
- * it may still be writing the markers; after a broker's start its partition may still be loading or just have moved.
+ * Answers of a coordinator that has written nothing, so that the same request may be retried. Right after a commit
+ * it may still be writing the markers; after a broker start its partition may still be loading or have just moved.
  */
 const NOT_YET = new Set([
   'CONCURRENT_TRANSACTIONS',
@@ -81,11 +81,11 @@ const NOT_YET = new Set([
   'GROUP_LOAD_IN_PROGRESS',
   'GROUP_COORDINATOR_NOT_AVAILABLE',
 ])
-/** Markers are written within milliseconds; this many tries are about 5 s. kafkajs itself gives up or waits too long. */
+/** Markers are written within milliseconds; these attempts take about 5 s. kafkajs gives up or waits too long. */
 const NOT_YET_TRIES = 500
 const NOT_YET_WAIT_MS = 10
 
-/** Repeats a request to a coordinator until it is ready. */
+/** Retries a request to a coordinator until it is ready. */
 export async function untilReady<T>(request: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {

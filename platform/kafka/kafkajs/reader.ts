@@ -50,7 +50,7 @@ export class KafkaJsRangeReader implements RangeReader {
     await this.#cluster.disconnect()
   }
 
-  /** What failed may be the connection or the leadership; the next try reports what is still wrong. */
+  /** The connection or the leader may have failed; the next attempt reports what is still wrong. */
   async #recover(): Promise<void> {
     await this.#cluster
       .connect()
@@ -66,7 +66,7 @@ export class KafkaJsRangeReader implements RangeReader {
       const last = messages.at(-1)
       if (last === undefined) return { batch: null, stable }
       const readable = filterAborted({ messages, abortedTransactions }).filter((message) => !message.isControlRecord)
-      // What is beyond one hand-over is fetched again.
+      // What exceeds one delivery is fetched again.
       const handOver = unpack(readable, position, Number(last.offset)).next().value as HandOver
       return { batch: { topic, partition, ...handOver, endOffset: stable }, stable }
     } catch (error) {

@@ -37,8 +37,8 @@ type Heartbeat = (this: ConsumerGroup, options: { interval: number }) => Promise
 const LOST_CONNECTION = new Set(['KafkaJSConnectionError', 'KafkaJSConnectionClosedError'])
 
 /**
- * A member whose coordinator cannot be reached asks who it is now. kafkajs keeps to the one it knows until its retries
- * are used up, which for a frozen broker is five request time-outs.
+ * A member whose coordinator is unreachable looks it up again. kafkajs keeps the one it knows until its retries
+ * are exhausted, which for a frozen broker is five request time-outs.
  */
 export function lookUpLostCoordinator(): void {
   const { prototype } = require(`${SOURCE}consumer/consumerGroup.js`) as { prototype: { heartbeat: Heartbeat } }
@@ -54,7 +54,7 @@ export function lookUpLostCoordinator(): void {
   }
 }
 
-/** To be called before the client is loaded: it takes the class of its connections at load time. */
+/** Call before the client is loaded: it captures the connection class at load time. */
 export function closeOnRequestTimeout(): void {
   const filename = require.resolve(`${SOURCE}network/connection.js`)
   const Original = require(filename) as ConnectionClass
@@ -77,7 +77,7 @@ export function closeOnRequestTimeout(): void {
       const { host, port, socket } = this
       this.rejectRequests(new KafkaJSConnectionClosedError(`Request ${apiName} timed out`, { host, port }))
       this.disconnect().catch(() => undefined)
-      // A frozen peer never answers the polite end of a connection.
+      // A frozen peer never answers a graceful close.
       socket?.destroy()
     }
   }

@@ -1,6 +1,6 @@
 // How the client proves who it is and whom it trusts (MI-11): the TLS files and the SASL settings as kafkajs wants
-// them, and the watch over its handshakes. kafkajs takes a refused certificate for a broken line and tries again for a
-// quarter of a minute, then names neither cause nor cure; but waiting mends no certificate and no password. Such a
+// them, and the monitoring of its handshakes. kafkajs takes a refused certificate for a lost connection, retries for a
+// quarter of a minute, then names neither cause nor remedy; but waiting fixes no certificate and no password. Such a
 // refusal ends the call at once with a ConfigError that names the variable to look at.
 import { readFileSync } from 'node:fs'
 import { connect as connectPlain, isIP, type Socket } from 'node:net'
@@ -30,7 +30,7 @@ export function tlsOf(settings: SecuritySettings): KafkaConfig['ssl'] {
   const cert = readPem('KAFKA_TLS_CERT_FILE', settings)
   const key = readPem('KAFKA_TLS_KEY_FILE', settings)
   if (ca === undefined && cert === undefined) return undefined
-  // Each by itself first, so that the message can say which one is at fault.
+  // Each on its own first, so that the message can say which one is at fault.
   for (const [name, part] of Object.entries({ KAFKA_TLS_CA_FILE: { ca }, KAFKA_TLS_CERT_FILE: { cert, key } })) {
     try {
       createSecureContext(part)
@@ -60,7 +60,7 @@ function readPem(
   return text
 }
 
-/** Undefined without a mechanism; loadConfig has seen to it that user and password come with one. */
+/** Undefined without a mechanism; loadConfig ensures that user and password come with one. */
 export function saslOf({
   KAFKA_SASL_MECHANISM: mechanism,
   KAFKA_SASL_USERNAME: username,
@@ -70,7 +70,7 @@ export function saslOf({
   return { mechanism, username, password } as SASLOptions
 }
 
-/** Makes the client's sockets, and ends the calls under way when the other side is not whom we trust, or refuses us. */
+/** Creates the client's sockets, and fails pending calls when we do not trust the peer or it refuses us. */
 export class HandshakeWatch {
   readonly #underWay = new Set<(refusal: ConfigError) => void>()
 
@@ -88,7 +88,7 @@ export class HandshakeWatch {
     return socket
   }
 
-  /** Runs a call of the client's; rejects with ConfigError as soon as a handshake is refused meanwhile. */
+  /** Runs a client call; rejects with ConfigError as soon as a handshake is refused meanwhile. */
   async guard<T>(call: () => Promise<T>): Promise<T> {
     let refuse: (refusal: ConfigError) => void = () => {}
     const refused = new Promise<never>((_resolve, reject) => {
@@ -117,7 +117,7 @@ const UNTRUSTED = new Set([
 ])
 const OUT_OF_DATE = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'])
 
-/** What to do about a socket's error, or null where it may pass by itself. */
+/** What to do about a socket error, or null if it may be transient. */
 export function handshakeRefusal(error: NodeJS.ErrnoException, broker: string): ConfigError | null {
   const code = error.code ?? ''
   // OpenSSL's reason is a few words; its message is full of numbers, and Node's may continue with advice of its own.
@@ -139,7 +139,7 @@ export function handshakeRefusal(error: NodeJS.ErrnoException, broker: string): 
     return new ConfigError(
       `the broker at ${broker} does not speak TLS on this port ${said}: unset KAFKA_TLS_*, or use its TLS port`,
     )
-  // Any alert during the handshake: the broker has looked at what we showed and says no.
+  // Any alert during the handshake: the broker has rejected our credentials.
   if (/^ERR_SSL_.*ALERT/.test(code))
     return new ConfigError(
       `the broker at ${broker} refuses the TLS handshake ${said}: it may want a client certificate that it trusts, in KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE`,

@@ -1,13 +1,13 @@
-// Partitions shared out among the members so that those of one number go to one member, whatever the topic. A sensor's
-// readings are in one partition of clean and in the same of late; who writes both meets its own rows only, which a store
-// without transactions depends on. The client's round-robin counts over all topics and would part them.
+// Distributes partitions so that those of one number go to one member, whatever the topic. A sensor's
+// readings are in one partition of clean and in the same of late; the writer of both sees its own rows only, as a store
+// without transactions requires. The client's round-robin counts over all topics and would separate them.
 import type { PartitionAssigner } from 'kafkajs'
 import type { Protocol } from './assigner.ts'
 
-/** The client's own, whose metadata ours are: so a member of an earlier version in the group stops nobody. */
+/** The client's own name and metadata format: so a member of an earlier version does not break the group. */
 const NAME = 'RoundRobinAssigner'
 
-/** Who gets partitions of this number; among the same members all agree. */
+/** The member that gets partitions of this number; all members compute the same one. */
 export const memberOf = (memberIds: readonly string[], partition: number): string =>
   memberIds.toSorted()[partition % memberIds.length]
 

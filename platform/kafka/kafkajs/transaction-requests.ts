@@ -1,5 +1,5 @@
-// Three requests that kafkajs 2.2.4 does not know: DescribeProducers, ListTransactions and DescribeTransactions, version 0
-// of each. They tell who holds a partition's last stable offset back, and since when. All are "flexible": lengths are
+// Three requests that kafkajs 2.2.4 lacks: DescribeProducers, ListTransactions and DescribeTransactions, version 0
+// of each. They tell who holds back a partition's last stable offset, and since when. All are "flexible": lengths are
 // unsigned varints of length + 1, and every structure ends in tagged fields.
 // Source: the schemas in org.apache.kafka, clients/src/main/resources/common/message.
 import type { ForeignRequest } from './cluster.ts'
@@ -218,7 +218,7 @@ class Reader {
 
   array<T>(read: () => T): T[] {
     const length = this.#uvarint() - 1
-    // An item has a byte at least: a count beyond the answer's end is wrong.
+    // An item takes at least one byte: a count beyond the end of the response is wrong.
     if (length > this.#bytes.length - this.#at) throw new RangeError(`an array of ${length} items`)
     return Array.from({ length: Math.max(0, length) }, read)
   }

@@ -1,5 +1,5 @@
 // What holds back the last stable offset of a topic's partitions: high watermarks, and open transactions with their
-// producers. Asked rarely (when something stands still, and by audits), so it connects when it is asked for first.
+// producers. Used rarely (when something is stuck, and by audits), so it connects on first use.
 import type { Kafka as Client } from 'kafkajs'
 import type { OpenTransaction } from '../port.ts'
 import { type Broker, type Cluster, createCluster, READ_UNCOMMITTED } from './cluster.ts'
@@ -61,7 +61,7 @@ export class TransactionInspector {
     await cluster?.disconnect()
   }
 
-  /** A transaction that no coordinator knows hangs: it will not end by itself. */
+  /** A transaction that no coordinator knows is hanging: it will not end by itself. */
   async #coordinated(
     cluster: Cluster,
     producerIds: readonly string[],

@@ -14,7 +14,7 @@ const SOURCE = 'kafkajs/src/'
 
 /** One record batch of a fetch, in the shape that kafkajs expects of a message. */
 export interface WireBatch {
-  /** Offset of its last record: kafkajs goes on behind it. */
+  /** Offset of its last record: kafkajs continues after it. */
   readonly offset: string
   readonly isControlRecord: boolean
   /** The whole batch, header included. */
@@ -73,7 +73,7 @@ export async function decodeRecordSet(decoder: Decoder): Promise<WireBatch[]> {
   const batches: WireBatch[] = []
   for (let at = 0; at + MAGIC_AT < bytes.length;) {
     const batchSize = bytes.readInt32BE(at + SIZE_AT)
-    // A size below the header's would let the loop stand still or go back.
+    // A size below the header's would make the loop stall or go backwards.
     if (batchSize < SIZE_MIN)
       throw new TypeError(`record batch of ${batchSize} bytes: its header alone has ${SIZE_MIN}`)
     const end = at + SIZE_END + batchSize
@@ -88,7 +88,7 @@ export async function decodeRecordSet(decoder: Decoder): Promise<WireBatch[]> {
   return batches
 }
 
-/** A damaged count of offsets must lead neither back nor over the batch that follows. */
+/** A damaged offset count must lead neither backwards nor past the following batch. */
 function lastOffsetOf(batch: Buffer, following: Buffer): bigint {
   const base = batch.readBigInt64BE(0)
   const claimed = base + BigInt(Math.max(0, batch.readInt32BE(23)))
@@ -179,7 +179,7 @@ const produceRequest = ({
   },
 })
 
-/** Pieces of a request that are put together once, at their final place. */
+/** Pieces of a request that are assembled once, in their final place. */
 class Parts {
   readonly #parts: Buffer[] = []
   #size = 0
@@ -231,7 +231,7 @@ interface RequestInput {
   request: { apiKey: number; apiVersion: number; encode(): Promise<Parts | { buffer: Buffer }> }
 }
 
-/** Puts the request header in front of what a request's encoder made. */
+/** Prepends the request header to the encoded body. */
 async function createRequest({
   correlationId,
   clientId,

@@ -29,7 +29,7 @@ export class RecordBatchBuilder {
   }
 
   /**
-   * Appends a record whose key and value lie in byte arrays; a length of -1 means null.
+   * Appends a record whose key and value are in byte arrays; a length of -1 means null.
    * @param headers encoded by `encodeHeaders`; none where absent
    */
   append(
@@ -105,9 +105,9 @@ export class RecordBatchBuilder {
     transactional: boolean,
   ): Buffer {
     const buffer = this.#buffer
-    buffer.writeBigInt64BE(0n, 0) // base offset: the broker's to give
+    buffer.writeBigInt64BE(0n, 0) // base offset: assigned by the broker
     buffer.writeInt32BE(this.#end - 12, 8)
-    buffer.writeInt32BE(-1, 12) // partition leader epoch: the broker's to give
+    buffer.writeInt32BE(-1, 12) // partition leader epoch: set by the broker
     buffer.writeInt8(MAGIC, 16)
     buffer.writeInt16BE(transactional ? 0x10 : 0, 21)
     buffer.writeInt32BE(this.#count - 1, 23)

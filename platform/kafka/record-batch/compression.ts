@@ -41,7 +41,7 @@ function unpack(codec: number, bytes: Buffer): Buffer {
   }
 }
 
-/** The libraries of snappy and lz4 take no limit, so theirs is found out before they allocate anything. */
+/** The snappy and lz4 libraries take no limit, so the unpacked size is checked before they allocate anything. */
 function expectBounded(unpackedBytes: number): void {
   if (unpackedBytes > MAX_UNPACKED_BYTES)
     throw new RangeError(`would unpack to ${unpackedBytes} bytes; the limit is ${MAX_UNPACKED_BYTES}`)
@@ -78,7 +78,7 @@ function snappyUnpacked(block: Buffer): number {
 
 const LZ4_MAGIC = 0x184d2204
 const LZ4_RAW_BLOCK = 0x80000000
-/** A byte of a match's length stands for at most 255 bytes: LZ4 cannot pack closer. */
+/** A match-length byte covers at most 255 bytes: LZ4 cannot compress further. */
 const LZ4_RATIO_MAX = 255
 
 /**

@@ -5,7 +5,7 @@ import { KafkaError } from '../../errors.ts'
 import { decompress } from './compression.ts'
 import { readVarint, varintEnd } from './varint.ts'
 
-/** Bytes of a batch in front of its records; see org.apache.kafka.common.record.DefaultRecordBatch. */
+/** Bytes of a batch before its records; see org.apache.kafka.common.record.DefaultRecordBatch. */
 export const HEADER_BYTES = 61
 
 const COMPRESSION_MASK = 0x07
@@ -32,7 +32,7 @@ export class RecordBatch {
   readonly control: boolean
   /** CRC-32C over attributes to the end, as the broker keeps it. */
   readonly crc: number
-  /** Why the batch cannot be read, with the offsets it stands for; null for one that can. See `readRecordBatch`. */
+  /** Why the batch cannot be read, with the offsets it covers; null if it can. See `readRecordBatch`. */
   readonly problem: string | null
   readonly #columns: Int32Array
   readonly #times: Float64Array | null
@@ -74,7 +74,7 @@ export class RecordBatch {
     return this.baseOffset + this.#columns[i * STRIDE]
   }
 
-  /** Index of the first record at or behind `offset`; the count where there is none. */
+  /** Index of the first record at or after `offset`; the count if there is none. */
   firstAtOrAfter(offset: number): number {
     let low = 0
     let high = this.count
@@ -95,7 +95,7 @@ export class RecordBatch {
     return this.#columns[i * STRIDE + 1]
   }
 
-  /** Length of the key; -1 where there is none. */
+  /** Length of the key; -1 if there is none. */
   keyLength(i: number): number {
     return this.#columns[i * STRIDE + 2]
   }
@@ -104,7 +104,7 @@ export class RecordBatch {
     return this.#columns[i * STRIDE + 3]
   }
 
-  /** Length of the value; -1 where there is none (a tombstone). */
+  /** Length of the value; -1 if there is none (a tombstone). */
   valueLength(i: number): number {
     return this.#columns[i * STRIDE + 4]
   }
@@ -145,7 +145,7 @@ export class RecordBatch {
     return headers
   }
 
-  /** Fills the columns; returns how many records are at or behind `firstDelta`. */
+  /** Fills the columns; returns how many records are at or after `firstDelta`. */
   #parse(declared: number, firstDelta: number, baseTime: number, batch: Buffer): number {
     const { bytes } = this
     const columns = this.#columns
@@ -172,7 +172,7 @@ export class RecordBatch {
       at = valueAt + Math.max(0, valueLength)
       if (at >= end || (bytes[at] === 0 ? at + 1 : headersEnd(bytes, at, end)) !== end)
         throw corrupt(batch, `record ${i} does not end where it says`)
-      // Compaction leaves gaps, but who reads a batch again from an offset must get the same records as before.
+      // Compaction leaves gaps, but rereading a batch from an offset must yield the same records as before.
       if (offsetDelta <= lastDelta || offsetDelta > greatestDelta)
         throw corrupt(batch, `record ${i} has offset delta ${offsetDelta}`)
       lastDelta = offsetDelta
@@ -224,7 +224,7 @@ function placeholderOf(damaged: Buffer): Buffer {
   const isSound = crc32c(damaged.subarray(21)) === damaged.readUInt32BE(17)
   let attributes = damaged.readInt16BE(21) & ~COMPRESSION_MASK
   if (!isSound) {
-    // A time that may be damaged must not advance anybody's clock.
+    // A possibly damaged time must not advance any clock.
     attributes |= LOG_APPEND_TIME
     batch.writeBigInt64BE(0n, 35)
   }
@@ -236,7 +236,7 @@ function placeholderOf(damaged: Buffer): Buffer {
   return batch
 }
 
-/** Batches that are handed over together unpack to about this at most; it bounds what a partition holds in memory. */
+/** Batches delivered together unpack to at most about this; it bounds what a partition holds in memory. */
 const HAND_OVER_BYTES = 32 * 1024 * 1024
 
 export interface HandOver {
@@ -268,7 +268,7 @@ export function* unpack(
   yield { batches, nextOffset: lastOffset + 1 }
 }
 
-/** The place behind the headers that begin at `at`; -1 when they are not within `end`. Every header takes 2 bytes or more. */
+/** The position after the headers that begin at `at`; -1 if they exceed `end`. Every header takes 2 bytes or more. */
 function headersEnd(bytes: Buffer, at: number, end: number): number {
   const count = readVarint(bytes, at)
   at = varintEnd(bytes, at)

@@ -24,7 +24,7 @@ function readLongVarint(bytes: Uint8Array, at: number): number {
   return raw % 2 === 0 ? raw / 2 : -(raw + 1) / 2
 }
 
-/** The place behind the varint that begins at `at`. */
+/** The position after the varint that begins at `at`. */
 export function varintEnd(bytes: Uint8Array, at: number): number {
   while (bytes[at] >= 0x80) at += 1
   return at + 1
@@ -39,7 +39,7 @@ export function varintSize(value: number): number {
   return raw < 0x10000000 ? 4 : 5
 }
 
-/** Writes `value` at `at`; returns the place behind it. |value| < 2^31. */
+/** Writes `value` at `at`; returns the position after it. |value| < 2^31. */
 export function writeVarint(bytes: Uint8Array, at: number, value: number): number {
   let raw = ((value << 1) ^ (value >> 31)) >>> 0
   while (raw >= 0x80) {

@@ -1,5 +1,5 @@
-// Why a well-formed reading must not go on: its place in the order is taken all the same, so that nobody waits for it.
-// And why a key must not be where it is: by no other rule would two partitions carry one sensor, each with its own order.
+// Why a well-formed reading is rejected: it still takes its place in the order, so that nothing waits for it.
+// And why a key is in the wrong partition: otherwise two partitions could carry one sensor, each with its own order.
 import type { ReadingScanner } from '../../../platform/codec/reading-scanner.ts'
 import { partitionOf } from '../../../platform/kafka/partitioner.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
@@ -46,6 +46,6 @@ export function partitionProblem(batch: RecordBatch, i: number, partition: numbe
       }
 }
 
-/** For a reading whose number another one has taken. */
+/** For a reading whose sequence number is already taken. */
 export const conflictDetail = ({ epoch, seq, ts }: ReadingScanner): string =>
   `seq ${seq} of epoch ${epoch} was taken by a reading with other bytes; this one's ts is ${ts}. Its log may have lost its tail and given numbers out again; replay this letter as late to store the reading by its ts`

@@ -1,5 +1,5 @@
-// Tells the bytes of one reading from those of another in 52 bits. It need not resist an attack (a sender can only lose
-// its own readings by it), but it runs for every reading, so it is a few operations per four bytes and nothing native.
+// Distinguishes readings by a 52-bit hash of their bytes. It need not resist attacks (a sender can only lose
+// its own readings), but it runs for every reading, so it is a few operations per four bytes and nothing native.
 
 /**
  * MurmurHash3's rounds (A. Appleby, public domain) with two seeds over bytes[at, at + length).

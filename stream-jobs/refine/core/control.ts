@@ -1,6 +1,6 @@
-// What headers of raw records ask of the core. Control records change its behaviour at one point of its input: they
-// are records of the raw partition with a header and no value; repeating one is harmless. Dead letters that are sent
-// again may ask to be passed on to late.
+// What headers of raw records ask of the core. Control records change its behaviour at one point in its input: they
+// are records of the raw partition with a header and no value; repeating one is harmless. Dead letters that are
+// replayed may ask to be passed on to late.
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { CONTROL_HEADER, REPLAY_AS_HEADER } from '../../../schemas/refine.ts'
 import { type CoreSettings, parseSettings, settingsText } from './settings.ts'
@@ -32,7 +32,7 @@ export function controlHeaders(control: Control): { key: string; value: string }
 }
 
 /**
- * @returns the control, null for an ordinary record, or `unknown` for a control record that nobody understands
+ * @returns the control, null for an ordinary record, or `unknown` for an unrecognised control record
  */
 export function readControl(batch: RecordBatch, index: number): Control | null | 'unknown' {
   if (!batch.hasHeaders(index)) return null
@@ -58,8 +58,8 @@ export function readControl(batch: RecordBatch, index: number): Control | null |
 }
 
 /**
- * True for a dead letter that was sent again although its place in the order is taken: the store refused it, or its
- * time or a metric was unacceptable. It skips the order, which would take it for a duplicate, and is written by its ts.
+ * True for a replayed dead letter whose place in the order is already taken: the store refused it, or its
+ * time or a metric was unacceptable. It bypasses the order, which would call it a duplicate, and is written by its ts.
  */
 export const isReplayedAsLate = (batch: RecordBatch, index: number): boolean =>
   batch.hasHeaders(index) &&

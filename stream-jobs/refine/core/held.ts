@@ -1,11 +1,11 @@
-// A reading that waits for its turn. Its bytes are copied, for the batch it came in is gone by then.
+// A reading that waits for its turn. Its bytes are copied, since the batch it came in is gone by then.
 
 export interface Held {
   readonly seq: number
   readonly ts: number
   /** Arrival time, ms: its wait is counted from here. */
   readonly arrival: number
-  /** False for a place whose reading went to the dead letters: it takes its turn and emits nothing. */
+  /** False for a place whose reading was dead-lettered: it takes its turn and emits nothing. */
   readonly live: boolean
   readonly key: Uint8Array
   readonly value: Uint8Array
@@ -13,7 +13,7 @@ export interface Held {
   hash: number
 }
 
-/** Bytes that one sensor may hold; beyond it the wait ends early, as at a full buffer. */
+/** Bytes that one sensor may hold; beyond that the wait ends early, as with a full buffer. */
 export const HELD_BYTES_MAX = 2 * 1024 * 1024
 
 export const heldBytes = (held: Held): number => held.key.length + held.value.length

@@ -1,7 +1,7 @@
 // The order of a sensor whose readings are not numbered (epoch 0). Each is held back for a while by arrival time, so
 // that stragglers find their place by event time; readings are told apart by (sensor, ts). What repeats the latest
-// reading of its ts is a duplicate; whatever else comes for a known ts is a correction, also one that was there before
-// (A, B, A), since the latest write wins. What was accepted lately is remembered by its hash; a ts that is older than
+// reading of its ts is a duplicate; anything else for a known ts is a correction, even if it was seen before
+// (A, B, A), since the latest write wins. What was accepted recently is remembered by its hash; a ts older than
 // that memory counts as late, which costs an idempotent write and loses nothing.
 import { type Held, heldBytes, lowerBound } from './held.ts'
 
@@ -15,7 +15,7 @@ const tsOf = (held: Held): number => held.ts
 export class HoldBack {
   /** By event time. */
   readonly held: Held[]
-  /** Event times of readings that no longer wait, in the order in which they went, and the hash of each one's latest. */
+  /** Event times of readings that no longer wait, in release order, and the hash of each one's latest. */
   readonly knownTs: number[]
   readonly knownHash: number[]
   /** Arrival time at which the longest wait is over; Infinity while none waits. */
@@ -29,7 +29,7 @@ export class HoldBack {
   }
 
   /**
-   * What a reading is; changes nothing.
+   * Classifies a reading; changes nothing.
    * @param lastTs greatest event time that the sensor has emitted
    */
   judge(ts: number, hash: number, lastTs: number): Verdict {
@@ -46,7 +46,7 @@ export class HoldBack {
     this.deadline = Math.min(this.deadline, reading.arrival + holdBackMs)
   }
 
-  /** The latest reading of an event time, which does not wait: it was emitted, or went to late. */
+  /** Records the latest reading of an event time that does not wait: it was emitted, or went to late. */
   remember(ts: number, hash: number): void {
     const at = lowerBound(this.held, ts, tsOf)
     if (at < this.held.length && this.held[at].ts === ts) {
@@ -67,7 +67,7 @@ export class HoldBack {
   }
 
   /**
-   * Takes what may go: everything up to the greatest event time whose wait is over, so that nobody waits longer than
+   * Takes what is due: everything up to the greatest event time whose wait is over, so that nothing waits longer than
    * the hold-back. In order of event time.
    */
   release(now: number, holdBackMs: number): Held[] {

@@ -16,7 +16,7 @@ export class Lane {
   next: number
   /** Early readings by seq; never holds `next`. */
   readonly held: Held[]
-  /** Arrival time at which the gap in front is abandoned; Infinity while none is open. */
+  /** Arrival time at which the first gap is abandoned; Infinity while none is open. */
   deadline: number
 
   constructor(
@@ -35,7 +35,7 @@ export class Lane {
     this.recent = recent
   }
 
-  /** What a reading with this sequence number is; changes nothing. */
+  /** Classifies a reading with this sequence number; changes nothing. */
   place(seq: number): Place {
     if (seq === this.next) return 'next'
     if (seq < this.next) return this.missing.has(seq) ? 'late' : 'taken'
@@ -44,20 +44,20 @@ export class Lane {
   }
 
   /**
-   * For a number whose place is taken: whether by a reading with other bytes. False where that is no longer known.
+   * For a number whose place is taken: whether by a reading with other bytes. False if that is no longer known.
    */
   conflicts(seq: number, hash: number): boolean {
     const known = seq < this.next ? this.recent.of(seq, this.next) : this.#heldHash(seq)
     return known === known && known !== hash // NaN: not known
   }
 
-  /** The next number is taken. @param hash NaN where its reading is a dead letter */
+  /** The next number is taken. @param hash NaN if its reading is a dead letter */
   take(hash: number): void {
     this.recent.advance(this.next, hash)
     this.next += 1
   }
 
-  /** A late reading takes its place. @param hash NaN where it is a dead letter */
+  /** A late reading takes its place. @param hash NaN if it is a dead letter */
   fill(seq: number, hash: number): void {
     this.missing.take(seq)
     this.recent.fill(seq, this.next, hash)
@@ -78,7 +78,7 @@ export class Lane {
     return this.held.shift()!
   }
 
-  /** Abandons the gap in front of the first held reading. Returns how many sequence numbers are missing. */
+  /** Abandons the gap before the first held reading. Returns how many sequence numbers are missing. */
   giveUp(): number {
     const first = this.next
     const last = this.held[0].seq - 1
@@ -88,7 +88,7 @@ export class Lane {
     return last - first + 1
   }
 
-  /** Sets the clock of the gap that is now in front: it began with the earliest arrival that still waits. */
+  /** Sets the deadline of the gap that is now first: it began with the earliest arrival still waiting. */
   settle(gapTimeoutMs: number): void {
     let earliest = Infinity
     for (const { arrival } of this.held) earliest = Math.min(earliest, arrival)

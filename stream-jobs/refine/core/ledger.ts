@@ -1,4 +1,4 @@
-// The counters of one partition. At every moment a record is counted once as consumed and once as what became of it:
+// The counters of one partition. At any moment a record is counted once as consumed and once by its outcome:
 // `imbalance` of schemas/refine.ts, which holds the equation, is 0.
 import { PlumblineError } from '../../../platform/errors.ts'
 import { imbalance, type LedgerCounts } from '../../../schemas/refine.ts'
@@ -7,9 +7,9 @@ export interface Ledger extends LedgerCounts {
   consumed: number
   emitted: number
   duplicate: number
-  /** All that went to telemetry.late: abandoned places, corrections, regressed, ahead and replayed readings. */
+  /** Everything sent to telemetry.late: abandoned places, corrections, regressed, ahead and replayed readings. */
   late: number
-  /** All dead letters but conflicts. */
+  /** All dead letters except conflicts. */
   deadLettered: number
   /** Dead letters whose sequence number was taken by other bytes. */
   conflict: number
@@ -22,7 +22,7 @@ export interface Ledger extends LedgerCounts {
   regressed: number
   /** Of `late`: event time further ahead of arrival than the sensor's clock is known to be. */
   ahead: number
-  /** Sequence numbers whose wait was given up, and those of them that arrived after all. */
+  /** Sequence numbers that were abandoned, and those of them that arrived after all. */
   gapsGivenUp: number
   gapsFilledLate: number
   anomalies: number
@@ -30,7 +30,7 @@ export interface Ledger extends LedgerCounts {
 
 export { emptyLedger, LEDGER_NAMES } from '../../../schemas/refine.ts'
 
-/** A mistake in the core: going on would commit books that are wrong. */
+/** A bug in the core: continuing would commit an unbalanced ledger. */
 export class LedgerError extends PlumblineError {
   declare readonly code: 'LEDGER_UNBALANCED'
 }

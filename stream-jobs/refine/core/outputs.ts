@@ -1,5 +1,5 @@
-// What the core makes of its input. It calls these methods; the task collects them into record batches, a replay
-// throws them away.
+// The core's outputs. It calls these methods; the task collects them into record batches, a replay
+// discards them.
 import type { ReadingProblem } from '../../../platform/codec/reading-verdict.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 
@@ -31,7 +31,7 @@ export interface Problem {
 /** Why a reading went to late instead of clean. */
 export type LateReason = 'late' | 'correction' | 'regressed' | 'ahead' | 'replayed'
 
-/** Where the bytes of a record lie. */
+/** Where the bytes of a record are. */
 export interface RecordBytes {
   readonly key: Uint8Array
   readonly keyAt: number
@@ -61,7 +61,7 @@ export interface Outputs {
   deadLetter(batch: RecordBatch, index: number, reason: DeadLetterReason, detail: string): void
 }
 
-/** For replays: what was emitted the first time is in the topics already. */
+/** For replays: what was emitted the first time is already in the topics. */
 export const discard: Outputs = {
   clean: () => undefined,
   late: () => undefined,

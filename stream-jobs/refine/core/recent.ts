@@ -1,10 +1,10 @@
-// What the latest readings of a lane contained, by sequence number: by this a repeat is told from a conflict, which is
-// another reading under a number that was given out already. A ring of hashes over the numbers just below the lane's
-// next one; NaN where nothing is known (the number was abandoned, or its reading was a dead letter).
+// What the latest readings of a lane contained, by sequence number: this tells a repeat from a conflict, which is
+// a different reading under a number already used. A ring of hashes over the numbers just below the lane's
+// next one; NaN if nothing is known (the number was abandoned, or its reading was a dead letter).
 
 /** Grows from these by doubling: most of many sensors need few. */
 const SIZE_MIN = 8
-/** A log that gives numbers out again after its tail was lost repeats some tens; the audit finds older ones in raw. */
+/** A log that reuses numbers after losing its tail repeats a few dozen; the audit finds older ones in raw. */
 const SIZE_MAX = 64
 
 export class Recent {
@@ -14,7 +14,7 @@ export class Recent {
     this.#hashes = hashes
   }
 
-  /** Hash of the reading with that number, which is below `next`; NaN where it is not known. */
+  /** Hash of the reading with that number, which is below `next`; NaN if it is not known. */
   of(seq: number, next: number): number {
     const size = this.#hashes.length
     return seq < next - size ? NaN : this.#hashes[seq % size]

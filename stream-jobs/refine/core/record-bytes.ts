@@ -1,4 +1,4 @@
-// Where things lie in the bytes of a record: the frame of its value, its schema id, and small copies of what is kept.
+// The layout of a record's bytes: the frame of its value, its schema id, and small copies of what is kept.
 import { FRAME_BYTES } from '../../../platform/codec/reading.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import type { RecordBytes } from './outputs.ts'

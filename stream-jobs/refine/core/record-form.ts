@@ -1,4 +1,4 @@
-// What a raw record must have before anything in it is looked at: a batch that could be read, a key, a value of a size
+// What a raw record needs before its content is examined: a readable batch, a key, a value of a size
 // that can be passed on, and Confluent's frame.
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { framingProblem } from '../../../platform/codec/framing.ts'
@@ -9,7 +9,7 @@ import { isFramed } from './record-bytes.ts'
 /** A larger value, which only a compressed batch can bring, could not be passed on; it is what raw takes uncompressed. */
 const VALUE_BYTES_MAX = MAX_RECORD_BYTES
 
-/** Why the record is not even the form of a reading; null when it is. */
+/** Why the record does not even have the form of a reading; null if it does. */
 export function formProblem(batch: RecordBatch, i: number): Problem | null {
   if (batch.problem !== null) return { reason: 'UNREADABLE_BATCH', detail: batch.problem }
   if (batch.keyLength(i) <= 0) return { reason: 'NO_KEY', detail: 'a reading needs the key tenant/sensor' }

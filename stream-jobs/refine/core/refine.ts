@@ -26,9 +26,9 @@ import { Thresholds } from './thresholds.ts'
 
 /** Sensors per partition; the state of one is some 4 KB. Beyond it readings of new sensors are dead letters. */
 export const SENSORS_MAX = 500_000
-/** Few forged seqs near 2^52 would carry the count of missing ones beyond what a snapshot can hold. */
+/** A few forged seqs near 2^52 would push the missing count beyond what a snapshot can hold. */
 const COUNT_MAX = 2 ** 53 - 2
-/** The epoch of sources that number nothing. */
+/** The epoch of sources without sequence numbers. */
 const UNNUMBERED = 0
 
 /** The plan for a writer's schema id; null: the id is not one of a Reading; undefined: not known yet. */
@@ -40,10 +40,10 @@ export class Refine {
   readonly ledger: Ledger = emptyLedger()
   readonly sensors = new Map<string, Sensor>()
   readonly due = new DueQueue()
-  /** Records on which the core threw, since it began: bugs, which somebody should be told of. */
+  /** Records on which the core threw since it started: bugs, to be reported. */
   failures = 0
   readonly #scanner = new ReadingScanner()
-  /** For readings that waited: they go out while the record that is worked on still lies in the other one. */
+  /** For readings that waited: they are emitted while the current record is still in the other scanner. */
   readonly #heldScanner = new ReadingScanner()
   readonly #partition: number
   readonly #planOf: PlanOf
@@ -64,24 +64,24 @@ export class Refine {
     return this.#settings
   }
 
-  /** Goes on with these settings: a snapshot's, or those that a control record brings. */
+  /** Continues with these settings: a snapshot's, or those from a control record. */
   use(settings: CoreSettings): void {
     this.#settings = settings
     this.#thresholds = new Thresholds(settings)
   }
 
-  /** Where outputs go from now on. */
+  /** Where outputs are sent from now on. */
   emitTo(out: Outputs): void {
     this.#out = out
   }
 
   /**
-   * Works through records [from, to) of a batch.
-   * @returns the index of the first record that was not worked on: `to`, or one whose schema id is not known yet
+   * Processes records [from, to) of a batch.
+   * @returns the index of the first unprocessed record: `to`, or one whose schema id is not known yet
    */
   run(batch: RecordBatch, from: number, to: number): number {
     for (let i = from; i < to; i += 1) {
-      // Asked before time passes: the caller may commit in front of this record, and what its time sets off is behind.
+      // Resolve the schema before advancing the clock: the caller may commit before this record, without its timeouts.
       const plan = isFramed(batch, i) ? this.#planOf(schemaIdAt(batch.bytes, batch.valueAt(i)), batch.offset(i)) : null
       if (plan === undefined) return i
       const time = batch.timestamp(i)
@@ -98,7 +98,7 @@ export class Refine {
     return to
   }
 
-  /** An exception on one record is a mistake in this code; trying again, as in a replay, would only throw again. */
+  /** An exception on one record is a bug in this code; retrying, as in a replay, would only throw again. */
   #fail(batch: RecordBatch, i: number, error: unknown): void {
     this.failures += 1
     const unaccounted = imbalance(this.ledger)
@@ -260,7 +260,7 @@ export class Refine {
     this.#advance(sensor, lane)
   }
 
-  /** Emits the held readings whose turn has come. */
+  /** Emits the held readings that are now due. */
   #advance(sensor: Sensor, lane: Lane): void {
     let taken = lane.takeNext()
     if (taken === null) return
@@ -319,7 +319,7 @@ export class Refine {
     return lane
   }
 
-  /** A former owner's word, read after its successor's, changes nothing. */
+  /** Ignores stale settings from a previous owner, read after its successor's. */
   #apply(settings: CoreSettings, overrules: number | undefined): void {
     const { version } = this.#settings
     if (settings.version < version && overrules !== version) return

@@ -5,7 +5,7 @@
 
 /** Consecutive readings that must agree before a new offset is believed. */
 const AGREEING = 3
-/** A sensor that is no longer ahead loses the right to it after this time, ms: it may be ahead in every burst only. */
+/** A sensor that is no longer ahead loses this allowance after a while, ms: it may be ahead only in bursts. */
 const MEMORY_MS = 600_000
 
 /** All offsets are event time minus arrival time, ms. */

@@ -59,7 +59,7 @@ export class Sensor {
     for (let i = 0; i < this.windows.length; i += 1) this.windows[i] = this.windows[i]?.resized(size) ?? null
   }
 
-  /** Readings that wait in any lane and will be emitted. */
+  /** Readings waiting in any lane that will be emitted. */
   buffered(): number {
     let count = this.holdBack === null ? 0 : this.holdBack.held.length
     for (const lane of this.lanes) for (const held of lane.held) if (held.live) count += 1

@@ -21,13 +21,13 @@ interface Numbers {
   readonly aheadMs: number
   /** Event times before this one are refused, ms since 1970. */
   readonly earliestMs: number
-  /** Of raw: decides where a key belongs; 0: not known. */
+  /** Of raw: determines a key's partition; 0: not known. */
   readonly partitions: number
   /** Samples that the z-score looks back on. */
   readonly window: number
   /** Samples before the first z-score. */
   readonly minSamples: number
-  /** Absolute z-score that makes an anomaly, where nothing more specific is said. */
+  /** Absolute z-score that makes an anomaly, unless something more specific is set. */
   readonly z: number
   /** Of the runtime configuration; 0: none was ever set. Settings never give way to those of an older version. */
   readonly version: number
@@ -48,7 +48,7 @@ interface Bounds {
 const whole = (min: number, max: number): Bounds => ({ min, max, whole: true })
 const THRESHOLD: Bounds = { min: 0.1, max: 1_000, whole: false }
 
-/** As platform/config.ts has them: a record can bring settings, too, and must not make buffers or windows without bound. */
+/** As platform/config.ts has them: records bring settings, too, and must not make buffers or windows unbounded. */
 const BOUNDS: Readonly<Record<keyof Numbers, Bounds>> = {
   gapTimeoutMs: whole(1, 3_600_000),
   gapBuffer: whole(1, 65_536),
@@ -69,7 +69,7 @@ const NAME_CHARS_MAX = 256
 
 const NUMBERS = Object.keys(BOUNDS) as (keyof Numbers)[]
 const OVERRIDES = ['zByNode', 'zBySite', 'zByMetric'] as const
-/** What settings had that were written before these existed. */
+/** Defaults for settings that were written before these existed. */
 const BEFORE = { version: 0, aheadMs: 86_400_000, earliestMs: TS_MS_MIN, partitions: 0 }
 
 /** One text for equal settings, so that texts can be compared. */

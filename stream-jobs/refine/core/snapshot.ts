@@ -18,7 +18,7 @@ import { parseSettings, settingsText } from './settings.ts'
 
 export const snapshotType = avsc.Type.forSchema(loadSchema('snapshot') as unknown as avsc.Schema)
 
-/** A chunk is closed at about this size: half of what a reader asks for at once, so that one always fits. */
+/** A chunk is closed at about this size: half of a reader's fetch size, so that one always fits. */
 const CHUNK_BYTES = 512 * 1024
 
 interface HeldState {
@@ -197,7 +197,7 @@ function windowState(window: MetricWindow, metric: number): WindowState {
   }
 }
 
-/** @param places where a metric of the snapshot is in METRICS; undefined for one that is there no more */
+/** @param places where a metric of the snapshot is in METRICS; undefined for one that no longer exists */
 function restoreSensor(state: SensorState, places: readonly (number | undefined)[]): Sensor {
   const sensor = new Sensor(state.key.toString('latin1'), state.last_ts, clockOf(state))
   for (const lane of state.lanes) {
@@ -247,7 +247,7 @@ function clockOf({ clock }: SensorState): SensorClock | undefined {
 const recentOf = (bytes: Buffer): Recent =>
   bytes.length === 0 ? new Recent() : new Recent(new Float64Array(new Uint8Array(bytes).buffer))
 
-/** Near enough to close chunks by. */
+/** Accurate enough to decide when to close a chunk. */
 function sizeOf(state: SensorState): number {
   let bytes = 64 + state.known_ts.length * 14
   for (const { samples } of state.windows) bytes += samples.length + 40

@@ -15,7 +15,7 @@ const UTF8 = new TextDecoder()
 export interface Found {
   /** By the settings of these thresholds. */
   readonly by: Thresholds
-  /** Site and node for which it was found, UTF-8. */
+  /** Site and node for which it was resolved, UTF-8. */
   readonly site: Uint8Array
   readonly node: Uint8Array
   /** By metric. */
@@ -23,7 +23,7 @@ export interface Found {
 }
 
 export class Thresholds {
-  /** Where neither site nor node says anything. */
+  /** If neither site nor node has one. */
   readonly #usual: Float64Array
   readonly #bySite: ReadonlyMap<string, number>
   readonly #byNode: ReadonlyMap<string, number>
@@ -36,7 +36,7 @@ export class Thresholds {
   }
 
   /**
-   * The thresholds that hold for a reading, by metric.
+   * The thresholds that apply to a reading, by metric.
    * @param scanner has just scanned the reading, whose bytes are given
    */
   of(sensor: Sensor, scanner: ReadingScanner, bytes: Uint8Array): Float64Array {

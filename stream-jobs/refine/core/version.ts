@@ -1,8 +1,8 @@
-// The version of the core: what its answers depend on beside its input and settings. It is written beside every
+// The version of the core: what its answers depend on besides its input and settings. It is stored with every
 // committed offset, because only a core of the same version arrives at the same state when it replays records.
 import { type Metric, METRICS } from '../../../schemas/metrics.ts'
 
-/** Counts up with every change of what the core makes of the same records and settings. */
+/** Incremented whenever the core's outputs for the same records and settings change. */
 export const RULES = 2
 
 /**

@@ -3,7 +3,7 @@
 //   2. only then is the committed offset read, with the metadata that names the latest snapshot
 //   3. the snapshot is loaded and the core re-run from the snapshot's input offset to the committed one, outputs
 //      discarded; it must arrive at the ledger that was committed
-// What contradicts itself here is fatal: going on would lose or double data without anybody noticing.
+// Contradictions here are fatal: continuing would silently lose or duplicate data.
 import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
 import type { Admin, Kafka, OffsetRange, RangeReader, TransactionalProducer } from '../../../platform/kafka/port.ts'
 import { LEDGER_NAMES } from '../core/ledger.ts'
@@ -23,7 +23,7 @@ export interface AcquireDeps extends TaskDeps {
   readonly admin: Admin
   readonly reader: RangeReader
   readonly fetchSchema: FetchSchema
-  /** What tasks should work by at present. */
+  /** The settings that tasks should currently use. */
   readonly coreSettings: () => CoreSettings
   readonly transactionTimeoutMs: number
   readonly anomalySchemaId: number
@@ -32,7 +32,7 @@ export interface AcquireDeps extends TaskDeps {
 /**
  * Acquires a partition.
  * @returns the task, restored; its first transaction has not run yet (see Task.begin)
- * @throws FatalRestoreError when log, offset and snapshot contradict each other; KafkaError when it may be tried again
+ * @throws FatalRestoreError when log, offset and snapshot contradict each other; KafkaError when it may be retried
  */
 export async function acquire(deps: AcquireDeps, partition: number): Promise<Task> {
   const { kafka, settings, transactionTimeoutMs } = deps
@@ -82,7 +82,7 @@ async function restore(deps: AcquireDeps, partition: number, producer: Transacti
   })
 }
 
-/** An owner that died in the first transaction of a partition leaves an aborted snapshot, which is none. */
+/** An owner that died in a partition's first transaction leaves an aborted snapshot, which does not count. */
 async function expectNoSnapshot(admin: Admin, reader: RangeReader, topic: string, partition: number): Promise<void> {
   const { start, end } = (await admin.offsetRanges(topic))[partition]
   await reader.read({ topic, partition }, start, end, ({ batches }) => {
@@ -156,7 +156,7 @@ async function replay(
   })
 }
 
-/** In a replay every id was decided on already: one that was accepted must be known to the registry. */
+/** In a replay every id has already been decided: an accepted one must be known to the registry. */
 async function learn(plans: SchemaPlans, id: number): Promise<void> {
   if (plans.get(id) === undefined) await plans.learn(id)
   if (plans.get(id) == null) {

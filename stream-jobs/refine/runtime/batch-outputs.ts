@@ -1,5 +1,5 @@
-// Collects what the core emits into record batches, one list per topic of the task's partition. Readings pass on as the
-// bytes they came as; only anomalies, which are rare, are encoded here.
+// Collects what the core emits into record batches, one list per topic of the task's partition. Readings keep the
+// bytes they arrived as; only anomalies, which are rare, are encoded here.
 import avsc from 'avsc'
 import { encodeFramed, FRAME_BYTES } from '../../../platform/codec/reading.ts'
 import { deadLetterHeaders, REFINE_STAGE } from '../../../platform/dead-letters/headers.ts'
@@ -15,7 +15,7 @@ import type { RefineTopics } from '../../../schemas/topics.ts'
 import type { SchemaPlans } from './plans.ts'
 import type { DeadLetterReason, LateReason, Outputs, RecordBytes, Score } from '../core/outputs.ts'
 
-/** Of a dead letter's key and value so much is kept; what was cut off is still in raw, at the offset that it names. */
+/** How much of a dead letter's key and value is kept; the rest is still in raw, at the offset that it names. */
 const DEAD_KEY_BYTES_MAX = 64 * 1024
 const DEAD_VALUE_BYTES_MAX = 1024 * 1024
 /** A batch is closed at this size; topics of outputs take batches of twice that. */
@@ -65,7 +65,7 @@ export class BatchList {
   }
 }
 
-/** What schema ids stand for; every id of a record that gets here has been looked up. */
+/** What schema ids resolve to; every id of a record that gets here has been looked up. */
 export type Schemas = Pick<SchemaPlans, 'get' | 'whyRefused'>
 
 export class BatchOutputs implements Outputs {

@@ -27,7 +27,7 @@ export function decodeMetadata(text: string, partition: number, offset: number):
 }
 
 /**
- * Another version of the core may take over where nothing is to be replayed: it would judge the same records by other
+ * Another version of the core may take over only if nothing is to be replayed: it would judge the same records by other
  * rules than those under which their outputs were written.
  * @throws FatalRestoreError CORE_CHANGED when it would have to replay
  */

@@ -1,4 +1,4 @@
-// What this process wants its tasks to work by: the environment's settings, overlaid by the newest version of the runtime
+// The settings this process wants its tasks to use: the environment's, overlaid by the newest version of the runtime
 // configuration. A task gets them as a control record in its input; that all of them have read it is what this process
 // acknowledges.
 import type { Clock } from '../../../platform/clock.ts'
@@ -13,9 +13,9 @@ import type { ScopeKind } from '../../../platform/runtime-config/settings.ts'
 import type { CoreSettings, Overrides } from '../core/settings.ts'
 import type { Tasks } from './tasks.ts'
 
-/** What is there already is applied before the first record, if it can be read in this time. */
+/** The existing configuration is applied before the first record, if it can be read within this time. */
 const FIRST_MS = 5_000
-/** How often it is looked whether all partitions have come so far. */
+/** How often to check whether all partitions have applied it. */
 const REPORT_MS = 200
 
 const environmentSettings = (config: Config): CoreSettings => ({
@@ -75,7 +75,7 @@ export class RefineConfiguration {
     this.#wanted = this.#base
   }
 
-  /** What tasks should work by; the same object until there is a newer version. */
+  /** The settings tasks should use; the same object until there is a newer version. */
   get wanted(): CoreSettings {
     return this.#wanted
   }
@@ -92,7 +92,7 @@ export class RefineConfiguration {
     return this.#applied
   }
 
-  /** Waits a while for what the topic holds already, and follows it from then on. */
+  /** Waits a while for what the topic already holds, then follows it. */
   async begin(clock: Clock, onWanted: () => void): Promise<void> {
     const follower = this.#follower
     if (follower === null) return
@@ -117,7 +117,7 @@ export class RefineConfiguration {
     let said = { version: 0, refused: null as string | null }
     while (!signal.aborted) {
       const reached = tasks()?.appliedVersion() ?? null
-      // Nothing is known while partitions are still being acquired: what they have is then what is kept.
+      // Unknown while partitions are still being acquired: the last known version is kept.
       if (reached !== null) {
         this.#applied = Math.min(reached, follower.current.version)
         const now = { version: this.#applied, refused: follower.state.refused }

@@ -1,4 +1,4 @@
-// The error after which refine must stop and say why: what it finds contradicts itself, and trying again cannot help.
+// The error after which refine must stop and say why: its data contradict each other, and retrying cannot help.
 import { KafkaError } from '../../../platform/errors.ts'
 
 export type FatalRestoreCode =

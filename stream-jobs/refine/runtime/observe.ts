@@ -1,4 +1,4 @@
-// What refine shows of itself: metrics, touched once per transaction, and readiness by progress.
+// What refine exposes: metrics, updated once per transaction, and readiness by progress.
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS_S, type Registry } from '../../../platform/metrics.ts'
 import { ProgressWatch } from '../../../platform/health.ts'
 import { LEDGER_NAMES } from '../core/ledger.ts'
@@ -65,7 +65,7 @@ export function observeRefine(registry: Registry, rawTopic: string): RefineObser
         if (outcome !== 'buffered' && delta[outcome] > 0) records.inc({ outcome }, delta[outcome])
       if (thrown > 0) failures.inc({ partition }, thrown)
       buffered.set({ partition }, waiting)
-      // One that begins a partition, or follows an idle one to its end, has no record that could be late.
+      // The first transaction of a partition, or one at an idle partition's end, has no record that could be late.
       if (delta.consumed > 0) latency.observe(latencyMs / 1_000)
       commits.observe(commitMs / 1_000)
       snapshots.inc(snapshotBytes)

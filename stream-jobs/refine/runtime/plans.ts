@@ -4,11 +4,11 @@
 import { readingSchema } from '../../../platform/codec/reading-decoder.ts'
 import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
 
-/** How long the registry is not asked again for an id that it did not know, ms. */
+/** How long an id unknown to the registry is not looked up again, ms. */
 const REFUSAL_MS = 30_000
 /** Refused ids that are remembered; known ones are as many as the registry has for readings. */
 const REFUSED_MAX = 1_000
-/** Questions to the registry at a time, per partition. */
+/** Concurrent requests to the registry, per partition. */
 const LOOKUPS_AT_A_TIME = 8
 
 /** Asks the registry for a schema's text; null: there is no such id. Rejects while the registry cannot be reached. */
@@ -95,7 +95,7 @@ export class Refusals {
     return offset < (this.#acceptedFrom.get(id) ?? 0)
   }
 
-  /** Forgets everything: no record so far will be read again. */
+  /** Forgets everything: no record read so far will be read again. */
   clear(): void {
     this.#acceptedFrom.clear()
   }

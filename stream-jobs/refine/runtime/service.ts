@@ -16,9 +16,9 @@ import { Tasks } from './tasks.ts'
 import { Troubles } from './troubles.ts'
 import { untilTopicsFit, watch } from './watch.ts'
 
-/** A transaction that hangs holds back everything behind it on its partitions; this is how long at most, ms. */
+/** A hanging transaction holds back everything after it on its partitions for at most this long, ms. */
 const TRANSACTION_TIMEOUT_MS = 10_000
-/** A fetch is answered at once when it has this much; below it the commit interval is what bounds the wait. */
+/** A fetch is answered at once when it has this much; below that the commit interval bounds the wait. */
 const FETCH_MIN_BYTES = 256 * 1024
 /** Per partition and fetch: enough records to carry a transaction's requests at little cost each. */
 const FETCH_PARTITION_BYTES = 2 * 1024 * 1024
@@ -80,7 +80,7 @@ export async function runRefine(deps: RefineDeps, signal: AbortSignal, onTasks: 
   }
 }
 
-/** What one life of the member hands to the next. */
+/** What one life of the member passes to the next. */
 interface Lasting extends RefineDeps {
   readonly configuration: RefineConfiguration
   readonly troubles: Troubles

@@ -1,5 +1,5 @@
 // Reads a snapshot back from refine.snapshots: all chunks of one id, decoded by the schema they were written with, so
-// that a newer version of Plumbline can take over what an older one has left.
+// that a newer version of Plumbline can take over from an older one.
 import type { RangeReader, TopicPartition } from '../../../platform/kafka/port.ts'
 import { DecodeError, FramedDecoder } from '../../../platform/codec/framed-decoder.ts'
 import type { SnapshotChunk } from '../core/snapshot.ts'
@@ -47,7 +47,7 @@ export async function readSnapshot(
   return ordered as SnapshotChunk[]
 }
 
-/** What cannot be read today cannot be read tomorrow, but a registry that is away may come back. */
+/** Unreadable data stay unreadable, but an unavailable registry may come back. */
 function throwFatal(error: unknown): never {
   if (!(error instanceof DecodeError)) throw error
   throw new FatalRestoreError(

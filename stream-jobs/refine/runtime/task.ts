@@ -2,9 +2,9 @@
 // one transaction:
 //   1. outputs (clean, late, anomalies, dead letters)
 //   2. the extent, which needs clean's first offset, and now and then a snapshot
-//   3. the input offset, with the metadata that recovery begins from
+//   3. the input offset, with the metadata that recovery starts from
 //   4. commit
-// After any error the task is dead: producer and state are thrown away and the partition is acquired again (tasks.ts).
+// After any error the task is dead: producer and state are discarded and the partition is reacquired (tasks.ts).
 import avsc from 'avsc'
 import type { Clock } from '../../../platform/clock.ts'
 import { encodeFramed } from '../../../platform/codec/reading.ts'
@@ -23,13 +23,13 @@ import { type CommitMetadata, encodeMetadata } from './commit-metadata.ts'
 import { fulfilsWithin } from './fulfils-within.ts'
 import { type Refusals, REFUSALS_MAX, type SchemaPlans } from './plans.ts'
 
-/** Records between looks at the size of the outputs. */
+/** Records between checks of the outputs' size. */
 const STRIDE = 1_024
 /** Outputs of one transaction; more are committed in several. Bounds the memory of a task. */
 const TRANSACTION_BYTES = 16 * 1024 * 1024
-/** So long a batch may wait for the registry in all before the other partitions, which share its fetch, are let go on, ms. */
+/** Total time a batch may wait for the registry before the other partitions, which share its fetch, continue, ms. */
 const REGISTRY_BUDGET_MS = 500
-/** Schema ids that are asked for together; as many as refusals fit beside an offset. */
+/** Schema ids looked up together; as many as refusals fit in an offset's metadata. */
 const LOOKUPS_MAX = 64
 
 const extentType = avsc.Type.forSchema(loadSchema('extent') as unknown as avsc.Schema)
@@ -48,7 +48,7 @@ export interface TaskSettings {
 
 export interface CommitReport {
   readonly partition: number
-  /** What the ledger grew by. */
+  /** The ledger's increments. */
   readonly delta: Ledger
   /** Records on which the core threw. */
   readonly failures: number
@@ -71,11 +71,11 @@ export interface TaskDeps {
 export class Task {
   readonly partition: number
   readonly core: Refine
-  /** Raw offset of the next record to work on. */
+  /** Raw offset of the next record to process. */
   position: number
   /** End of the raw partition as the last fetch saw it. */
   endOffset: number
-  /** As of the last commit: the next owner begins with them. */
+  /** As of the last commit: the next owner starts with them. */
   applied: CoreSettings
   readonly #deps: TaskDeps
   readonly #producer: TransactionalProducer
@@ -100,7 +100,7 @@ export class Task {
       core: Refine
       outputs: BatchOutputs
       refusals: Refusals
-      /** Null for a partition that begins: its first transaction is a snapshot of the empty state. */
+      /** Null for a new partition: its first transaction is a snapshot of the empty state. */
       snapshot: CommitMetadata['snapshot'] | null
       position: number
       endOffset: number
@@ -123,7 +123,7 @@ export class Task {
     this.#monoAtLastRecord = deps.clock.mono()
   }
 
-  /** Commits the beginning: the settings that the first records are worked on with must survive. */
+  /** Commits the initial state: the settings used for the first records must survive. */
   async begin(): Promise<void> {
     if (this.#snapshot === null) await this.#commit()
   }
@@ -134,9 +134,9 @@ export class Task {
   }
 
   /**
-   * Works through a batch and commits it. Rejects when anything is in doubt; the task is dead then.
-   * @returns null when it is done; else what it waits for: the registry's answer. Then it has done what it could, and
-   *   wants to be given the records from `position` on again
+   * Processes a batch and commits it. Rejects when anything is in doubt; the task is dead then.
+   * @returns null when done; else a promise of the registry's answer. It has then processed what it could, and
+   *   needs the records from `position` on again
    */
   async work(fetched: FetchedBatch): Promise<{ readonly learning: Promise<void> } | null> {
     this.endOffset = fetched.endOffset
@@ -153,14 +153,14 @@ export class Task {
     return null
   }
 
-  /** Writes the committed offset again, which somebody has deleted. */
+  /** Rewrites the committed offset after somebody has deleted it. */
   async recommit(): Promise<void> {
     await this.#commit()
   }
 
   /**
-   * Nothing is left to read below `position`: aborted records and markers at most, which no fetch hands over. Commits it,
-   * and the snapshot that has become due: retention may now take all of an idle partition and nothing needed is gone.
+   * Nothing is left to read below `position`: aborted records and markers at most, which no fetch returns. Commits it,
+   * and a snapshot if due: retention may now remove all of an idle partition without losing anything needed.
    */
   async settle(position: number): Promise<void> {
     this.position = Math.max(this.position, position)
@@ -177,7 +177,7 @@ export class Task {
     await this.#commit()
   }
 
-  /** True when a wait is over by an estimate of the broker's clock, but no record comes to say so. */
+  /** True when a wait is over by an estimate of the broker's clock, but no record arrives to show it. */
   needsTick(): boolean {
     const estimatedNow = this.core.now + (this.#deps.clock.mono() - this.#monoAtLastRecord)
     return this.core.due.next <= estimatedNow
@@ -187,7 +187,7 @@ export class Task {
     await this.#producer.close()
   }
 
-  /** @returns null when it is through, or the questions to the registry that it cannot go on without */
+  /** @returns null when done, or the registry lookups that it cannot continue without */
   async #workThrough(batch: RecordBatch): Promise<{ readonly learning: Promise<void> } | null> {
     let i = batch.firstAtOrAfter(this.position)
     while (i < batch.count) {
@@ -208,7 +208,7 @@ export class Task {
   }
 
   /**
-   * Asks the registry for the schemas of the records from `from` on that it does not know. While it is away nobody can
+   * Asks the registry for the unknown schemas of the records from `from` on. While it is down nobody can
    * tell a new schema from garbage, so nothing is decided; but other partitions must not wait for this one's answer.
    */
   async #lookUp(batch: RecordBatch, from: number): Promise<{ readonly learning: Promise<void> } | null> {
@@ -220,7 +220,7 @@ export class Task {
       if (plans.get(id) === undefined) ids.add(id)
     }
     const learning = plans.learnAll(ids)
-    learning.catch(() => undefined) // those who wait for it are told
+    learning.catch(() => undefined) // those who await it are notified
     const leftMs = this.#lookupsUntil - clock.mono()
     const isKnown = leftMs > 0 && (await fulfilsWithin(learning, leftMs, clock))
     return isKnown ? null : { learning }
@@ -333,7 +333,7 @@ export class Task {
   }
 }
 
-/** Tells snapshots of one place apart: of a transaction that was aborted, and of the one that repeated it. */
+/** Distinguishes snapshots at the same offset: an aborted transaction's, and that of its repetition. */
 const snapshotId = (random: () => number): string =>
   `${random().toString(36).slice(2)}${random().toString(36).slice(2)}`
 

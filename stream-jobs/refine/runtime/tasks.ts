@@ -1,5 +1,5 @@
 // The tasks of this process: which partitions it owns, acquiring and giving them up as the consumer group decides
-// (fenced-owner.ts has the rules that keep two owners apart). A task that stays with its owner over a rebalance is kept and
+// (fenced-owner.ts has the rules that keep two owners apart). A task that keeps its owner over a rebalance is kept and
 // sought to its own position.
 import { backoffMs } from '../../../platform/backoff.ts'
 import { FencedOwner, Membership } from '../../../platform/kafka/fenced-owner.ts'
@@ -20,13 +20,13 @@ import type { Task } from './task.ts'
 import type { Troubles } from './troubles.ts'
 
 const REACQUIRE = { baseMs: 100, capMs: 5_000 }
-/** Before the next try of a partition that has failed at one place several times. */
+/** Before the next attempt at a partition that has failed at one offset several times. */
 const REPEATED = { baseMs: 100, capMs: 30_000 }
-/** Wait between questions to a registry that cannot be reached, ms. */
+/** Wait between requests to an unreachable registry, ms. */
 const REGISTRY_RETRY_MS = 500
-/** How often idle partitions are looked at, ms: the least that a gap's time-out is late by on an idle partition. */
+/** Poll interval for idle partitions, ms: a gap's time-out may be this late on an idle partition. */
 const TICK_MS = 500
-/** A partition that is far behind reads its settings late; so long it is not asked again. */
+/** A lagging partition reads its settings late; they are not resent for this long. */
 const ASK_AGAIN_MS = 30_000
 
 export interface TasksDeps extends AcquireDeps {
@@ -35,18 +35,18 @@ export interface TasksDeps extends AcquireDeps {
   readonly controls: Producer
   readonly log: Logger
   readonly troubles: Troubles
-  /** Called when going on would be wrong; the process ends. */
+  /** Called when continuing would be wrong; the process ends. */
   readonly onFatal: (error: Error) => void
 }
 
 export class Tasks {
   readonly #deps: TasksDeps
   readonly #membership: Membership
-  /** Every partition that was ever assigned here, so that an attempt waits for the former one. */
+  /** Every partition that was ever assigned here, so that an attempt waits for the previous one. */
   readonly #owners = new Map<number, FencedOwner<Task>>()
-  /** What a task has in work. */
+  /** What a task is processing. */
   readonly #busy = new WeakMap<Task, Promise<void>>()
-  /** Batches in work, so that a clean stop can wait for them. */
+  /** Batches in flight, so that a clean stop can wait for them. */
   readonly #working = new Set<Promise<void>>()
   /** Which settings a task was sent, and when. */
   readonly #asked = new WeakMap<Task, { readonly settings: CoreSettings; readonly atMono: number }>()
@@ -62,12 +62,12 @@ export class Tasks {
     return this.#membership.hasJoined
   }
 
-  /** Partitions that run, with their positions. */
+  /** Running partitions, with their positions. */
   running(): Task[] {
     return [...this.#owners.values()].flatMap(({ owner }) => owner ?? [])
   }
 
-  /** Partitions that are assigned here and do not run yet. */
+  /** Partitions that are assigned here but not running yet. */
   acquiring(): number[] {
     return [...this.#owners].flatMap(([partition, { state }]) => (state === 'acquiring' ? [partition] : []))
   }
@@ -130,7 +130,7 @@ export class Tasks {
     if (this.#owns(task) && !this.#stopped) this.#resume(task)
   }
 
-  /** The end of the partition is reached; resolves when the task has made that sure, or is not this member's any more. */
+  /** The end of the partition is reached; resolves when the task has committed that, or is no longer this member's. */
   async settle(task: Task, end: number): Promise<void> {
     if (!this.#owns(task) || this.#stopped) return
     await this.#queue(task, () => task.settle(end))
@@ -141,13 +141,13 @@ export class Tasks {
     if (this.#stopped || !this.joined() || this.acquiring().length > 0) return null
     const wanted = this.#deps.coreSettings()
     const text = settingsText(wanted)
-    // A version says nothing by itself: whoever may write to raw may claim any.
+    // A version alone proves nothing: anyone who may write to raw can claim any.
     const versionOf = ({ applied }: Task): number =>
       settingsText(applied) === text ? wanted.version : Math.min(applied.version, wanted.version - 1)
     return this.running().reduce((least, task) => Math.min(least, versionOf(task)), Infinity)
   }
 
-  /** Sends the wanted settings to the partitions that do not have them; never rejects. */
+  /** Sends the desired settings to the partitions that lack them; never rejects. */
   async configure(): Promise<void> {
     const { coreSettings, clock, log } = this.#deps
     const settings = coreSettings()
@@ -156,7 +156,7 @@ export class Tasks {
     if (lacking.length === 0 || this.#stopped) return
     for (const task of lacking) this.#asked.set(task, { settings, atMono })
     try {
-      // Most lack the same; one that a forged version rules is told which version does not count.
+      // Most lack the same; a partition with a forged version is told which version to ignore.
       for (const overrules of new Set(lacking.map(({ core }) => core.settings.version)))
         await this.#control(
           lacking.filter(({ core }) => core.settings.version === overrules).map(({ partition }) => partition),
@@ -168,7 +168,7 @@ export class Tasks {
     }
   }
 
-  /** What is newer than what is wanted is left for a while: another process may know more than this one yet. */
+  /** A version newer than the desired one is left for a while: another process may be ahead of this one. */
   #lacks(task: Task, wanted: CoreSettings, nowMono: number): boolean {
     const { settings } = task.core
     if (settingsText(settings) === settingsText(wanted)) return false
@@ -178,7 +178,7 @@ export class Tasks {
     return asked === undefined || asked.settings !== wanted || nowMono - asked.atMono >= ASK_AGAIN_MS
   }
 
-  /** Sends control records to partitions where a wait is over and nothing arrives. Runs until stopped. */
+  /** Sends control records to partitions where a wait is over but nothing arrives. Runs until stopped. */
   async tick(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#deps
     while (!signal.aborted) {
@@ -194,8 +194,8 @@ export class Tasks {
   }
 
   /**
-   * Waits for the transactions in work, then lets go of everything.
-   * @param how a clean stop leaves snapshots at the last offsets; whoever fails to is replayed instead
+   * Waits for the transactions in flight, then gives up everything.
+   * @param how a clean stop leaves snapshots at the last offsets; a partition where that fails is replayed instead
    */
   async stop(how: 'clean' | 'failed'): Promise<void> {
     this.#stopped = true
@@ -206,7 +206,7 @@ export class Tasks {
     await Promise.all(owners.map((owner) => owner.close()))
   }
 
-  /** One after the other: a rebalance may hand out the partition's next batch while the former one is still in work. */
+  /** One after another: a rebalance may deliver the partition's next batch while the previous one is in flight. */
   async #queue(task: Task, work: () => Promise<void>): Promise<void> {
     const busy = (this.#busy.get(task) ?? Promise.resolve()).then(() => this.#perform(task, work))
     this.#busy.set(task, busy)

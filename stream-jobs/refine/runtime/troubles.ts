@@ -1,14 +1,14 @@
-// Why partitions do not move: a partition that fails again and again for one cause, a registry that is away, topics that
-// do not fit each other, transactions that others leave open. Readiness and the log say so with partition, offset, cause
-// and what helps; each failure in a row makes the wait for the next try longer.
+// Why partitions are stuck: a partition that keeps failing for one cause, an unavailable registry, topics that
+// do not match, transactions that others leave open. Readiness and the log report partition, offset, cause
+// and remedy; each consecutive failure lengthens the wait for the next attempt.
 import { messageOf } from '../../../platform/errors.ts'
 
-/** Once may be a broker that restarts; from then on it is worth a word. */
+/** Once may be a restarting broker; from then on it is reported. */
 const NAMED_FROM = 3
-/** As long as a process may be behind another in reading topic config, ms. */
+/** How far a process may lag another in reading topic config, ms. */
 const CLAIM_MS = 15_000
 
-/** What helps, by the error's code. */
+/** The remedy, by error code. */
 const HELP: Readonly<Record<string, string>> = {
   LEDGER_UNBALANCED: 'a defect of refine: keep telemetry.raw and report the offset',
   REGISTRY_UNREACHABLE: 'start the registry, or set REGISTRY_URL',
@@ -19,23 +19,23 @@ const OTHER_HELP = 'run plumbline status; if the broker is well, keep telemetry.
 
 export interface Trouble {
   readonly partition: number
-  /** Raw offset at which it stands. */
+  /** Raw offset at which it is stuck. */
   readonly offset: number
   readonly cause: string
   readonly help: string
   readonly sinceMs: number
-  /** Failures in a row without getting beyond the offset. */
+  /** Consecutive failures without getting past the offset. */
   readonly times: number
 }
 
 export class Troubles {
   readonly #partitions = new Map<number, Trouble>()
-  /** Of the whole service, by kind. */
+  /** For the whole service, by kind. */
   readonly #general = new Map<string, readonly string[]>()
   /** Versions of settings that this process has not read, by partition. */
   readonly #claimedSince = new Map<number, { readonly version: number; readonly atMono: number }>()
 
-  /** A partition has failed; returns how many times in a row. @param offset null where it is not known yet */
+  /** A partition has failed; returns how many times in a row. @param offset null if not known yet */
   failed(partition: number, offset: number | null, error: unknown, nowMs: number): Trouble {
     const former = this.#partitions.get(partition)
     const isSame = former !== undefined && (offset === null || offset <= former.offset)
@@ -51,7 +51,7 @@ export class Troubles {
     return trouble
   }
 
-  /** The partition has got as far as `position`. */
+  /** The partition has reached `position`. */
   passed(partition: number, position: number): void {
     const trouble = this.#partitions.get(partition)
     if (trouble !== undefined && position > trouble.offset) this.#partitions.delete(partition)
@@ -62,8 +62,8 @@ export class Troubles {
   }
 
   /**
-   * Whether settings may be replaced that a partition works by. Those of a version above the newest one that this process
-   * has read may be another process's, which has read more; after a while they are taken for what they are: a record that
+   * Whether a partition's settings may be replaced. Those of a version above the newest one that this process
+   * has read may come from another process that is ahead; after a while they are treated as forged: a record that
    * somebody has put into raw. Raw is an administrative topic: anyone who may write to it can mute a detector.
    */
   isForeign(partition: number, topic: string, version: number, newest: number, nowMono: number): boolean {
@@ -82,7 +82,7 @@ export class Troubles {
     return true
   }
 
-  /** Failures in a row, for the wait before the next try. */
+  /** Consecutive failures, for the wait before the next attempt. */
   times(partition: number): number {
     return this.#partitions.get(partition)?.times ?? 0
   }

@@ -1,6 +1,6 @@
-// What is looked at from outside of the fetch loop, which may be what hangs: positions against the ends of the
-// partitions, whether the topics still fit each other, whether the group still has its offsets, and which transactions of
-// others hold raw back.
+// What is monitored from outside the fetch loop, which may itself hang: positions against the ends of the
+// partitions, whether the topics still match, whether the group still has its offsets, and which foreign transactions
+// hold raw back.
 import type { Clock } from '../../../platform/clock.ts'
 import type { Admin, OffsetRange, OpenTransaction, RangeReader } from '../../../platform/kafka/port.ts'
 import { Tails } from '../../../platform/kafka/tails.ts'
@@ -11,9 +11,9 @@ import type { Tasks } from './tasks.ts'
 import type { Troubles } from './troubles.ts'
 
 const LOOK_MS = 5_000
-/** Topics change rarely; that raw has grown is seen at every look. */
+/** Topics change rarely; that raw has grown is seen on every poll. */
 const TOPICS_MS = 60_000
-/** A producer's transaction takes well below a second; one that is open for so long is worth a word, ms. */
+/** A producer's transaction takes well below a second; one open for this long is reported, ms. */
 const OPEN_MS = 10_000
 
 export interface WatchDeps {
@@ -28,7 +28,7 @@ export interface WatchDeps {
 }
 
 /**
- * What does not fit, or null: every record goes to the same partition of the next topic, so the counts must agree.
+ * The mismatch, or null: every record goes to the same partition of the next topic, so the counts must agree.
  * @param counts partitions by topic, raw first
  */
 export function partitionMismatch(counts: ReadonlyMap<string, number>): string | null {
@@ -46,7 +46,7 @@ async function mismatch({ admin, topics }: Pick<WatchDeps, 'admin' | 'topics'>):
   return partitionMismatch(counts)
 }
 
-/** Resolves when the topics fit each other, or the signal fires; says meanwhile what does not. */
+/** Resolves when the topics match, or the signal fires; reports the mismatch meanwhile. */
 export async function untilTopicsFit(
   deps: Pick<WatchDeps, 'admin' | 'topics' | 'troubles' | 'clock' | 'log'>,
   signal: AbortSignal,
@@ -62,7 +62,7 @@ export async function untilTopicsFit(
   }
 }
 
-/** Looks again and again until the signal fires. @param onMismatch the topics do not fit each other any more */
+/** Polls until the signal fires. @param onMismatch the topics no longer match */
 export async function watch(tasks: Tasks, deps: WatchDeps, signal: AbortSignal, onMismatch: () => void): Promise<void> {
   const { clock, log, admin, topics } = deps
   const tails = new Tails(deps.reader)
@@ -88,7 +88,7 @@ export async function watch(tasks: Tasks, deps: WatchDeps, signal: AbortSignal, 
 }
 
 /**
- * Dead letters come back in transactions, so raw may end in markers and aborted records: the tasks are told to pass these.
+ * Dead letters come back in transactions, so raw may end in markers and aborted records: tasks are told to skip these.
  */
 async function lookAtProgress(
   tasks: Tasks,
@@ -109,7 +109,7 @@ async function lookAtProgress(
     const { end } = range
     const reached = position < end ? await tails.passable({ topic: topics.raw, partition }, position, end) : position
     observer.progress(partition, reached, end, clock.mono(), Math.max(end, watermarks[partition] ?? end))
-    // Not waited for: a transaction that hangs must not hide how the other partitions are doing.
+    // Not awaited: a hanging transaction must not hide the state of the other partitions.
     if (reached >= end) void tasks.settle(task, end)
   }
   const owned = new Set(running.map(({ partition }) => partition))
@@ -128,7 +128,7 @@ export function describeTransaction(open: OpenTransaction): string {
   return `${topic}/${partition} is held at offset ${firstOffset} by a transaction of ${who}, open since ${new Date(sinceMs).toISOString()}: end it there, wait for its time-out, or run ${abort}`
 }
 
-/** An offset that somebody has deleted or moved back would be missed at the next start: it is named and written again. */
+/** An offset that somebody has deleted or reset would be missing at the next start: it is reported and rewritten. */
 async function lookAtOffsets(tasks: Tasks, { admin, group, topics, log }: WatchDeps): Promise<void> {
   const expected = tasks.running().map((task) => ({ task, offset: task.committedPosition }))
   if (expected.length === 0) return

@@ -1,19 +1,19 @@
 // Who belongs to the cluster, judged by the leader from the log of heartbeats. A member belongs from its first
 // heartbeat to its final one, or until it has been silent for the time-out; no member's clock takes part in that.
 //
-// Silence counts only while it could have been broken. The time by which it is measured passes
+// Silence counts only while a heartbeat could have been seen. The time that measures it passes
 //   - while the log's past is read: as the broker's append times pass, as long as anybody is heard
 //   - afterwards: as the leader's monotonic time passes, as long as the broker answers the leader
-// Where neither holds (the broker was away, the leader was frozen, an old log was compacted) there is an interruption:
-// that stretch counts for nobody, and everybody has the whole time-out again. So a leader that comes late finds whom the
-// log shows to be silent, and expires nobody just because it came late.
+// If neither holds (the broker was down, the leader was frozen, an old log was compacted) there is an interruption:
+// that stretch counts for nobody, and everybody gets the full time-out again. So a late leader finds members the
+// log shows to be silent, and expires nobody merely because it is late.
 
 import type { View } from '../../../platform/membership/cluster-state.ts'
 
 export type Member = View['members'][number]
 export type { View }
 
-/** What counts of a heartbeat. */
+/** The relevant part of a heartbeat. */
 export interface Beat {
   readonly node_id: string
   readonly kind: string
@@ -22,10 +22,10 @@ export interface Beat {
 
 export interface MembershipOptions {
   readonly leader: string
-  /** How often members are heard. */
+  /** The members' heartbeat interval. */
   readonly heartbeatMs: number
   readonly timeoutMs: number
-  /** The view that was published last, by any leader; null: there is none. */
+  /** The last published view, by any leader; null: there is none. */
   readonly last: View | null
 }
 
@@ -54,7 +54,7 @@ export class Membership {
   #counted = 0
   /** Counted time of the last interruption: nobody's silence began before it. */
   #resumedAt = 0
-  /** Monotonic time of the last look; null while the log's past is read. */
+  /** Monotonic time of the last poll; null while the log's past is read. */
   #lookedAt: number | null = null
   #newestAppendMs = -Infinity
   #newestSeenAt = 0
@@ -75,7 +75,7 @@ export class Membership {
    * A heartbeat, in the order of the log.
    * @param appendMs the broker's time
    * @param mono now
-   * @returns false when it is passed over: no name that one could show, or the table is full
+   * @returns false when it is ignored: its name is not printable, or the table is full
    */
   hear({ node_id, kind, final }: Beat, appendMs: number, mono: number): boolean {
     if (node_id === '' || node_id.length > NODE_ID_LENGTH_MAX || kind.length > KIND_LENGTH_MAX) return false
@@ -98,14 +98,14 @@ export class Membership {
     return true
   }
 
-  /** It has said so, or its record was deleted. */
+  /** It has left explicitly, or its record was deleted. */
   leave(node_id: string, appendMs: number): void {
     if (this.#entries.delete(node_id)) this.#changed = true
     // What was before the last view is in that view already.
     if (this.#last === null || appendMs > this.#last.at) this.#since.delete(node_id)
   }
 
-  /** Everything that the log holds by now has been heard. To be called again and again: only looks make time pass. */
+  /** Everything in the log so far has been read. Call it periodically: only this advances time. */
   look(mono: number): void {
     if (this.#lookedAt !== null) this.#pass(mono - this.#lookedAt)
     this.#lookedAt = mono
@@ -118,7 +118,7 @@ export class Membership {
 
   /** The view to publish, or null while members and leader are those of the last one. Asked after a look. */
   proposal(mono: number): View | null {
-    // Where nobody has been heard nothing is known, not even the broker's time.
+    // If nobody has been heard nothing is known, not even the broker's time.
     if (!this.#changed || this.#lookedAt === null || this.#newestAppendMs === -Infinity) return null
     const { leader } = this.#options
     const members = [...this.#entries]

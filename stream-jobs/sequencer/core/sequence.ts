@@ -1,4 +1,4 @@
-// The total order: extents of all partitions, taken one after the other as they come, get the sequences of their
+// The total order: extents of all partitions, taken one by one as they arrive, get the sequences of their
 // readings from one running count. Within a partition they must come in order and never overlap; what does not is a
 // log that contradicts itself, and numbering it would give a reading two places. Gaps between extents are no fault:
 // transaction markers and aborted records take offsets, too.
@@ -28,18 +28,18 @@ export interface OrderRecord {
   readonly extent_offset: number
 }
 
-/** Where the order stands in one partition. */
+/** How far the order has come in one partition. */
 export interface Reached {
   /** Offset in extents to read next. */
   readonly position: number
-  /** Offset in clean behind the last extent. */
+  /** Offset in clean after the last extent. */
   readonly cleanEnd: number
 }
 
 type ExtentErrorCode =
   'SEQUENCE_EXHAUSTED' | 'EXTENT_EMPTY' | 'EXTENT_MISPLACED' | 'EXTENT_OVERLAPS' | 'EXTENT_REPEATED'
 
-/** The extents contradict what is in the order already: trying again cannot help. */
+/** The extents contradict what is already in the order: retrying cannot help. */
 export class ExtentError extends PlumblineError<ExtentErrorCode> {}
 
 export class Sequence {
@@ -64,14 +64,14 @@ export class Sequence {
     return [...this.#reached.keys()]
   }
 
-  /** There is nothing to read below `position` any more: what is left out there is no record. */
+  /** Nothing is left to read below `position`: the skipped offsets hold no records. */
   pass(partition: number, position: number): void {
     const at = this.#of(partition)
     at.position = Math.max(at.position, position)
   }
 
   /**
-   * Puts an extent at the end of the order.
+   * Appends an extent to the order.
    * @param partition of the extents topic in which it stands, at `offset`
    * @throws ExtentError
    */

@@ -1,8 +1,8 @@
 // How a process becomes the active sequencer, at the same cost however long the order is:
 //   1. a new transactional producer runs an empty transaction: the former one's is aborted, and it is fenced
 //   2. only then are the committed offsets read; the greatest next sequence in their metadata is the one to continue with
-//   3. the view that was published last is read, since ids grow by one over changes of the leader
-// What contradicts itself here is fatal: going on would give a reading two places, or none.
+//   3. the last published view is read, since ids grow by one across changes of the leader
+// Contradictions here are fatal: continuing would give a reading two places, or none.
 import type {
   Admin,
   CommittedOffset,
@@ -28,7 +28,7 @@ export interface AcquireSequencerDeps extends SequencerDeps {
 }
 
 /**
- * Fences the former sequencer and finds where it ended.
+ * Fences the previous sequencer and finds where it ended.
  * @returns the sequencer; nothing is committed yet (see Sequencer.begin)
  * @throws FatalRestoreError when log and offsets contradict each other; others when it may be tried again
  */
@@ -66,7 +66,7 @@ async function restore(deps: AcquireSequencerDeps, producer: TransactionalProduc
   return new Sequencer(deps, { producer, sequence: new Sequence(next, reached), lastView, missing })
 }
 
-/** Nothing reaches the order before an offset is committed, so without one it must be as it was created. */
+/** Nothing reaches the order before an offset is committed, so without one it must be empty. */
 async function expectEmptyOrder(admin: Admin, topic: string, group: string): Promise<void> {
   const [{ end }] = await admin.offsetRanges(topic)
   if (end === 0) return

@@ -1,4 +1,4 @@
-// This process's part in the group of sequencers: standing by, acquiring, or active. The group gives all partitions of
+// This process's role in the group of sequencers: standby, acquiring, or active. The group gives all partitions of
 // the extents to one member; fenced-owner.ts has the rules that keep two of them apart. An active one that stays so over a
 // rebalance is kept and its partitions are sought to its own positions.
 import { FencedOwner, Membership } from '../../../platform/kafka/fenced-owner.ts'
@@ -12,7 +12,7 @@ import type { Sequencer } from './sequencer.ts'
 import { Views, type ViewsDeps } from './views.ts'
 
 const REACQUIRE = { baseMs: 100, capMs: 5_000 }
-/** A fetch hands out the batches of its partitions one after the other: so long until all of them are there, ms. */
+/** A fetch hands out the batches of its partitions one after the other: wait this long for all of them, ms. */
 const GATHER_MS = 1
 
 /** The time from acquiring to losing or failing. */
@@ -41,7 +41,7 @@ export interface SequencerMemberDeps extends AcquireSequencerDeps {
   readonly random: () => number
   readonly viewsDeps: ViewsDeps
   readonly onActive: (active: boolean) => void
-  /** Called when going on would be wrong; the process ends. */
+  /** Called when continuing would be wrong; the process ends. */
   readonly onFatal: (error: Error) => void
 }
 
@@ -118,7 +118,7 @@ export class SequencerMember {
     this.#rouse()
   }
 
-  /** Resolves when the batch is in the order, or is not this member's to put there any more. */
+  /** Resolves when the batch is in the order, or is no longer this member's to append. */
   async onBatch(fetched: FetchedBatch, context: BatchContext): Promise<void> {
     const term = this.#term
     if (term === null || this.#stopped || context.isStale()) return
@@ -128,7 +128,7 @@ export class SequencerMember {
     })
   }
 
-  /** Waits for the transaction in work, then lets go of everything. */
+  /** Waits for the transaction in flight, then gives up everything. */
   async stop(): Promise<void> {
     this.#stopped = true
     this.#role.end()
@@ -137,7 +137,7 @@ export class SequencerMember {
     await this.#role.close()
   }
 
-  /** One transaction after the other, each with all that is there. */
+  /** One transaction after another, each with everything pending. */
   async #work(): Promise<void> {
     while (!this.#stopped) {
       if (!this.#woken) await new Promise<void>((wake) => (this.#wake = wake))
@@ -169,7 +169,7 @@ export class SequencerMember {
     const { log, consumer, onFatal } = this.#deps
     const isCurrent = this.#term === term
     if (isFatal(error)) {
-      // Its count may be ahead of what is committed: nothing more may come of it.
+      // Its count may be ahead of what is committed: it must not be used again.
       if (isCurrent) this.#role.drop()
       return onFatal(error)
     }
@@ -202,7 +202,7 @@ export class SequencerMember {
     return this.#assigned.every(({ partition }) => known.has(partition))
   }
 
-  /** Back to standing by: its batches are given back, nothing more is published. */
+  /** Back to standby: its batches are released, nothing more is published. */
   #retire(): void {
     this.#term?.views.close()
     this.#term = null

@@ -1,4 +1,4 @@
-// What stands beside the sequencer's committed offset in a partition of the extents. Every transaction writes it for the
+// The metadata of the sequencer's committed offset in a partition of the extents. Every transaction writes it for the
 // partitions that it advances, so the greatest count among all partitions is that of the last transaction.
 import { z } from 'zod'
 import { FatalRestoreError } from '../../refine/runtime/fatal.ts'
@@ -7,7 +7,7 @@ const reachedInPartition = z.object({
   v: z.literal(1),
   /** Sequence of the next reading, of whatever partition. */
   next_sequence: z.number().int().min(0),
-  /** Offset in clean behind the last extent of this partition. */
+  /** Offset in clean after the last extent of this partition. */
   clean_end: z.number().int().min(0),
 })
 

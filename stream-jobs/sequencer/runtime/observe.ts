@@ -1,4 +1,4 @@
-// What the sequencer shows of itself: metrics, touched once per transaction, and readiness by progress.
+// What the sequencer exposes: metrics, updated once per transaction, and readiness by progress.
 import { ProgressWatch } from '../../../platform/health.ts'
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS_S, type Registry } from '../../../platform/metrics.ts'
 import type { OrderReport } from './sequencer.ts'

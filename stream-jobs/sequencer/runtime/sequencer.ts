@@ -1,10 +1,10 @@
-// The sequencer while it is the active one: it holds the count and the transactional producer. What has come from all
+// The sequencer while it is the active one: it holds the count and the transactional producer. What arrived from all
 // partitions of the extents is one transaction:
 //   1. order records, in the order in which they got their sequences
-//   2. a view, when there is a new one, and the tombstone of the one that has become too old
+//   2. a view, if there is a new one, and the tombstone of the one that is now too old
 //   3. the extents' offsets, each with the next sequence as metadata: recovery reads nothing else
 //   4. commit
-// After any error it is dead: producer and count are thrown away and acquired again (member.ts).
+// After any error it is dead: producer and count are discarded and reacquired (member.ts).
 import avsc from 'avsc'
 import type { Clock } from '../../../platform/clock.ts'
 import { encodeFramed } from '../../../platform/codec/reading.ts'
@@ -57,7 +57,7 @@ export interface SequencerDeps {
 
 export class Sequencer {
   readonly sequence: Sequence
-  /** The view that was published last, by the leader of that time. */
+  /** The last published view, by the leader at that time. */
   readonly lastView: View | null
   readonly #deps: SequencerDeps
   readonly #producer: TransactionalProducer
@@ -71,7 +71,7 @@ export class Sequencer {
       producer: TransactionalProducer
       sequence: Sequence
       lastView: View | null
-      /** Partitions of which no offset is committed yet. */
+      /** Partitions without a committed offset. */
       missing: readonly number[]
     },
   ) {
@@ -82,7 +82,7 @@ export class Sequencer {
     this.#missing = parts.missing
   }
 
-  /** Commits where new partitions begin, before anything of theirs is in the order. */
+  /** Commits the start of new partitions, before anything of theirs is in the order. */
   async begin(): Promise<void> {
     if (this.#missing.length === 0) return
     const transaction = await this.#producer.begin()
@@ -92,7 +92,7 @@ export class Sequencer {
   /**
    * Nothing but aborted records and markers is left below `position`. The next transaction commits that: when retention
    * has taken them from an idle partition, an offset in front of them would look as if extents had been missed.
-   * @returns whether the partition stood below it
+   * @returns whether the partition's position was below it
    */
   passTail(partition: number, position: number): boolean {
     if (this.sequence.reached(partition).position >= position) return false
@@ -102,8 +102,8 @@ export class Sequencer {
   }
 
   /**
-   * Puts what was fetched into the order. Rejects when anything is in doubt; the sequencer is dead then.
-   * @throws ExtentError, DecodeError when the log contradicts itself and going on would be wrong
+   * Appends what was fetched to the order. Rejects when anything is in doubt; the sequencer is then dead.
+   * @throws ExtentError, DecodeError when the log contradicts itself and continuing would be wrong
    */
   async commit(fetched: readonly FetchedBatch[], view: View | null): Promise<void> {
     const { clock, onCommit, settings } = this.#deps

@@ -1,5 +1,5 @@
 // The sequencer as a service: a member of the group of sequencers (see group-member.ts). What is fatal ends the service
-// with its reason; beside refine it ends the order alone, and the order is tried again later.
+// with its reason; next to refine it ends only the order, which is retried later.
 import type { Clock } from '../../../platform/clock.ts'
 import type { Config } from '../../../platform/config.ts'
 import { type KafkaError, messageOf } from '../../../platform/errors.ts'
@@ -18,8 +18,8 @@ import type { SequencerStep, SequencerTopics } from './sequencer.ts'
 
 const TRANSACTION_TIMEOUT_MS = 10_000
 /**
- * The broker holds a fetch back until it has so many bytes, which is never but in a backlog, or for so long: this is the
- * beat of the transactions, and what the order costs follows from it.
+ * The broker holds back a fetch until it has this many bytes (only in a backlog) or for this long: this is the
+ * pace of the transactions, and the cost of the order follows from it.
  */
 const FETCH_MIN_BYTES = 64 * 1024
 const FETCH_WAIT_MS = 200
@@ -71,13 +71,13 @@ export async function runSequencer(
   }
 }
 
-/** After a fatal error the order is tried again after so long: what is wrong may have been repaired, ms. */
+/** After a fatal error the order is retried after this time, ms: the cause may have been repaired. */
 const STOPPED = { baseMs: 5_000, capMs: 60_000 }
 
 /**
  * Runs the sequencer beside other parts of a process: what is fatal for the order (an extent that contradicts it, extents
- * that retention has removed) stops the order and nothing else.
- * @param onStopped called with the reason, and with null when it is tried again
+ * that retention has removed) stops only the order.
+ * @param onStopped called with the reason, and with null when it is retried
  */
 export async function runSequencerApart(
   deps: SequencerServiceDeps,
@@ -171,7 +171,7 @@ function memberDeps(deps: SequencerServiceDeps, admin: Admin, reader: RangeReade
   }
 }
 
-/** Compares positions with the ends of the partitions, from outside of the fetch loop, which may be what hangs. */
+/** Compares positions with the ends of the partitions, from outside the fetch loop, which may itself hang. */
 async function watchProgress(
   member: SequencerMember,
   { clock, log, observer, topics }: SequencerServiceDeps,
@@ -189,7 +189,7 @@ async function watchProgress(
       for (const partition of active.sequence.partitions()) {
         const { position } = active.sequence.reached(partition)
         const { end } = ranges[partition]
-        // Refine's transactions end in markers, which no consumer is ever handed.
+        // Refine's transactions end in markers, which no consumer ever receives.
         const at = { topic: topics.extents, partition }
         const reached = position < end ? await tails.passable(at, position, end) : position
         member.passTail(active, at, reached)

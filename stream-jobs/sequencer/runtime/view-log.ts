@@ -10,7 +10,7 @@ import { loadSchema } from '../../../schemas/load.ts'
 
 /** Views that stay readable. */
 const VIEWS_KEPT = 1_000
-/** The last view is nearly always among so many offsets; if not, four times as many are read, and so on. */
+/** The last view is nearly always within this many offsets; if not, four times as many are read, and so on. */
 const FIRST_WINDOW = 64
 
 const viewType = avsc.Type.forSchema(loadSchema('view') as unknown as avsc.Schema)
@@ -23,7 +23,7 @@ export function viewRecords(view: View, schemaId: number): RecordBatchBuilder {
   return records
 }
 
-/** The view that was published last, found from the end of the topic; null where there is none. */
+/** The last published view, searched from the end of the topic; null if there is none. */
 export async function readLastView(
   admin: Admin,
   reader: RangeReader,
@@ -50,7 +50,7 @@ export async function readLastView(
   return null
 }
 
-/** One that cannot be read has its id nevertheless, and the next view replaces it: the order must not wait for that. */
+/** An unreadable view still has its id, and the next view replaces it: the order must not wait for that. */
 async function decodeView({ id, value }: { id: number; value: Buffer }, decoder: FramedDecoder<View>): Promise<View> {
   try {
     return await decoder.decode(value)

@@ -8,7 +8,7 @@ import { followDecoded } from '../../../platform/membership/decoded-table.ts'
 import type { FramedDecoder } from '../../../platform/codec/framed-decoder.ts'
 import { type Beat, Membership, MEMBERS_MAX, type View } from '../core/membership.ts'
 
-/** Least time between two views, ms: a fleet that starts is a few views, not one per node. */
+/** Minimum time between two views, ms: a starting fleet causes a few views, not one per node. */
 const VIEW_EVERY_MS = 200
 
 export interface ViewsDeps {
@@ -33,8 +33,8 @@ export class Views {
 
   /**
    * Follows the heartbeats until it is closed.
-   * @param last the view that was published last, by the leader of that time
-   * @param onDue a view waits to be taken
+   * @param last the last published view, by the leader at that time
+   * @param onDue a view is ready to be taken
    */
   constructor(deps: ViewsDeps, last: View | null, onDue: () => void) {
     this.#deps = deps
@@ -51,7 +51,7 @@ export class Views {
         decoder: heartbeats,
         onRow: ({ key, value, timestampMs }) => this.#hear(key, value, timestampMs),
         onCurrent: () => this.#look(),
-        // Who is in the new log is heard there; the others fall silent.
+        // Members in the new log are heard there; the others fall silent.
         onRestart: () => undefined,
       },
       this.#ended.signal,
@@ -88,7 +88,7 @@ export class Views {
     if (this.#isFull) this.#deps.log.error(`there are ${MEMBERS_MAX} members: more of them are not in the views`)
   }
 
-  /** The answers of the broker are what makes the members' time pass. */
+  /** The broker's answers are what advances the members' time. */
   #look(): void {
     this.#membership.look(this.#deps.clock.mono())
     if (this.due() !== null) this.#onDue()
