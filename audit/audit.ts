@@ -1,9 +1,9 @@
 // The audit: sent = stored + duplicates + late + dead-lettered + in flight, with named gaps, or the name of what is
-// missing. It ends with a report whatever it finds: a part that cannot be read is a problem of its own, and the others are
-// compared all the same. Logs are read first (so raw is never behind them), then the store with its offsets, then Kafka.
+// missing. It always ends with a report: a part that cannot be read is reported as a problem, and the rest is still
+// compared. Logs are read first (so raw is never older than they are), then the store with its offsets, then Kafka.
 //
 // Memory: partitions are judged one after another, so it is bounded by the readings of one partition (core/book.ts), plus
-// some 100 bytes per sensor for the store and 16 per record of the order.
+// about 100 bytes per sensor for the store and 16 per record of the order.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../platform/config.ts'
 import { KafkaError } from '../platform/errors.ts'
@@ -27,12 +27,12 @@ import { readStore, type StoreState } from './store.ts'
 import { Strays } from './strays.ts'
 
 export interface AuditOptions {
-  /** Told how many records were read, for a display. */
+  /** Called with the number of records read so far, for progress display. */
   readonly onRecords?: (count: number) => void
-  /** Asks the configured registry if not given. */
+  /** Defaults to the configured registry. */
   readonly fetchSchema?: FetchSchema
   readonly sleep?: Sleep
-  /** Reads again what differs in the store, to name reading and cell. */
+  /** Rereads whatever differs in the store, to name the reading and the cell. */
   readonly deep?: boolean
 }
 
@@ -76,7 +76,7 @@ export async function audit(config: Config, kafka: Kafka, options: AuditOptions 
   return { balanced: problemCount === 0, table, gaps, gapCount, gapSeqs, problems, problemCount, notes }
 }
 
-/** Null where the broker cannot be asked. */
+/** Null if the broker cannot be reached. */
 async function judgeKafka(
   config: Config,
   kafka: Kafka,

@@ -1,5 +1,5 @@
 // `audit --deep`: names reading, event time and cell where the store differs from clean and late. Only sensors whose
-// fingerprints differ are looked at, one after the other: memory is bounded by the readings of one sensor.
+// fingerprints differ are examined, one at a time: memory is bounded by the readings of one sensor.
 import type { Config } from '../platform/config.ts'
 import type { OffsetRange } from '../platform/kafka/port.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
@@ -16,9 +16,9 @@ import { type Ranges, topicPartition } from './inputs.ts'
 import type { PartitionScanner } from './scan.ts'
 import type { StoreState } from './store.ts'
 
-/** Each is read again from clean, late and the store. */
+/** Each is reread from clean, late and the store. */
 const SENSORS_MAX = 20
-/** Differences that are named, per sensor. */
+/** Maximum number of differences listed per sensor. */
 const NAMED_MAX = 10
 
 export async function nameStored(

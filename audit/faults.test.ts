@@ -1,6 +1,6 @@
-// A planted fault for every code of the audit: a partition whose books balance is changed in one place, and the audit
-// must name just that. The table has every code by its type, so a code without a fault does not compile; those that only
-// come up while the parts are read are in sim/audit.test.ts, by the same means.
+// A planted fault for every audit code: a partition whose books balance is changed in one place, and the audit must
+// report exactly that. The table's type requires every code, so a code without a fault does not compile; codes raised
+// only while the inputs are read are tested the same way in sim/audit.test.ts.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -26,11 +26,11 @@ import { readLogs } from './logs.ts'
 interface Fault {
   /** What was done, as a sentence. */
   readonly fault: string
-  /** Changes the partition, or finds by itself. */
+  /** Changes the partition, or returns findings directly. */
   readonly plant: (partition: PlantedPartition, findings: Findings) => void | Promise<void>
-  /** What must be said: words of it. */
+  /** Words that the report must contain. */
   readonly says: RegExp
-  /** Codes that the fault raises besides. */
+  /** Other codes that the fault also raises. */
   readonly also?: readonly ProblemCode[]
 }
 
@@ -330,7 +330,7 @@ describe('the audit names every planted fault (X-2)', () => {
     const hidden = new PlantedPartition()
     hidden.held = 5
     hidden.lanes.push({ log: hidden.log, key: SENSOR, epoch: 1, own: true, count: 12, lastSeq: 11 })
-    // Seq 6 was never there; 9 to 11 may be behind the transaction.
+    // Seq 6 never existed; 9 to 11 may be hidden by the transaction.
     expect(hidden.judge().messages).toContain('accepted 4 readings that raw does not have')
     expect(hidden.log).toMatchObject({ missing: 4, held: 3 })
   })

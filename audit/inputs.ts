@@ -1,6 +1,6 @@
-// What an audit looks at in Kafka: refine's committed offsets with their ledgers, and the ends of the topics. While the
-// pipeline runs these are read again until a partition has stood still over one reading, so that a ledger and the
-// outputs that it counts belong together; what comes after this cut is counted as in flight, not as wrong.
+// What an audit reads from Kafka: refine's committed offsets with their ledgers, and the topics' end offsets. While the
+// pipeline runs, these are reread until a partition did not change between two reads, so that a ledger matches the
+// outputs it counts; whatever comes after this cut is counted as in flight, not as wrong.
 import type { Config } from '../platform/config.ts'
 import type { Admin, CommittedOffset, OffsetRange } from '../platform/kafka/port.ts'
 import { commitMetadata, type LedgerCounts } from '../schemas/refine.ts'
@@ -9,15 +9,15 @@ import type { Findings } from './core/findings.ts'
 import { judgePartitions } from './core/losses.ts'
 
 export interface RefineState {
-  /** Raw offset; null where nothing is committed. */
+  /** Raw offset; null if nothing is committed. */
   readonly committed: number | null
   readonly ledger: LedgerCounts | null
-  /** Nothing was committed while the ends of the topics were read. */
+  /** Nothing was committed while the end offsets were read. */
   readonly isStill: boolean
 }
 
 const NAMES = {
-  // Before raw: what is marked as replayed must be there. The order before the extents that it is made of.
+  // Marks before raw: what is marked as replayed must be in raw. The order before the extents that it is made of.
   marks: DLQ_MARKS,
   order: ORDER,
   raw: RAW,
@@ -30,7 +30,7 @@ const NAMES = {
 export type TopicName = keyof typeof NAMES
 const DATA = ['raw', 'clean', 'late', 'dlq', 'anomalies', 'extents'] as const
 
-/** By topic, then by partition; what a topic lacks is an empty range. */
+/** By topic, then by partition; a missing partition is an empty range. */
 export type Ranges = Readonly<Record<TopicName, readonly OffsetRange[]>>
 
 export interface Inputs {
@@ -38,12 +38,12 @@ export interface Inputs {
   readonly ranges: Ranges
 }
 
-/** Resolves after so many ms. */
+/** Resolves after the given number of ms. */
 export type Sleep = (ms: number) => Promise<void>
 
-/** Readings of all ends until every partition has stood still; under load a commit comes every 100 ms. */
+/** Attempts at reading all end offsets until every partition is stable; under load a commit comes every 100 ms. */
 const READINGS_MAX = 20
-/** Longer than markers need to arrive in all partitions of a transaction that is committed already. */
+/** Longer than a committed transaction's markers take to reach all its partitions. */
 const REST_MS = 50
 const EMPTY: OffsetRange = { start: 0, end: 0 }
 

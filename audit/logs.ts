@@ -42,7 +42,7 @@ export function readLogs(dataDir: string, findings: Findings): Logs {
   return { accounts, lanes }
 }
 
-/** Lanes by the raw partition that their key belongs to. */
+/** Lanes by the raw partition that their key maps to. */
 export function lanesByPartition(lanes: readonly WalLane[], partitions: number): ReadonlyMap<number, WalLane[]> {
   const byPartition = new Map<number, WalLane[]>()
   for (const lane of lanes) {

@@ -1,11 +1,11 @@
-// Transactions that have not ended hold back everything after them: it is there, and no reader of committed records sees
-// it. What is behind one in raw is in flight, not missing; who holds it back is named.
+// Open transactions hide everything after them: the records exist, but no read_committed consumer sees them. What follows
+// one in raw is in flight, not missing; the owner of the transaction is named.
 import type { Admin, OpenTransaction } from '../platform/kafka/port.ts'
 import { CLEAN, DLQ, LATE, RAW } from '../schemas/topics.ts'
 import type { Findings } from './core/findings.ts'
 import type { Inputs } from './inputs.ts'
 
-/** Longer than any transaction of ours lasts; a shorter one of the outputs is just work under way. */
+/** Longer than any of our transactions lasts; a younger one in the outputs is just work in progress. */
 const OLD_MS = 10_000
 
 /** @returns how many offsets of raw cannot be read yet, by partition */

@@ -20,7 +20,7 @@ import { AuditRecords, type RecordKind } from './core/records.ts'
 import type { Ranges } from './inputs.ts'
 
 export class PartitionScanner {
-  /** Everything could be read so far. */
+  /** Everything so far could be read. */
   hasReadAll = true
   readonly #reader: RangeReader
   readonly #fetchSchema: FetchSchema
@@ -32,10 +32,10 @@ export class PartitionScanner {
 
   /** Schemas that could not be fetched: asked for once. */
   readonly #unanswered = new Set<number>()
-  /** Everything of the present partition could be read. */
+  /** Everything in the current partition could be read. */
   #isComplete = true
 
-  /** @param onRecords told how many records were read, for a display */
+  /** @param onRecords called with the number of records read, for progress display */
   constructor(reader: RangeReader, fetchSchema: FetchSchema, findings: Findings, onRecords: (count: number) => void) {
     this.#reader = reader
     this.#fetchSchema = fetchSchema
@@ -86,12 +86,12 @@ export class PartitionScanner {
     })
   }
 
-  /** Names of the metrics whose values the record that is being visited withdraws. */
+  /** Names of the metrics whose values the visited record withdraws. */
   erasedBy(kind: RecordKind): readonly string[] {
     return kind === 'reading' ? this.#records.erasedIn(this.#passing.batch!) : NOTHING
   }
 
-  /** How many records a range has. */
+  /** Number of records in a range. */
   async count(topic: string, partition: number, { start, end }: OffsetRange): Promise<number> {
     let count = 0
     if (start < end)
@@ -101,7 +101,7 @@ export class PartitionScanner {
     return count
   }
 
-  /** Calls `visit` for every record of the range; `#passing` says what it is meanwhile. */
+  /** Calls `visit` for every record of the range; `#passing` describes it during the call. */
   async #each(
     topic: string,
     partition: number,
@@ -139,7 +139,7 @@ export class PartitionScanner {
     this.#onRecords(batch.count)
   }
 
-  /** False: the registry does not answer. */
+  /** False if the registry does not answer. */
   async #learn(schemaId: number): Promise<boolean> {
     if (this.#unanswered.has(schemaId)) return false
     try {
@@ -160,7 +160,7 @@ export class PartitionScanner {
 
 const NOTHING: readonly string[] = []
 
-/** The record that is being looked at: one object for all. */
+/** The record being visited: one object, reused for all. */
 class Passing implements PassingRecord {
   kind: RecordKind = 'placeless'
   offset = 0

@@ -1,5 +1,5 @@
-// Waits until nothing is in flight: logs sent, raw worked through, nothing buffered, the store level with clean and late.
-// Offsets alone cannot tell, since a topic may end in markers that no consumer is handed; a short rest is looked into.
+// Waits until nothing is in flight: logs sent, raw consumed, nothing buffered, the store caught up with clean and late.
+// Offsets alone cannot tell, since a topic may end in markers that no consumer sees; a short remainder is inspected.
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../platform/config.ts'
 import type { Admin, Kafka, RangeReader } from '../platform/kafka/port.ts'
@@ -11,10 +11,10 @@ import { refineState, topicPartition } from './inputs.ts'
 import { readLogs } from './logs.ts'
 
 const POLL_MS = 250
-/** A longer rest is certainly not markers alone. */
+/** A longer remainder certainly is not just markers. */
 const LOOK_INTO_OFFSETS = 1_000
 
-/** @returns what is still in flight, or cannot be told, when the time is up, in words; null when all is still */
+/** @returns on timeout, a description of what is still in flight or unknown; null once everything has settled */
 export async function untilSettled(config: Config, kafka: Kafka, timeoutMs: number): Promise<string | null> {
   const closing: { close(): Promise<void> }[] = []
   try {
@@ -40,7 +40,7 @@ async function inFlight(config: Config, admin: Admin, reader: RangeReader): Prom
   const committed = await admin.committedOffsets(config.REFINE_GROUP, RAW)
   for (const [partition, { start, end }] of (await admin.offsetRanges(RAW)).entries()) {
     const { committed: next, ledger } = refineState(partition, committed[partition] ?? null, true, new Findings())
-    // What was removed unread is for the audit to say; nothing more will come of it.
+    // What was removed unread is for the audit to report; waiting will not bring it back.
     if (await hasRecords(reader, RAW, partition, Math.max(start, next ?? start), end))
       return `refine is behind on raw partition ${partition}`
     if ((ledger?.buffered ?? 0) > 0) return `refine buffers ${ledger!.buffered} readings of raw partition ${partition}`

@@ -1,5 +1,5 @@
-// The store, as an audit reads it: its offsets, what every sensor's rows amount to, and its own counters, in one
-// consistent state where the store can give one. Of the rows nothing is kept but one fingerprint per sensor.
+// The store, as an audit reads it: its offsets, what every sensor's rows add up to, and its own counters, from one
+// consistent snapshot if the store offers one. Only one fingerprint per sensor is kept of the rows.
 import type { Fingerprint } from '../platform/codec/fingerprint.ts'
 import type { Config } from '../platform/config.ts'
 import { messageOf } from '../platform/errors.ts'
@@ -14,16 +14,16 @@ export interface StoreState {
   readonly offsets: ReadonlyMap<string, number>
   /** By key (latin1 text). */
   readonly fingerprints: ReadonlyMap<string, Fingerprint>
-  /** Event time from which on every row is kept, ms; -Infinity: from the beginning. */
+  /** Event time from which every row is kept, ms; -Infinity: from the beginning. */
   readonly rowsSince: number
   readonly anomalies: number
-  /** Nothing was written meanwhile. */
+  /** Nothing was written in the meantime. */
   readonly isStill: boolean
 }
 
 const SENSORS_PER_PAGE = 1_000
 
-/** Null where there is none, or none that answers. */
+/** Null if there is none, or it does not answer. */
 export async function readStore(config: Config, findings: Findings): Promise<StoreState | null> {
   try {
     if (!(await storeExists(config))) {
@@ -57,7 +57,7 @@ async function readView(view: StoreView, findings: Findings): Promise<StoreState
   return { offsets, fingerprints, rowsSince, anomalies, isStill }
 }
 
-/** Counters that are kept while writing, against the rows themselves. */
+/** Compares the counters maintained by writes with the rows themselves. */
 async function compareCounters(view: StoreView, findings: Findings): Promise<void> {
   const counted = new Map((await view.countsPerSensor()).map((at) => [keyOf(at), at.count]))
   let after: SensorRef | undefined

@@ -1,6 +1,6 @@
 // Identity over all partitions: a reading whose record went to a partition that its key does not belong to (another
-// partitioner, or partitions that were added) may be in clean twice, once in each. Sensors that are where they do not
-// belong are few; only their sets are kept, and the partitions where they belong are read once more for them alone.
+// partitioner, or partitions that were added) may be in clean twice, once in each. Misplaced sensors are few; only their
+// sets are kept, and the partitions where they belong are read once more for them alone.
 import { partitionOf } from '../platform/kafka/partitioner.ts'
 import { CLEAN } from '../schemas/topics.ts'
 import type { PartitionBook, SensorBook } from './core/book.ts'
@@ -44,7 +44,7 @@ export class Strays {
       if (![...this.#found].some(([key, places]) => this.#homeOf(key) === partition || places.size > 1)) continue
       await scanner.eachReading(CLEAN, partition, ranges.clean[partition], ({ key, epoch, seq, ts, offset }) => {
         for (const [stray, sensor] of this.#found.get(key) ?? []) {
-          // Of two places that are both wrong the one with the lower number is compared with the other.
+          // If both partitions are wrong, the lower-numbered one is compared with the other.
           if (stray === partition || (this.#homeOf(key) !== partition && stray < partition)) continue
           const lane = sensor.lanes.find((one) => one.epoch === epoch)
           if (lane?.clean.has(idOf(lane, seq, ts)) === true)

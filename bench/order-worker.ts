@@ -1,6 +1,6 @@
 // The process under measurement: refine, or a sequencer, or both as in stream-jobs/main.ts. The sequencer runs in some
-// windows and not in others within one process, so that what else the machine does and what the compiler has learnt are
-// the same for both kinds. Prints one window a line as JSON.
+// windows and not in others within one process, so that other load on the machine and the state of the JIT are the same
+// for both kinds. Prints one JSON line per window.
 import { connectKafka } from '../platform/kafka/kafkajs/client.ts'
 import { systemClock } from '../platform/clock.ts'
 import { loadConfig } from '../platform/config.ts'
@@ -15,16 +15,16 @@ import { runSequencer } from '../stream-jobs/sequencer/runtime/service.ts'
 import type { SequencerTopics } from '../stream-jobs/sequencer/runtime/sequencer.ts'
 import { runRefine } from '../stream-jobs/refine/runtime/service.ts'
 
-/** Until a window's beginning is over: joining, and putting in order what came while no sequencer ran. */
+/** Warm-up of a window: joining, and ordering the backlog from while no sequencer ran. */
 const SETTLE_MS = 4_000
 
 export interface OrderWorkerInput {
   readonly topics: RefineTopics
   readonly sequencerTopics: SequencerTopics
   readonly refine: boolean
-  /** Of one window, after it has settled. */
+  /** Length of one window, once settled. */
   readonly windowMs: number
-  /** Whether the sequencer runs, by window. */
+  /** Whether the sequencer runs, per window. */
   readonly windows: readonly boolean[]
 }
 

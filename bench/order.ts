@@ -1,5 +1,5 @@
 // What the total order costs refine under a steady load, in two ways: a sequencer that is switched on and off in turn in
-// refine's process, and one in a process of its own, whose CPU time needs no difference of large numbers. Measured for
+// refine's process, and one in its own process, whose CPU time is not a difference of large numbers. Measured for
 // readings as they are and for larger ones, since the order must cost the same for both: it carries extents, not readings.
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -32,17 +32,17 @@ export interface OrderCost {
   readonly reading_bytes: number
   readonly refined_per_s: number
   readonly refined_per_s_with_sequencer: number
-  /** With the sequencer by without. */
+  /** Ratio: with the sequencer to without it. */
   readonly throughput_ratio: number
   /** CPU time of refine's process per reading, without and with the sequencer in it. */
   readonly cpu_us_per_reading: number
   readonly cpu_us_per_reading_with_sequencer: number
-  /** Of the process that runs nothing but the sequencer. */
+  /** Of the process that runs only the sequencer. */
   readonly transactions_per_s: number
   readonly extents_per_s: number
   readonly cpu_us_per_transaction: number
   readonly cpu_us_per_extent: number
-  /** What it takes of one core, which is what refine's process has: the share of its throughput that the order costs. */
+  /** Its share of one core, which is all that refine's process has: the share of throughput that the order costs. */
   readonly share_of_core_pct: number
 }
 
@@ -215,7 +215,7 @@ async function runWorker(
 const namedAfter = <T extends RefineTopics | SequencerTopics>(run: string, topics: T): T =>
   Object.fromEntries(Object.keys(topics).map((role) => [role, `${run}.${role}`])) as unknown as T
 
-/** The same settings as the pipeline's own topics have. */
+/** The same settings as the pipeline's own topics. */
 const declared = <T extends RefineTopics | SequencerTopics>(topics: T, as: T) =>
   (Object.keys(topics) as (keyof T)[]).map((role) => {
     const { configs, partitioning } = topicSpec(as[role] as string)

@@ -1,5 +1,5 @@
 // The whole pipeline under a steady load on this machine: producers, Kafka, refine, sink and store as `up` starts them,
-// with a fleet of the wanted rate. Says whether the rate is sustained (what waits does not grow), how old a reading is
+// with a fleet at the given rate. Reports whether the rate is sustained (what waits does not grow), how old a reading is
 // when it is stored, and where the CPU goes.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,13 +10,13 @@ import { Monitor } from '../deploy/stack/monitor.ts'
 import { Stack } from '../deploy/stack/stack.ts'
 import { Steps } from '../deploy/stack/steps.ts'
 
-/** Until code is compiled, windows are filled and caches are warm. */
+/** Until code is compiled, windows are full and caches are warm. */
 const WARM_UP_MS = 20_000
 const RATE_HZ = 10
 const SAMPLE_MS = 2_000
 /** Linux counts CPU time in hundredths of a second. */
 const TICKS_PER_SECOND = 100
-/** What may wait at the end beyond what waited at the beginning, as seconds of load, and still count as sustained. */
+/** How much the backlog may grow over the measurement, in seconds of load, and still count as sustained. */
 const GROWTH_SECONDS = 1
 
 export interface PipelineReport {
@@ -24,7 +24,7 @@ export interface PipelineReport {
   readonly accepted_per_s: number
   readonly stored_per_s: number
   readonly sustained: boolean
-  /** Records that wait in front of any stage, at the beginning and at the end of the measurement. */
+  /** Records waiting in front of any stage, at the start and at the end of the measurement. */
   readonly waiting_first: number
   readonly waiting_last: number
   /** From sample to store. */

@@ -15,13 +15,13 @@ export interface LoadOptions {
   readonly outOfOrder: number
   readonly duplicates: number
   readonly schemaId: number
-  /** Readings that are sent together, where the sensors are not more; 5,000 where absent. */
+  /** Readings sent together, unless there are more sensors; default 5,000. */
   readonly perRound?: number
-  /** Bytes of tags by which every reading is made larger; none where absent. */
+  /** Bytes of tags added to every reading; default none. */
   readonly padBytes?: number
 }
 
-/** How many places an out-of-order reading comes late, among the readings of its sensor. */
+/** How many places late an out-of-order reading comes, among the readings of its sensor. */
 const DISPLACED_BY = 2
 
 /**
@@ -37,7 +37,7 @@ export function* rounds(options: LoadOptions, startTs: number): Generator<Record
   const keys = Array.from({ length: sensors }, (_, i) => Buffer.from(sensorKey('bench', `sensor-${i}`)))
   const partitionOfSensor = keys.map((key) => partitionOf(key, 0, key.length, partitions))
   const nextSeq = new Float64Array(sensors)
-  /** Readings that were passed over and come later: sensor → seq and how many readings to wait. */
+  /** Readings that were held back and come later: sensor → seq and how many readings to wait. */
   const delayed = new Map<number, { seq: number; wait: number }>()
   let made = 0
   while (made < records) {

@@ -1,5 +1,5 @@
-// The process under measurement: refine over a backlog, until all of it is committed. Prints what it used as JSON; the
-// start of the process is in its CPU time, as it is in a user's.
+// The process under measurement: refine over a backlog, until all of it is committed. Prints its resource usage as JSON;
+// process startup is part of its CPU time, as it is for a user.
 import { connectKafka } from '../platform/kafka/kafkajs/client.ts'
 import { systemClock } from '../platform/clock.ts'
 import { loadConfig } from '../platform/config.ts'
@@ -22,7 +22,7 @@ export interface WorkerResult {
   /** From the first commit of a record to the last. */
   readonly seconds: number
   readonly cpuSeconds: number
-  /** CPU before the first transaction: start of the process, modules, connections. */
+  /** CPU before the first transaction: process startup, modules, connections. */
   readonly startCpuSeconds: number
   readonly peakRssBytes: number
   readonly commits: number

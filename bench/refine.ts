@@ -1,5 +1,5 @@
-// Measures refine over a backlog: fills a fresh raw topic (or takes an existing one), runs refine on it in a process of
-// its own, and reports records/s, CPU per record and peak memory. Everything is included: reordering, deduplication,
+// Measures refine over a backlog: fills a fresh raw topic (or uses an existing one), runs refine on it in a separate
+// process, and reports records/s, CPU per record and peak memory. Everything is included: reordering, deduplication,
 // scores, counters, snapshots and extents.
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -12,7 +12,7 @@ import { rounds } from './readings.ts'
 import type { WorkerInput, WorkerResult } from './refine-worker.ts'
 
 const WORKER = fileURLToPath(new URL('./refine-worker.ts', import.meta.url))
-/** Of a backlog of any size that one would wait for. */
+/** Enough for any backlog that anyone would wait for. */
 const WORKER_TIMEOUT_MS = 30 * 60_000
 
 export interface RefineBenchOptions {
@@ -22,7 +22,7 @@ export interface RefineBenchOptions {
   readonly seed: number
   readonly outOfOrder: number
   readonly duplicates: number
-  /** An existing topic to read in place of a fresh one. */
+  /** An existing topic to read instead of a fresh one. */
   readonly inputTopic: string | undefined
 }
 
@@ -31,7 +31,7 @@ export interface RefineReport {
   readonly sensors: number | null
   readonly records_per_s: number
   readonly cpu_s_per_million: number
-  /** The same without the start of the process. */
+  /** The same without process startup. */
   readonly cpu_s_per_million_warm: number
   readonly peak_rss_mb: number
   readonly seconds: number
@@ -103,7 +103,7 @@ async function partitionsOf(admin: Admin, topic: string): Promise<number> {
   return admin.partitionCount(topic)
 }
 
-/** The same settings as the pipeline's own topics have. */
+/** The same settings as the pipeline's own topics. */
 async function createTopics(admin: Admin, topics: RefineTopics, partitions: number, withRaw: boolean): Promise<void> {
   const roles = (Object.keys(topics) as (keyof RefineTopics)[]).filter((role) => withRaw || role !== 'raw')
   await admin.ensureTopics(

@@ -1,5 +1,5 @@
-// What a benchmark runs on: the brokers and the registry of the configuration where the user names them, else a broker
-// and a registry of its own in a temporary folder, which are gone afterwards.
+// What a benchmark runs on: the configured brokers and registry if the user asks for them, otherwise a broker and a
+// registry of its own in a temporary folder, removed afterwards.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 // What each stage costs by itself, in CPU per record: encoding, record batches, the scan, refine's core, snapshots, the
-// sink's decoding and the store, each in a loop of its own over the same readings. Beside the cost of a whole process
-// they say how much is the client's and the kernel's. Also how the core's cost grows with the number of sensors.
+// sink's decoding and the store, each in its own loop over the same readings. Compared with the cost of a whole process
+// they show how much is the client's and the kernel's. Also how the core's cost grows with the number of sensors.
 import { readingType, FRAME_BYTES } from '../platform/codec/reading.ts'
 import { planScan } from '../platform/codec/reading-plan.ts'
 import { ReadingScanner } from '../platform/codec/reading-scanner.ts'
@@ -27,7 +27,7 @@ export interface StageCost {
 
 export interface StagesReport {
   readonly stages: readonly StageCost[]
-  /** Core's cost per record by number of sensors. */
+  /** The core's cost per record by number of sensors. */
   readonly by_sensors: readonly {
     readonly sensors: number
     readonly core_cpu_us: number

@@ -1,7 +1,7 @@
 // How fast the store takes rows: writes readings of many sensors, 10 Hz each and in order, a share of them as late
-// corrections of what is there, in batches as the sink makes them. Making the readings is not part of the figures.
-// Rollups are made by the writes themselves as soon as a sensor has some hundred rows: few rows of many sensors show
-// writing without them, many rows of few sensors (--sensors 200) writing with them.
+// corrections of existing rows, in batches like the sink's. Making the readings is not part of the figures.
+// Rollups are made by the writes themselves once a sensor has a few hundred rows: few rows of many sensors measure
+// writing without them, many rows of few sensors (--sensors 200) measure writing with them.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// What the producers of a run have accepted, written down beside them: the truth that the checks hold the pipeline to.
+// What the producers of a run have accepted, recorded independently of them: the ground truth for the checks.
 // A reading is identified by its record key, epoch and seq, or, where it has no seq, by its event time.
 import type { Chunk } from '../platform/wal/chunk.ts'
 import { FRAME_BYTES, readingType, type Reading } from '../platform/codec/reading.ts'
@@ -20,7 +20,7 @@ export const readingIn = (value: Buffer): Reading => readingType.fromBuffer(valu
 export class Accepted {
   /** Must come out at the other end. */
   readonly owed = new Set<string>()
-  /** Were accepted and then lost with the machine, as the fsync policy allows: they may come out. */
+  /** Accepted and then lost with the machine, as the fsync policy allows: they may come out. */
   readonly forgiven = new Set<string>()
   #bySource = new Map<string, string[]>()
 
@@ -43,12 +43,12 @@ export class Accepted {
     }
   }
 
-  /** How many readings a log has accepted; the place to forgive from. */
+  /** How many readings a log has accepted; the index to forgive from. */
   countOf(log: string): number {
     return this.#bySource.get(log)?.length ?? 0
   }
 
-  /** The machine went down: what the log accepted from `index` on had not been forced to disk. */
+  /** The machine went down: what the log accepted from `index` on had not been fsynced. */
   forgive(log: string, index: number): void {
     for (const identity of (this.#bySource.get(log) ?? []).slice(index)) {
       this.owed.delete(identity)

@@ -1,6 +1,6 @@
-// The audit over a whole pipeline that has come to rest: damage is planted in the broker's logs, the store and what is
-// around them, and the audit, reading them as it reads real ones, must name it. Here are the faults that come up while
-// the parts are read, and others once more from end to end; audit/faults.test.ts has those of the pure judges.
+// The audit over a whole pipeline that has settled: damage is planted in the broker's logs, the store and what is
+// around them, and the audit, reading them as it reads real ones, must report it. This file has the faults found while
+// the inputs are read, and some others end to end; audit/faults.test.ts has those of the pure judges.
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
 import type { ProblemCode } from '../audit/core/findings.ts'
@@ -22,7 +22,7 @@ interface Planted {
   readonly fault: string
   readonly plant: (world: World) => void | Promise<void>
   readonly says: RegExp
-  /** The broker as the audit has it. */
+  /** The broker as the audit sees it. */
   readonly through?: (kafka: Kafka) => Kafka
 }
 

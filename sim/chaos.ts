@@ -1,5 +1,5 @@
-// What happens to a world from outside while it works: at moments drawn from the seed, one thing after the other, each
-// to a process drawn from the seed.
+// What happens to a world from outside while it runs: one event after another, at times and to processes drawn from the
+// seed.
 import { NODES, SNAPSHOTS } from '../schemas/topics.ts'
 import type { CallName, FaultKind } from './broker/faults.ts'
 import type { SimProcess } from './process.ts'
@@ -12,7 +12,7 @@ const BROKER_DOWN_MS_MAX = 3_000
 const AWAY_MS_MAX = 2_000
 const STEP_MS_MAX = 20_000
 const SKIPPED_MAX = 15
-/** Not the configuration, of which the checks want to see every version. */
+/** Not the configuration topic: the checks need every version of it. */
 const COMPACTED = [SNAPSHOTS, NODES]
 const CALLS: readonly CallName[] = ['Produce', 'InitProducerId', 'AddPartitionsToTxn', 'TxnOffsetCommit', 'EndTxn']
 const ENDS: readonly FaultKind[] = ['lose-answer', 'reject', 'delay']
@@ -40,7 +40,7 @@ function strike(world: World, chaos: Chaos, random: Random): void {
     case 'kill-at-request':
       return killAtRequest(world, process, random)
     case 'stop':
-      // Only these have something to stop.
+      // Only these have anything to stop.
       return /^(refine|sequencer|sink|replica)/.test(process.name) ? process.stop() : undefined
     case 'freeze':
       process.freeze()
@@ -73,7 +73,7 @@ function strike(world: World, chaos: Chaos, random: Random): void {
   }
 }
 
-/** The process dies just before one of its next requests leaves. */
+/** The process dies just before sending one of its next requests. */
 function killAtRequest(world: World, process: SimProcess, random: Random): void {
   const call = pick(random, CALLS)
   world.trace.fault(process.name, `is to die at a ${call}`)

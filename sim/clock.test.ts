@@ -1,4 +1,4 @@
-// Virtual time and the lives of processes, which everything else in the simulation relies on.
+// Virtual time and process lifetimes, which everything else in the simulation relies on.
 import { describe, expect, it } from 'vitest'
 import { VirtualClock } from './clock.ts'
 import { Life } from './life.ts'
@@ -62,7 +62,7 @@ describe('virtual clock', () => {
 })
 
 describe('a process’s life', () => {
-  /** What the process does while something happens to it at 25 ms and at 45 ms. */
+  /** What the process does when something happens to it at 25 ms and at 45 ms. */
   async function workOf(at25: (life: Life) => void, at45: (life: Life) => void): Promise<number[]> {
     const clock = clockOf(1)
     const life = new Life('p', clock)

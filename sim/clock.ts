@@ -1,7 +1,7 @@
-// The simulator's time. It stands still while anything can run: only when every promise has come to rest does the
-// clock go to the earliest sleep and end it, so seconds of waiting cost nothing and nothing depends on how fast the
-// machine is. Sleeps that end at the same moment do so in an order drawn from the seed. The wall clock is the same time
-// with an offset that a fault may step; monotonic time never steps.
+// The simulator's time. It stands still while anything can run: only when every promise has settled does the clock
+// advance to the earliest sleep and end it, so seconds of waiting cost nothing and nothing depends on the machine's
+// speed. Sleeps that end at the same moment do so in an order drawn from the seed. The wall clock is the same time plus
+// an offset that a fault may step; monotonic time never steps.
 import TinyQueue from 'tinyqueue'
 import type { Clock } from '../platform/clock.ts'
 import type { Random } from './random.ts'
@@ -13,7 +13,7 @@ interface Sleeper {
   cancelled: boolean
 }
 
-/** 2026-01-01: where every run begins. */
+/** 2026-01-01: when every run starts. */
 const WALL_ZERO_MS = Date.UTC(2026, 0, 1)
 
 export class VirtualClock implements Clock {
@@ -21,7 +21,7 @@ export class VirtualClock implements Clock {
   readonly #queue = new TinyQueue<Sleeper>([], (a, b) => a.at - b.at || a.tie - b.tie)
   #now = 0
   #events = 0
-  /** What the wall clock is off by, ms. */
+  /** Offset of the wall clock, ms. */
   wallOffsetMs = 0
 
   constructor(random: Random) {
@@ -37,7 +37,7 @@ export class VirtualClock implements Clock {
     return this.#now
   }
 
-  /** How many sleeps have ended. */
+  /** Number of sleeps that have ended. */
   get events(): number {
     return this.#events
   }
@@ -65,15 +65,15 @@ export class VirtualClock implements Clock {
 
   /**
    * Lets time pass until the work is done.
-   * @param eventsMax a run that needs more goes round in circles
-   * @throws what the work threw; Error when nothing is left that could bring it to its end
+   * @param eventsMax a run that needs more is looping
+   * @throws whatever the work threw; Error if nothing is left that could complete it
    */
   async run<T>(work: Promise<T>, eventsMax: number): Promise<T> {
     let done = false
     const settle = (): void => void (done = true)
     work.then(settle, settle)
     for (;;) {
-      // All promises run to rest before an immediate does.
+      // All promises settle before an immediate runs.
       await new Promise((resolve) => setImmediate(resolve))
       if (done) return work
       const next = this.#next()
@@ -93,7 +93,7 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** As node:timers/promises has it. */
+/** Same signature as in node:timers/promises. */
 const abortError = (signal: AbortSignal): Error =>
   Object.assign(new Error('The operation was aborted', { cause: signal.reason }), {
     name: 'AbortError',

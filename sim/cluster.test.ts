@@ -1,4 +1,4 @@
-// Who is there to apply the configuration, while nobody can say: the broker is away.
+// Which members are there to apply the configuration, while that is unknown because the broker is down.
 import pino from 'pino'
 import { expect, test } from 'vitest'
 import { Cluster } from '../platform/membership/cluster.ts'

@@ -1,5 +1,5 @@
-// A change of the configuration whose commit was not answered may have been made or not. The writer finds out: it neither
-// writes it a second time, nor calls a change failed that stands, nor one made that does not.
+// A configuration change whose commit was not answered may or may not have been made. The writer finds out: it never
+// writes it twice, never reports a change as failed that was made, nor as made one that was not.
 import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../platform/config.ts'
 import { KafkaError } from '../platform/errors.ts'
@@ -14,7 +14,7 @@ import { SCHEMA_IDS, SimRegistry } from './registry.ts'
 
 const SCHEMA_ID = SCHEMA_IDS.get(CONFIG)!
 const SCOPES = { fleet: { 'detector.z': 4 } }
-/** An empty transaction, by which a writer fences, ends without a request: the first that there is ends the change's. */
+/** The empty transaction that fences ends without a request, so the first such request ends the change's. */
 const COMMIT = { call: 'EndTxn' } as const
 
 async function writerOn({ broker, clock }: SimSetting, client: string): Promise<ConfigWriter> {
@@ -58,7 +58,7 @@ describe('a change whose commit was not answered (MI-5)', () => {
         const lost = setting.broker.script({ when: COMMIT, then: fault })
         await expect(writer.write(SCOPES, 0)).rejects.toThrow(KafkaError)
         lost.assertFired()
-        // What is under way arrives by then, and is refused: its place has been taken.
+        // What is in flight arrives by then, and is refused: its place has been taken.
         await setting.clock.sleep(60_000)
         expect(written(setting)).toEqual([])
         expect((await writer.write({}, 0)).version).toBe(1)

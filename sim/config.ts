@@ -1,4 +1,4 @@
-// The configuration of a run's processes: the defaults of Plumbline with the scenario's settings, on a folder of its own.
+// The configuration of a run's processes: Plumbline's defaults with the scenario's settings, in a folder of its own.
 import { join } from 'node:path'
 import { type Config, loadConfig } from '../platform/config.ts'
 import type { Scenario } from './scenario.ts'

@@ -1,4 +1,4 @@
-// A folder for the disks of one run: in memory where the system offers that, since logs are forced to disk often.
+// A folder for the disks of one run: in memory if the system offers that, since logs are fsynced often.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

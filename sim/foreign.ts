@@ -1,6 +1,6 @@
-// Sources that are not ours, as a simulated process that writes to raw by itself: readings without seq, with
+// Third-party sources, as a simulated process that writes to raw directly: readings without seq, with
 // corrections; readings with a seq of which some never come, come late, or come again under a new epoch; and bytes that
-// are no reading. It repeats a send until the broker has taken it, like any producer, so raw may have it twice.
+// are not a reading. It retries a send until the broker has accepted it, like any producer, so raw may have it twice.
 import { sensorKey } from '../platform/codec/identity.ts'
 import { encodeFramed, type Reading, readingType } from '../platform/codec/reading.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
@@ -21,7 +21,7 @@ const NULLS = Object.fromEntries(METRICS.map(({ name }) => [name, null]))
 interface Outgoing {
   readonly key: Buffer
   readonly value: Buffer | null
-  /** Null for what is no reading. */
+  /** Null if it is not a reading. */
   readonly identity: string | null
   /** Rounds to wait: out of order. */
   wait: number
@@ -33,7 +33,7 @@ export interface ForeignOptions {
   readonly random: Random
   readonly partitions: number
   readonly accepted: Accepted
-  /** An epoch that it never had, in any of its lives: a source that numbers again from 0 must say so. */
+  /** An epoch never used before, in any life: a source that restarts numbering at 0 must say so. */
   readonly claimEpoch: () => number
 }
 

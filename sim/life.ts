@@ -1,6 +1,6 @@
-// One life of a simulated process: everything that could wake its code goes through here. After kill -9 nothing does any
-// more, whatever is still under way; while it is frozen, what comes is kept and handed over when it goes on, late, as
-// to a process that was stopped and continued. So a dead process is dead at its next await, and a zombie is a zombie.
+// One life of a simulated process: everything that could wake its code goes through here. After kill -9 nothing wakes it
+// any more, whatever is still in flight; while it is frozen, events are queued and delivered late, when it continues, as
+// with SIGSTOP and SIGCONT. So a dead process is dead at its next await, and a zombie is a zombie.
 import type { Clock } from '../platform/clock.ts'
 import type { VirtualClock } from './clock.ts'
 
@@ -28,7 +28,7 @@ export class Life {
     return this.#state === 'frozen'
   }
 
-  /** A promise of the world outside as this process sees it. */
+  /** A promise from the outside world as this process sees it. */
   pass<T>(promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       promise.then(
@@ -38,13 +38,13 @@ export class Life {
     })
   }
 
-  /** Runs something of the process: now, when it goes on, or never. */
+  /** Runs some of the process's code: now, when it continues, or never. */
   deliver(run: () => void): void {
     if (this.#state === 'alive') run()
     else if (this.#state === 'frozen') this.#kept.push(run)
   }
 
-  /** A call into the world outside; a dead process makes none. */
+  /** A call to the outside world; a dead process makes none. */
   call<T>(run: () => Promise<T>): Promise<T> {
     return this.#state === 'dead' ? new Promise<T>(() => undefined) : this.pass(run())
   }

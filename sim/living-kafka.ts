@@ -1,5 +1,5 @@
-// The Kafka port as one life of a process has it: every call is traced and passes the life's gate, and so does what the
-// broker tells its consumers. A dead process asks for nothing and hears nothing.
+// The Kafka port for one life of a process: every call is traced and passes through the life's gate, and so do the
+// broker's callbacks to its consumers. A dead process sends nothing and receives nothing.
 import type {
   Admin,
   FetchedBatch,
@@ -69,7 +69,7 @@ const livingTransaction = (inner: Transaction, id: string, call: Call): Transact
   abort: () => call(`${id} aborts`, () => inner.abort()),
 })
 
-/** A batch in work of a dead process stays in work for ever: the broker's side learns nothing of it. */
+/** A batch being processed when its process dies never completes: the broker never hears of it. */
 function handOver(
   life: Life,
   fetched: FetchedBatch,

@@ -1,5 +1,5 @@
-// `make sim` and `make sim-mutations`: runs seeds, says on standard error how far it is, and, of a run that failed, what
-// was wrong, what had happened before, and how to repeat it.
+// `make sim` and `make sim-mutations`: runs seeds, reports progress on standard error and, for a failed run, what was
+// wrong, what had happened before, and how to reproduce it.
 import { writeFileSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
 import { MUTATIONS } from './mutations/all.ts'
@@ -75,7 +75,7 @@ program
 const summary = ({ seed, hash, readings, faults, events, virtualMs }: Outcome): string =>
   `seed ${seed}: ${readings} readings, ${faults.length} faults, ${events} events in ${(virtualMs / 1_000).toFixed(1)} s of its time, trace ${hash}`
 
-/** One line that changes on a terminal, one line in a hundred elsewhere. */
+/** An updating line on a terminal; elsewhere, a line for every hundred. */
 function progress(seed: number, { from, to }: Seeds, started: number): void {
   const perRunMs = (performance.now() - started) / (seed - from + 1)
   const text = `seed ${seed} of ${from}..${to}, ${Math.ceil(((to - seed) * perRunMs) / 1_000)} s left`

@@ -1,15 +1,15 @@
-// The processes of a run: which there are, and how each is put together from the real rooms.
+// The processes of a run: which ones exist, and how each is assembled from the real services.
 import { join } from 'node:path'
 import pino from 'pino'
 import { Foreign } from './foreign.ts'
-import { type RunRoom, SimProcess } from './process.ts'
+import { type RunService, SimProcess } from './process.ts'
 import { chance } from './random.ts'
-import { runOperatorRoom } from './rooms/operator.ts'
+import { runOperatorService } from './rooms/operator.ts'
 import { Producers } from './rooms/producers.ts'
-import { runRefineRoom } from './rooms/refine.ts'
-import { runReplicaRoom } from './rooms/replica.ts'
-import { runSequencerRoom } from './rooms/sequencer.ts'
-import { NO_STORE_FAULTS, runSinkRoom } from './rooms/sink.ts'
+import { runRefineService } from './rooms/refine.ts'
+import { runReplicaService } from './rooms/replica.ts'
+import { runSequencerService } from './rooms/sequencer.ts'
+import { NO_STORE_FAULTS, runSinkService } from './rooms/sink.ts'
 import type { World } from './world.ts'
 
 const SEQUENCERS = 2
@@ -34,19 +34,19 @@ export function populate(world: World): void {
   numbered('replica', REPLICAS).forEach((name, i) => world.add(replicaOf(world, name, i + 1)))
 }
 
-/** A process and what the world may ask of it. */
+/** A process and what the world may do to it. */
 export interface Part {
   readonly process: SimProcess
-  /** Takes nothing new; what there is goes out. */
+  /** Accepts nothing new and drains what it has. */
   readonly leave?: () => void
-  /** Readings that it has taken and not delivered. */
+  /** Readings accepted and not yet delivered. */
   readonly depth?: () => number
   /** Its machine goes down. */
   readonly cutPower?: () => void
 }
 
-const part = (world: World, name: string, run: RunRoom): Part => ({
-  process: new SimProcess(name, world.surroundings(), run),
+const part = (world: World, name: string, run: RunService): Part => ({
+  process: new SimProcess(name, world.context(), run),
 })
 
 function producersOf(world: World): Part {
@@ -94,7 +94,7 @@ function operatorOf(world: World): Part {
   const { config, registry } = world
   const random = world.random('operator')
   return part(world, 'operator', (life, kafka) =>
-    runOperatorRoom({
+    runOperatorService({
       config,
       kafka,
       life,
@@ -110,16 +110,7 @@ function refineOf(world: World, name: string): Part {
   const { config, registry } = world
   const random = world.random(name)
   const made = part(world, name, (life, kafka, signal) =>
-    runRefineRoom({ config, kafka, life, random, log, registry, signal, onStep: stepper(world, () => made.process) }),
-  )
-  return made
-}
-
-function sequencerOf(world: World, name: string): Part {
-  const { config, registry } = world
-  const random = world.random(name)
-  const made = part(world, name, (life, kafka, signal) =>
-    runSequencerRoom({
+    runRefineService({
       config,
       kafka,
       life,
@@ -133,7 +124,25 @@ function sequencerOf(world: World, name: string): Part {
   return made
 }
 
-/** A commit has taken a step: this may be the last thing that its process does. */
+function sequencerOf(world: World, name: string): Part {
+  const { config, registry } = world
+  const random = world.random(name)
+  const made = part(world, name, (life, kafka, signal) =>
+    runSequencerService({
+      config,
+      kafka,
+      life,
+      random,
+      log,
+      registry,
+      signal,
+      onStep: stepper(world, () => made.process),
+    }),
+  )
+  return made
+}
+
+/** A commit has advanced one step: its process may be killed right here. */
 function stepper(world: World, processOf: () => SimProcess): (step: string, partition?: number) => void {
   const process = processOf()
   const dice = world.random(`${process.name} steps`)
@@ -147,7 +156,7 @@ function sinkOf(world: World, name: string): Part {
   const { config, registry, scenario } = world
   const random = world.random(name)
   const made = part(world, name, (life, kafka, signal) =>
-    runSinkRoom({
+    runSinkService({
       config,
       kafka,
       life,
@@ -166,6 +175,6 @@ function replicaOf(world: World, name: string, number: number): Part {
   const { registry } = world
   const random = world.random(name)
   return part(world, name, (life, kafka, signal) =>
-    runReplicaRoom({ kafka, life, random, log, registry, signal, dir: replicaDir(world, number) }),
+    runReplicaService({ kafka, life, random, log, registry, signal, dir: replicaDir(world, number) }),
   )
 }

@@ -1,5 +1,5 @@
-// A simulated process and its supervisor: it can be killed, stopped, frozen and continued, and whatever ends it, it is
-// started again after a moment. An end for a reason that no restart mends is a failure of the run.
+// A simulated process and its supervisor: it can be killed, stopped, frozen and continued, and however it ends, it is
+// restarted after a moment. An exit for a reason that a restart does not fix fails the run.
 import { KafkaError, messageOf, PlumblineError, StoreError } from '../platform/errors.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
 import { FatalRestoreError } from '../stream-jobs/refine/runtime/fatal.ts'
@@ -9,34 +9,34 @@ import { Life } from './life.ts'
 import { livingKafka } from './living-kafka.ts'
 import type { Trace } from './trace.ts'
 
-export interface Surroundings {
+export interface Context {
   readonly clock: VirtualClock
   readonly broker: SimBroker
   readonly trace: Trace
-  /** Lays something between the port and the room, where a run has bugs put in. */
+  /** Wraps the port, for runs with planted bugs. */
   readonly wrap: (kafka: Kafka, process: string) => Kafka
-  /** Something is wrong that no fault explains. */
+  /** Called for an error that no fault explains. */
   readonly onProblem: (problem: string) => void
 }
 
-/** Runs one life of a room to its end; the signal asks for a clean stop. */
-export type RunRoom = (life: Life, kafka: Kafka, signal: AbortSignal) => Promise<void>
+/** Runs one life of a service to its end; the signal asks for a clean stop. */
+export type RunService = (life: Life, kafka: Kafka, signal: AbortSignal) => Promise<void>
 
 const RESTART_MS = 300
 
 export class SimProcess {
   readonly name: string
-  readonly #surroundings: Surroundings
-  readonly #run: RunRoom
+  readonly #context: Context
+  readonly #run: RunService
   #life: Life | null = null
-  /** One for each life; the last is the present one's. */
+  /** One per life; the last is the current one's. */
   readonly #stops: AbortController[] = []
-  /** False from the end of the run on: nothing starts any more. */
+  /** False once the run has ended: nothing starts any more. */
   #supervised = true
 
-  constructor(name: string, surroundings: Surroundings, run: RunRoom) {
+  constructor(name: string, context: Context, run: RunService) {
     this.name = name
-    this.#surroundings = surroundings
+    this.#context = context
     this.#run = run
   }
 
@@ -50,7 +50,7 @@ export class SimProcess {
 
   start(): void {
     if (this.#life !== null) return
-    const { clock, broker, trace, wrap } = this.#surroundings
+    const { clock, broker, trace, wrap } = this.#context
     const life = new Life(this.name, clock)
     this.#life = life
     const stop = new AbortController()
@@ -63,32 +63,32 @@ export class SimProcess {
     )
   }
 
-  /** kill -9; started again after `downMs`. */
+  /** kill -9; restarted after `downMs`. */
   kill(why: string, downMs = RESTART_MS): void {
     if (this.#life === null) return
-    this.#surroundings.trace.fault(this.name, `is killed ${why}`)
+    this.#context.trace.fault(this.name, `is killed ${why}`)
     this.#end(this.#life)
     this.#restartIn(downMs)
   }
 
-  /** SIGTERM: it ends by itself and is started again. */
+  /** SIGTERM: it exits by itself and is restarted. */
   stop(): void {
     if (this.#life === null) return
-    this.#surroundings.trace.fault(this.name, 'is asked to stop')
+    this.#context.trace.fault(this.name, 'is asked to stop')
     this.#stops.at(-1)?.abort()
   }
 
   freeze(): void {
     if (this.#life === null || this.#life.isFrozen) return
-    this.#surroundings.trace.fault(this.name, 'is frozen')
+    this.#context.trace.fault(this.name, 'is frozen')
     this.#life.freeze()
-    this.#surroundings.broker.freeze(this.name)
+    this.#context.broker.freeze(this.name)
   }
 
   thaw(): void {
     if (this.#life?.isFrozen !== true) return
-    this.#surroundings.trace.fault(this.name, 'goes on')
-    this.#surroundings.broker.unfreeze(this.name)
+    this.#context.trace.fault(this.name, 'goes on')
+    this.#context.broker.unfreeze(this.name)
     this.#life.thaw()
   }
 
@@ -96,13 +96,13 @@ export class SimProcess {
   dispose(): void {
     this.#supervised = false
     if (this.#life !== null) this.#end(this.#life)
-    // Node keeps combined signals that somebody listens to, and with them the whole run, until they fire.
+    // Node keeps combined signals with listeners, and with them the whole run, alive until they fire.
     for (const stop of this.#stops) stop.abort()
   }
 
   #ended(life: Life, error: unknown): void {
     if (this.#life !== life) return
-    const { trace, onProblem } = this.#surroundings
+    const { trace, onProblem } = this.#context
     trace.fault(this.name, error === null ? 'has stopped' : `ends: ${messageOf(error)}`)
     if (error !== null && !isForSupervisor(error)) onProblem(`${this.name} ended: ${describe(error)}`)
     this.#end(life)
@@ -112,18 +112,18 @@ export class SimProcess {
   #end(life: Life): void {
     this.#life = null
     life.kill()
-    this.#surroundings.broker.disconnect(this.name)
+    this.#context.broker.disconnect(this.name)
   }
 
   #restartIn(ms: number): void {
     if (!this.#supervised) return
-    void this.#surroundings.clock.sleep(ms).then(() => {
+    void this.#context.clock.sleep(ms).then(() => {
       if (this.#supervised) this.start()
     })
   }
 }
 
-/** Errors of the world around, after which a supervisor restarts the process. */
+/** Errors of the environment, after which a supervisor restarts the process. */
 function isForSupervisor(error: unknown): boolean {
   if (error instanceof FatalRestoreError) return false
   if (!(error instanceof KafkaError || error instanceof StoreError || error instanceof PlumblineError)) return false

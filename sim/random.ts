@@ -1,5 +1,5 @@
-// Chance of a run: every part draws from a stream of its own, which follows from the seed and the part's name. So a
-// part that draws once more does not change what the others meet.
+// A run's randomness: every part draws from its own stream, derived from the seed and the part's name, so an extra draw
+// in one part does not change the others.
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 

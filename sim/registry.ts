@@ -1,10 +1,10 @@
 // The registry of a run: the declared schemas under fixed ids. It knows nothing else, so that an arbitrary id in a
-// record is unknown to it, and it may be out of reach for a while.
+// record is unknown to it, and it may be unreachable for a while.
 import { RegistryError } from '../platform/codec/register.ts'
 import { schemaText } from '../schemas/load.ts'
 import { TOPICS } from '../schemas/topics.ts'
 
-/** An id that it never knows. */
+/** An id that is never registered. */
 export const UNKNOWN_SCHEMA_ID = 999_999
 
 const TEXTS = new Map<number, string>()

@@ -1,28 +1,28 @@
-// One run: a seed becomes a scenario, the scenario a world; the world works under faults, is healed, must come to rest,
-// and is judged. The same seed gives the same run, event by event.
+// One run: a seed becomes a scenario, the scenario a world; the world runs under faults, is healed, must settle, and is
+// checked. The same seed gives the same run, event by event.
 import { type Failure, checkAll } from './checks/all.ts'
 import { makeChaos } from './chaos.ts'
 import { inFolder } from './folder.ts'
-import type { Surroundings } from './process.ts'
+import type { Context } from './process.ts'
 import { scenarioOf } from './scenario.ts'
 import { settle } from './settle.ts'
 import { World } from './world.ts'
 
-/** Some ten times what a run needs. */
+/** About ten times what a run needs. */
 const EVENTS_MAX = 2_000_000
 
 export interface RunOptions {
   readonly keepTrace?: boolean
-  /** Puts a bug in: lies between the broker's port and the rooms. */
-  readonly wrap?: Surroundings['wrap']
-  /** Damages what a run that has come to rest has left, before it is checked. */
+  /** Plants a bug between the broker's port and the services. */
+  readonly wrap?: Context['wrap']
+  /** Damages what a settled run has left behind, before it is checked. */
   readonly plant?: (world: World) => void | Promise<void>
 }
 
 export interface Outcome {
   readonly seed: number
   readonly failures: readonly Failure[]
-  /** Of everything that happened. */
+  /** Hash of everything that happened. */
   readonly hash: string
   readonly faults: readonly string[]
   readonly trace: readonly string[]

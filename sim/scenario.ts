@@ -1,5 +1,5 @@
-// What a seed means: how large the world is, how its parts are set, and which faults it meets how often. Seeds differ
-// much, since each takes only some kinds of faults and its own rates: a bug hides where another fault always comes first.
+// What a seed means: how large the world is, how its parts are configured, and which faults it meets how often. Seeds
+// differ a lot, since each has only some kinds of faults, at its own rates: a frequent fault would mask other bugs.
 import type { BrokerFaults } from './broker/faults.ts'
 import { chance, pick, type Random, randomOf, whole } from './random.ts'
 import { NO_STORE_FAULTS, type StoreFaults } from './rooms/sink.ts'
@@ -28,12 +28,12 @@ export interface Scenario {
   readonly hasOperator: boolean
   /** How long the producers sample while faults happen, ms. */
   readonly loadMs: number
-  /** Settings that differ from the defaults, as the environment would have them. */
+  /** Settings that differ from the defaults, as environment variables. */
   readonly settings: Readonly<Record<string, string>>
   readonly chaos: readonly Chaos[]
   /** Mean time between two of them, ms. */
   readonly chaosEveryMs: number
-  /** Chance at each step of a commit that its process is killed right there. */
+  /** Probability at each step of a commit that its process is killed right there. */
   readonly stepKill: number
   readonly broker: Partial<BrokerFaults>
   readonly store: StoreFaults

@@ -1,4 +1,4 @@
-// Seeds as tests, some in each: a failing one is named with what was wrong and what had happened before.
+// Seeds as tests, several per test: a failing one is reported with what was wrong and what had happened before.
 import { expect, it } from 'vitest'
 import { runSeed } from './run.ts'
 

@@ -1,5 +1,5 @@
-// When a world has come to rest: everything that was accepted has passed through refine, the order, the store and the
-// replicas, and no transaction is open. Looked up from the broker's side and on disk, not asked of the rooms.
+// When a world has settled: everything that was accepted has passed through refine, the order, the store and the
+// replicas, and no transaction is open. Determined from the broker and the disk, not by asking the services.
 import type { Admin } from '../platform/kafka/port.ts'
 import { SqliteStore } from '../platform/store/sqlite/store.ts'
 import { commitMetadata } from '../schemas/refine.ts'
@@ -11,10 +11,10 @@ import { REPLICAS, replicaDir } from './population.ts'
 import type { World } from './world.ts'
 
 const POLL_MS = 250
-/** Without any fault a world must come to rest within this, ms: sessions, time-outs and backoffs several times over. */
+/** Without faults a world must settle within this, ms: several times the sessions, timeouts and backoffs. */
 const SETTLE_MS = 90_000
 
-/** @returns what still moves when the time is over; null when all has come to rest */
+/** @returns what is still in progress on timeout; null once everything has settled */
 export async function settle(world: World): Promise<string | null> {
   const { clock, config } = world
   const admin = await world.observer().admin()
@@ -66,14 +66,14 @@ function atTransactions({ broker }: World): string | null {
   return null
 }
 
-/** A change is made known to every partition, also where nothing arrives. */
+/** A change is announced to every partition, even if nothing arrives there. */
 function atConfiguration({ broker, scenario }: World): string | null {
   const newest = versionsOf(broker).length
   const behind = toldByPartition(broker, scenario.partitions).findIndex((version) => version < newest)
   return behind < 0 ? null : `partition ${behind} has not been told of version ${newest} of the configuration`
 }
 
-/** Offsets behind the last committed record, by partition: what follows are markers. */
+/** Offsets just after the last committed record, by partition: only markers follow. */
 function endsOf({ broker }: World, topic: string): Map<number, number> {
   const ends = new Map<number, number>()
   for (const { partition, offset, fate } of broker.dump(topic))
@@ -90,7 +90,7 @@ function atOrder(world: World): string | null {
 }
 
 async function atStore(world: World, store: SqliteStore): Promise<string | null> {
-  // Until a sink has made it there is no store.
+  // There is no store until a sink has created it.
   const progress = await store.read((view) => view.progress()).catch(() => [])
   for (const topic of [CLEAN, LATE, ANOMALIES]) {
     for (const [partition, end] of endsOf(world, topic)) {

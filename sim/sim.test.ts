@@ -1,5 +1,5 @@
-// The simulation as a test: the first half of the seeds that must pass; sim-more.test.ts has the other, since files are
-// what two cores share. `make sim` runs any others.
+// The simulation as a test: the first half of the seeds that must pass; sim-more.test.ts has the other half, since test
+// files run in parallel. `make sim` runs any others.
 import { describe, expect, it } from 'vitest'
 import { runSeed } from './run.ts'
 import { itHoldsInSeeds } from './seeds.test-support.ts'

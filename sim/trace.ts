@@ -1,5 +1,5 @@
 // What happened in a run, line by line: who did what when. Its hash tells whether two runs were the same; the lines are
-// kept only where somebody wants to read them, and faults always, since a failure is explained by them.
+// kept only on request, faults always, since they explain a failure.
 import type { VirtualClock } from './clock.ts'
 
 const FNV_PRIME = 0x01000193

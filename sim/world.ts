@@ -1,5 +1,5 @@
 // The world of one run: the broker, the registry and the processes of the pipeline with their supervisors, all on one
-// virtual clock and one folder. It knows how to begin and how to become well again.
+// virtual clock and one folder. It knows how to start and how to recover.
 import type { Config } from '../platform/config.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
 import type { RuntimeConfig } from '../platform/runtime-config/document.ts'
@@ -9,7 +9,7 @@ import { SimBroker } from './broker/broker.ts'
 import { VirtualClock } from './clock.ts'
 import { configOf } from './config.ts'
 import { type Part, populate } from './population.ts'
-import type { Surroundings } from './process.ts'
+import type { Context } from './process.ts'
 import { type Random, randomOf } from './random.ts'
 import { SimRegistry } from './registry.ts'
 import type { Scenario } from './scenario.ts'
@@ -19,7 +19,7 @@ export interface WorldOptions {
   readonly scenario: Scenario
   readonly folder: string
   readonly keepTrace: boolean
-  readonly wrap: Surroundings['wrap']
+  readonly wrap: Context['wrap']
 }
 
 export class World {
@@ -36,7 +36,7 @@ export class World {
   readonly confirmed: RuntimeConfig[] = []
   /** Errors that no fault explains. */
   readonly problems: string[] = []
-  readonly #wrap: Surroundings['wrap']
+  readonly #wrap: Context['wrap']
   #faultsAreOn = true
 
   constructor({ scenario, folder, keepTrace, wrap }: WorldOptions) {
@@ -54,17 +54,17 @@ export class World {
     return this.#faultsAreOn
   }
 
-  /** A stream of chance of its own for a part. */
+  /** A random stream of its own for a part. */
   random(part: string): Random {
     return randomOf(this.scenario.seed, part)
   }
 
-  /** A client that is no process: it is never killed. */
+  /** A client that is not a process: it is never killed. */
   observer(): Kafka {
     return this.broker.kafka('observer')
   }
 
-  surroundings(): Surroundings {
+  context(): Context {
     const { clock, broker, trace } = this
     return { clock, broker, trace, wrap: this.#wrap, onProblem: (problem) => this.problems.push(problem) }
   }
@@ -73,7 +73,7 @@ export class World {
     this.parts.push(part)
   }
 
-  /** Makes the topics and starts every process. */
+  /** Creates the topics and starts every process. */
   async begin(): Promise<void> {
     const admin = await this.observer().admin()
     await admin.ensureTopics(
@@ -88,7 +88,7 @@ export class World {
     for (const { process } of this.parts) process.start()
   }
 
-  /** No more faults, and nothing new comes in; everything that is down comes up. */
+  /** Stops faults and input; brings up everything that is down. */
   heal(): void {
     this.#faultsAreOn = false
     this.trace.event('world', 'is well again')

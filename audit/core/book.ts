@@ -1,8 +1,8 @@
 // The books of one partition: per sensor and epoch which seqs are in raw, clean, late and the dead letters, as sets of
-// ranges, with the hashes of the outputs' bytes; and counts of everything else. Readings without seq (epoch 0) are told
-// apart by event time, which fills a range each: they are bounded, and beyond the bound only counted.
+// ranges, with the hashes of the outputs' bytes; and counts of everything else. Readings without seq (epoch 0) are
+// distinguished by event time and take one range each, so their number is capped; beyond the cap they are only counted.
 //
-// Memory: some 300 bytes per sensor and epoch, 5 to 10 bytes per numbered reading of one partition (HASHES_MAX of them at
+// Memory: about 300 bytes per sensor and epoch, 5 to 10 bytes per numbered reading of one partition (HASHES_MAX of them at
 // most), about 200 bytes per reading without seq (UNNUMBERED_MAX at most).
 import { Marks } from '../../platform/dead-letters/marks.ts'
 import { Fingerprint } from '../../platform/codec/fingerprint.ts'
@@ -24,7 +24,7 @@ export class LaneBook {
   readonly clean = new SeqSet()
   readonly late = new SeqSet()
   readonly dead = new SeqSet()
-  /** In raw, and older than what the output topics still keep whole: their outputs may have been removed. */
+  /** In raw, and older than what the output topics fully retain: their outputs may have been removed. */
   readonly beforeOutputs = new SeqSet()
   /** In raw below the committed offset, with bytes that are in no output, although one has the identity. */
   readonly differing = new SeqSet()
@@ -50,7 +50,7 @@ export class SensorBook {
   readonly lateRows = new Map<number, MergedRow>()
   /** Of the rows to which clean alone contributes. */
   readonly #stored = new Fingerprint()
-  /** Event times below the sink's offsets that the sink has dead-lettered. */
+  /** Event times of readings below the sink's offsets that the sink dead-lettered. */
   readonly #refusedTs = new Set<number>()
   readonly lanes: LaneBook[] = []
   readonly #budget: HashBudget
@@ -80,7 +80,7 @@ export class SensorBook {
     addRow(this.#stored, row)
   }
 
-  /** What the store must hold; to be called once, when the partition was read. */
+  /** What the store must hold; call once, after the partition has been read. */
   expected(): ExpectedRows {
     let refused = 0
     for (const ts of this.#refusedTs) if (!this.lateRows.has(ts)) refused += 1
@@ -110,15 +110,15 @@ const NO_COUNTS = {
   deadLetters: 0,
   /** Raw records below the committed offset whose bytes an earlier one has brought to an output. */
   duplicates: 0,
-  /** Of those whose number an earlier one had, the records with other bytes. */
+  /** Records that reuse an earlier record's number with different bytes. */
   conflicts: 0,
-  /** Dead letters of every stage by what became of them. */
+  /** Dead letters of every stage by outcome. */
   openLetters: 0,
   replayedLetters: 0,
   droppedLetters: 0,
   /** In clean or late, at or after the sink's offsets. */
   towardsStore: 0,
-  /** Raw records that could not be looked into. */
+  /** Raw records that could not be inspected. */
   unread: 0,
 }
 export type Counts = typeof NO_COUNTS
@@ -129,20 +129,20 @@ export class PartitionBook {
   readonly counts: Counts = { ...NO_COUNTS }
   /** Places (topic@offset) in clean and late whose records the sink has dead-lettered. */
   readonly refusedBySink = new Set<string>()
-  /** What became of the partition's dead letters. */
+  /** Outcomes of the partition's dead letters. */
   readonly marks = new Marks()
   /** Offsets of the dead letters whose replays are in raw. */
   readonly replays = new SeqSet()
-  /** Raw offsets that refine has dead-lettered, and those of them that were met in raw. */
+  /** Raw offsets that refine has dead-lettered, and which of them were seen in raw. */
   readonly deadOffsets = new SeqSet()
   readonly deadMet = new SeqSet()
   /** Hashes of the dead letters' bytes by raw offset. */
   readonly letterHashes = new Map<number, number>()
-  /** Arrival of the first record that each topic of outputs keeps, ms. */
+  /** Arrival time of the first record that each output topic still retains, ms. */
   readonly outputsFrom: Partial<Record<'clean' | 'late' | 'dlq', number>> = {}
-  /** A topic could not be read to its end: nothing that depends on all of it is judged. */
+  /** A topic could not be read to its end: checks that need all of it are skipped. */
   isComplete = true
-  /** Identities of readings without seq are no longer held: there are too many. */
+  /** Identities of readings without seq are no longer tracked: there are too many. */
   unnumberedOverflow = false
   #unnumbered = 0
   readonly budget: HashBudget = { left: HASHES_MAX }

@@ -1,8 +1,8 @@
 // Enters the records of one partition's topics into its book, in the order dead letters, late, clean, raw: what the
 // sink refused must be known before late and clean are read, what late has before clean (readings of the same event
 // time are counted once for the store), and every output before raw, whose records then claim the outputs that came
-// from them. Nothing here counts on positions ("the first N are known"): what is compared are identities and bytes, so
-// that a foreign record is blamed itself and not its neighbours.
+// from them. Nothing here relies on positions ("the first N are known"): identities and bytes are compared, so that a
+// foreign record is itself reported, not its neighbours.
 import { CLEAN, LATE, RAW } from '../../schemas/topics.ts'
 import { type Refusal, REFINE_STAGE } from '../../platform/dead-letters/headers.ts'
 import type { LetterState } from '../../platform/dead-letters/marks.ts'
@@ -12,24 +12,24 @@ import type { Findings } from './findings.ts'
 import type { Cut } from './judge.ts'
 import { keyText, type RecordKind } from './records.ts'
 
-/** A record as it passes by: one object, refilled for each. */
+/** The current record: one object, refilled for each. */
 export interface PassingRecord {
   readonly kind: RecordKind
   readonly offset: number
-  /** The broker's time of its arrival, ms. */
+  /** Arrival time at the broker, ms. */
   readonly arrivalMs: number
   /** Of a reading: its key as latin1 text, its identity, its event time. */
   readonly key: string
   readonly epoch: number
   readonly seq: number
   readonly ts: number
-  /** By METRICS; NaN where there is none. */
+  /** Indexed by METRICS; NaN if absent. */
   readonly metrics: Float64Array
   /** Of the value's bytes. */
   readonly hash: number
 }
 
-/** What a dead letter's headers say, and what became of it; a number that they do not say is -1. */
+/** What a dead letter's headers say, and its outcome; a number missing from the headers is -1. */
 export interface LetterFacts extends Pick<Refusal, 'stage' | 'topic' | 'partition' | 'offset'> {
   readonly state: LetterState
 }
@@ -166,7 +166,7 @@ export class Entries {
     if (lane.epoch !== UNNUMBERED) this.#book.counts.conflicts += 1
   }
 
-  /** @returns false when it was there already */
+  /** @returns false if it was already present */
   #output(set: 'clean' | 'late', lane: LaneBook, { hash }: PassingRecord, seq: number, ts: number): boolean {
     const book = this.#book
     const isNew = book.enter(set, lane, seq, ts)
@@ -221,5 +221,5 @@ export class Entries {
   }
 }
 
-/** What tells a lane's readings apart. */
+/** What identifies a reading within its lane. */
 export const idOf = ({ epoch }: LaneBook, seq: number, ts: number): number => (epoch === UNNUMBERED ? ts : seq)

@@ -1,5 +1,5 @@
 // Whether the extents of one partition cover clean, record by record, and whether the total order has them: every record
-// of clean is in just one extent, an extent has as many records as it says, and the order has each extent once, in the
+// of clean is in exactly one extent, an extent has as many records as it says, and the order has each extent once, in the
 // order of the partition. Memory: 16 bytes per extent of one partition, and 16 per record of the order.
 import { CLEAN } from '../../schemas/topics.ts'
 import type { Findings } from './findings.ts'
@@ -12,7 +12,7 @@ export const EXTENTS_MAX = 8_000_000
 export class Extents {
   readonly firsts = new NumberColumn()
   readonly counts = new NumberColumn()
-  /** There are more than are kept, or they could not all be read: nothing is compared with them. */
+  /** There are too many to keep, or some could not be read: nothing is compared with them. */
   isCut = false
 
   add(first: number, count: number): void {
@@ -54,7 +54,7 @@ export class ExtentCoverage {
           'EXTENT_OVERLAP',
           `an extent of ${CLEAN}/${partition} begins at offset ${extents.firsts.at(i)}; the one before it ends at ${extents.end(i - 1)}`,
         )
-    // What was removed from clean is not expected.
+    // Records removed from clean are not expected.
     while (this.#at < extents.length && extents.end(this.#at) <= cleanStart) this.#at += 1
   }
 
@@ -67,7 +67,7 @@ export class ExtentCoverage {
       this.#seen += 1
       return
     }
-    // Before the first extent that is kept nothing is known; after the last one the next extent may be on its way.
+    // Nothing is known before the first retained extent; after the last one, the next may still be on its way.
     if (length === 0 || offset < firsts.at(0)) return
     if (this.#bare !== null && this.#at < length) this.#bare.to = offset
     else {
@@ -77,7 +77,7 @@ export class ExtentCoverage {
     if (this.#bare.to < offset) this.#bare.to = offset
   }
 
-  /** @param isStill nothing was written while the ends of the topics were read */
+  /** @param isStill nothing was written while the end offsets were read */
   finish(isStill: boolean): void {
     if (this.#extents.isCut) return
     if (isStill || this.#at < this.#extents.length) this.#flush()
@@ -116,7 +116,7 @@ export class ExtentCoverage {
 export function judgeOrdered(ordered: Extents, extents: Extents, partition: number, findings: Findings): number {
   if (extents.length === 0 || ordered.isCut || extents.isCut) return 0
   let at = 0
-  // The order is kept for longer than the extents, or was cut shorter.
+  // The order has a longer retention than the extents, or was truncated further.
   while (at < ordered.length && ordered.firsts.at(at) < extents.firsts.at(0)) at += 1
   let i = 0
   while (i < extents.length && at < ordered.length && extents.firsts.at(i) < ordered.firsts.at(at)) {

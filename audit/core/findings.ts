@@ -1,22 +1,22 @@
-// What an audit finds: problems (something is not accounted for), gaps (missing sequence numbers; named, and no problem
-// by themselves) and notes (what could not be checked, and why). Lists are bounded, totals are not.
+// What an audit finds: problems (something is not accounted for), gaps (missing sequence numbers; listed, but not a
+// problem by themselves) and notes (what could not be checked, and why). Lists are bounded, totals are not.
 
-/** More than anybody reads; the totals tell the rest. */
+/** More than anyone will read; the totals cover the rest. */
 const PROBLEMS_MAX = 200
 const GAPS_MAX = 1_000
 
 /**
- * Every code, with what it says. faults.test.ts plants a fault for each.
+ * Every code and its meaning. faults.test.ts plants a fault for each.
  *
  * LOG_CORRUPT          a write-ahead log is damaged before its durable end
  * FOREIGN_OFFSET       refine's committed offset carries no ledger
  * UNREADABLE           a record of clean or late is not a valid reading
  * TWICE                a reading is in clean or late more often than in raw, or in clean twice
- * CHANGED              clean, late or a dead letter has other bytes than the raw record that it came from
- * CONFLICT             raw has the same sensor, epoch and seq with other bytes, and these bytes are in no output
+ * CHANGED              clean, late or a dead letter has different bytes from the raw record it came from
+ * CONFLICT             raw has the same sensor, epoch and seq with different bytes, and those bytes are in no output
  * TIME_NOT_INCREASING  the event time of a sensor does not increase in clean
  * LEDGER_UNBALANCED    refine's counters do not add up
- * LEDGER_DIFFERS       refine's counters are not what the topics hold
+ * LEDGER_DIFFERS       refine's counters do not match what the topics hold
  * BEYOND_LEDGER        the topics hold more than refine has counted
  * MISSING              a reading is in raw and in no output
  * BUFFER_DIFFERS       refine buffers more readings than can be found
@@ -26,18 +26,18 @@ const GAPS_MAX = 1_000
  * REPLAY_MISSING       a dead letter is marked as replayed and is not in raw
  * NOT_IN_STORE         the store lacks readings
  * STORE_EXCESS         the store has readings that neither clean nor late has
- * STORE_DIFFERS        the store has other times or values than clean and late
- * STORE_COUNTERS       the store's own counters are not what its rows amount to
+ * STORE_DIFFERS        the store's times or values differ from clean and late
+ * STORE_COUNTERS       the store's own counters do not match its rows
  * ANOMALIES_DIFFER     the store has fewer or more anomalies than telemetry.anomalies
  * IN_NO_EXTENT         a record of clean is in no extent
  * EXTENT_OVERLAP       two extents of a partition share records
- * EXTENT_DIFFERS       an extent has not as many records in clean as it says
+ * EXTENT_DIFFERS       an extent's count does not match its records in clean
  * ORDER_INCONSISTENT   the sequence of the total order has a gap or a repetition
- * ORDER_DIFFERS        the total order has not the extents that there are
- * REMOVED_UNREAD       records were removed from a topic before the next stage had read them
- * TOPIC_CUT            a topic ends before what was read of it
+ * ORDER_DIFFERS        the total order does not match the extents that exist
+ * REMOVED_UNREAD       records were removed from a topic before the next stage read them
+ * TOPIC_CUT            a topic ends before an offset already read
  * TOPIC_MISSING        a topic does not exist
- * PARTITIONS_DIFFER    topics that must have as many partitions have not
+ * PARTITIONS_DIFFER    topics that must have equal partition counts do not
  * TOPIC_UNREADABLE     a partition of a topic cannot be read
  * BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE, STORE_UNAVAILABLE   nothing could be compared with it
  */

@@ -1,6 +1,6 @@
 // Judges the books of one partition: by refine's ledger (its equation, and each counter against what the topics hold), and
-// identity by identity in lanes.ts. Where records were removed from a topic, what can no longer be compared is said in a
-// note, and the rest is compared all the same.
+// identity by identity in lanes.ts. Where records were removed from a topic, a note says what can no longer be compared,
+// and the rest is still compared.
 import { emptyLedger, imbalance, type LedgerCounts } from '../../schemas/refine.ts'
 import type { PartitionBook } from './book.ts'
 import type { Findings } from './findings.ts'
@@ -11,15 +11,15 @@ export interface Cut {
   readonly partition: number
   /** Null: refine has committed nothing. */
   readonly ledger: LedgerCounts | null
-  /** Next raw offset of refine; the first that is kept where it has committed nothing. */
+  /** Refine's next raw offset; the first retained one if it has committed nothing. */
   readonly committed: number
-  /** Refine has committed nothing while the ends of the topics were read: they must be where the ledger is. */
+  /** Refine committed nothing while the end offsets were read: they must match the ledger. */
   readonly isStill: boolean
-  /** First offsets that are kept; 0: nothing was removed. */
+  /** First retained offsets; 0: nothing was removed. */
   readonly starts: Readonly<Record<'raw' | 'clean' | 'late' | 'dlq', number>>
-  /** Next offsets of the store; 0 where there is none. */
+  /** The store's next offsets; 0 if there is no store. */
   readonly stored: Readonly<Record<'clean' | 'late', number>>
-  /** Event time from which on the store keeps every row, ms; -Infinity: from the beginning. */
+  /** Event time from which the store keeps every row, ms; -Infinity: from the beginning. */
   readonly rowsSince: number
 }
 
@@ -29,7 +29,7 @@ export interface LetterTotals {
   readonly dropped: number
 }
 
-/** What became of the records of one partition. */
+/** Outcomes of one partition's records. */
 export interface PartitionRow {
   readonly partition: number
   readonly raw: number
@@ -37,7 +37,7 @@ export interface PartitionRow {
   readonly duplicate: number
   readonly late: number
   readonly deadLettered: number
-  /** What became of the dead letters that are kept, the sinks' included. */
+  /** Outcomes of the retained dead letters, the sinks' included. */
   readonly letters: LetterTotals
   readonly control: number
   readonly buffered: number

@@ -67,7 +67,7 @@ function judgeUnplaced(
       findings.problem('MISSING', `${nameOf(key, lane.epoch, range)} is in raw and in no output${hint}`)
 }
 
-/** From before the time that the topics of outputs still keep whole: no more of them may lack than was removed. */
+/** Older than what the output topics fully retain: no more may be missing than was removed. */
 function judgeBefore(
   { partition, counts }: PartitionBook,
   { starts }: Cut,
@@ -88,12 +88,12 @@ function judgeBefore(
   )
 }
 
-/** What one problem names at most. */
+/** Maximum number of items that one problem lists. */
 const NAMES_MAX = 20
 
 function judgeConflicts(key: string, lane: LaneBook, findings: Findings): void {
   for (const range of lane.differing) {
-    // Where the output itself is from no raw record it was changed, and its record is not the culprit.
+    // If the output itself matches no raw record, it was altered; its raw record is not to blame.
     const parts = rangesWhere(range, (id) => lane.hashes.unclaimed(id).length === 0)
     for (const part of parts)
       findings.problem(
@@ -124,17 +124,17 @@ function judgeOutputs(partition: number, key: string, lane: LaneBook, cut: Cut, 
   }
 }
 
-/** Raw has the identity, but not these bytes, or not so often. */
+/** Raw has the identity, but not these bytes, or fewer times. */
 function judgeClaimed(topic: string, key: string, lane: LaneBook, range: SeqRange, findings: Findings): void {
   for (const part of rangesWhere(range, (id) => lane.hashes.unclaimed(id).some(({ surplus }) => !surplus)))
     findings.problem('CHANGED', `${nameOf(key, lane.epoch, part)} has other bytes in ${topic} than in raw`)
-  // A number that clean has twice was named when it was met.
+  // A number that is in clean twice was already reported.
   if (lane.epoch !== UNNUMBERED) return
   for (const part of rangesWhere(range, (id) => lane.hashes.unclaimed(id).some(({ surplus }) => surplus)))
     findings.problem('TWICE', `${nameOf(key, lane.epoch, part)} is in clean or late more often than in raw`)
 }
 
-/** The parts of a range whose members hold. */
+/** The subranges whose members satisfy the predicate. */
 function rangesWhere({ from, to }: SeqRange, holds: (id: number) => boolean): SeqRange[] {
   const parts: SeqRange[] = []
   let start = -1
@@ -150,7 +150,7 @@ function rangesWhere({ from, to }: SeqRange, holds: (id: number) => boolean): Se
   return parts
 }
 
-/** For people: a range of seqs, or of event times where there are no seqs. */
+/** Human-readable: a range of seqs, or of event times where there are no seqs. */
 export function nameOf(key: string, epoch: number, { from, to }: SeqRange): string {
   const what = epoch === 0 ? 'ts' : `epoch ${epoch} seq`
   return `${keyText(key)} ${what} ${from === to ? from : `${from}–${to}`}`

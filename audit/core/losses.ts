@@ -1,5 +1,5 @@
-// What offsets alone prove: records that were removed before the next stage had read them, topics that end before what
-// was read of them (recreated, or cut at their end), partition counts that differ.
+// What offsets alone prove: records removed before the next stage read them, topics that end before an offset already
+// read (recreated or truncated), partition counts that differ.
 import type { OffsetRange } from '../../platform/kafka/port.ts'
 import type { Findings } from './findings.ts'
 
@@ -7,11 +7,11 @@ export interface ReadBy {
   readonly topic: string
   readonly partition: number
   readonly range: OffsetRange
-  /** For people: refine, the store. */
+  /** Human-readable: refine, the store. */
   readonly reader: string
-  /** Next offset of the reader. */
+  /** The reader's next offset. */
   readonly next: number
-  /** The reader counts the broker's own markers as read; a store stays before the last one. */
+  /** The reader counts the broker's own markers as read; a store stops before the last one. */
   readonly countsMarkers: boolean
 }
 
@@ -32,7 +32,7 @@ export function judgeLoss({ topic, partition, range, reader, next, countsMarkers
   )
 }
 
-/** @param counts by topic, raw first; 0: there is no such topic */
+/** @param counts by topic, raw first; 0: the topic does not exist */
 export function judgePartitions(counts: readonly (readonly [string, number])[], findings: Findings): void {
   for (const [topic, count] of counts) if (count === 0) findings.problem('TOPIC_MISSING', `there is no topic ${topic}`)
   const [[raw, wanted]] = counts

@@ -1,6 +1,6 @@
-// A row of the store to which late has contributed, by the rule of platform/store/merge.ts in the audit's own words: of
-// each metric the latest reading that says something of it wins, null says nothing, `erase` withdraws a value, and the
-// row carries the numbers of its first reading. Late is in order and later than clean, which is read after it.
+// A row of the store to which late has contributed, by the rule of platform/store/merge.ts, implemented independently:
+// for each metric the latest reading that carries it wins, null carries nothing, `erase` withdraws a value, and the row
+// keeps the numbers of its first reading. Late is in order and newer than clean, although clean is read after it.
 import { METRICS } from '../../schemas/metrics.ts'
 import type { StoredRow } from './stored.ts'
 
@@ -12,7 +12,7 @@ export class MergedRow implements StoredRow {
   epoch: number
   seq: number
   readonly metrics: Float64Array
-  /** By METRICS: 1 where late has given or withdrawn a value. */
+  /** Indexed by METRICS: 1 where late has set or withdrawn a value. */
   readonly #said = new Uint8Array(METRICS.length)
 
   /** @param first of the readings in late; @param erased names whose values it withdraws */

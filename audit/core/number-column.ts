@@ -1,4 +1,4 @@
-// A column of numbers that grows, 8 bytes each: for what an audit keeps per transaction.
+// A growable column of numbers, 8 bytes each: for what an audit keeps per transaction.
 export class NumberColumn {
   #values = new Float64Array(16)
   length = 0

@@ -1,11 +1,11 @@
 // The bytes of one lane's readings in clean and late, as one 32-bit hash each, so that raw's records are matched with
-// outputs by identity and bytes: every output must come from a raw record, and a raw record is a duplicate only if its
-// very bytes are in an output. Numbered readings lie dense by seq in a typed array (4 bytes each); event times of a
-// source without seq, and seqs far away from the others, take a map.
+// outputs by identity and bytes: every output must come from a raw record, and a raw record is a duplicate only if the
+// same bytes are in an output. Numbered readings are stored densely by seq in a typed array (4 bytes each); event times
+// of a source without seq, and seqs far from the others, go into a map.
 
 import { SeqSet } from '../../platform/seq-set.ts'
 
-/** Shared by all lanes of a partition: how many hashes may still be kept. */
+/** Shared by all lanes of a partition: how many more hashes may be kept. */
 export interface HashBudget {
   left: number
 }
@@ -16,7 +16,7 @@ export const HASHES_MAX = 32_000_000
 /**
  * first   these bytes are in an output, which no raw record has claimed yet
  * again   these bytes are in an output, and an earlier raw record has claimed it
- * other   outputs of this identity have other bytes
+ * other   outputs of this identity have different bytes
  * none    no output has this identity
  * unknown the hash was not kept: the budget is used up
  */
@@ -35,14 +35,14 @@ const CLAIMED = 2
 export class OutputHashes {
   readonly #budget: HashBudget
   #unclaimed = 0
-  /** Identity of the first dense place; -1 while there is none. */
+  /** Identity of the first dense slot; -1 while there is none. */
   #base = -1
   #hashes = new Uint32Array(0)
   #states = new Uint8Array(0)
   readonly #sparse = new Map<number, Extra>()
   /** Identities whose hashes were not kept. */
   readonly #unkept = new SeqSet()
-  /** Further outputs of an identity that has one already. */
+  /** Additional outputs of an identity that already has one. */
   readonly #extras = new Map<number, Extra[]>()
 
   constructor(budget: HashBudget) {
@@ -116,7 +116,7 @@ export class OutputHashes {
     return this.#sparse.get(id) ?? null
   }
 
-  /** The dense place that holds an output of the identity; -1 where none does. */
+  /** The dense slot that holds an output of the identity; -1 if none does. */
   #takenAt(id: number): number {
     const at = id - this.#base
     return this.#base >= 0 && at >= 0 && at < this.#states.length && this.#states[at] !== FREE ? at : -1
@@ -130,7 +130,7 @@ export class OutputHashes {
     this.#unclaimed += 1
   }
 
-  /** The place of an identity in the arrays, which grow to hold it; -1 where it belongs into the map. */
+  /** The slot of an identity in the arrays, which grow to hold it; -1 if it belongs in the map. */
   #denseAt(id: number): number {
     if (this.#sparse.has(id)) return -1
     if (this.#base < 0) {

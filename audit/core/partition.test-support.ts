@@ -10,7 +10,7 @@ import { Findings, type ProblemCode } from './findings.ts'
 import { type Cut, judgePartition, NO_LEDGER, type PartitionRow } from './judge.ts'
 import { judgeLogs, judgeSent, type WalAccount, type WalLane } from './sent.ts'
 
-/** Codes that come up while the parts are read: sim/audit.test.ts plants their faults. */
+/** Codes raised while the inputs are read: sim/audit.test.ts plants their faults. */
 export type ScannedCode =
   | 'STORE_COUNTERS'
   | 'ANOMALIES_DIFFER'
@@ -28,7 +28,7 @@ export const METRIC_VALUES = Float64Array.from(METRICS, (_, i) => (i === 0 ? 20 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 export type Row = Mutable<PassingRecord>
 
-/** A reading of the sensor: seq tells its event time and, unless they are given, its bytes. */
+/** A reading of the sensor: seq determines its event time and, unless given, its bytes. */
 export const reading = (offset: number, seq: number, hash = 1_000 + seq): Row => ({
   kind: 'reading',
   offset,
@@ -41,7 +41,7 @@ export const reading = (offset: number, seq: number, hash = 1_000 + seq): Row =>
   hash,
 })
 
-/** A record that is none. */
+/** A record that is not a reading. */
 export const other = (offset: number, kind: Row['kind'], hash = offset): Row => ({ ...reading(offset, 0, hash), kind })
 
 const letterOf = (offset: number): LetterFacts => ({

@@ -1,6 +1,6 @@
-// Tells what a record of raw, clean, late or the dead letters is, in place and without an object per record: a control
-// record, a reading with its place in the order, or something that has no place (undecodable, or with an identity that
-// its key does not bear out). Refine draws the same line, and the audit compares only what has a place, seq by seq.
+// Classifies a record of raw, clean, late or the dead letters in place, without an object per record: a control
+// record, a reading with its place in the order, or something without a place (undecodable, or with an identity
+// that does not match its key). Refine draws the same line, and the audit compares only what has a place, seq by seq.
 import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 import type { ScanPlan } from '../../platform/codec/reading-plan.ts'
 import { ReadingScanner } from '../../platform/codec/reading-scanner.ts'
@@ -9,15 +9,15 @@ import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch
 import { CONTROL_HEADER } from '../../schemas/refine.ts'
 
 /**
- * control         a control record of ours
+ * control         one of our control records
  * reading         a reading, with its place in the order
- * placeless       not a valid reading: undecodable, or with an identity that its key does not bear out
+ * placeless       not a valid reading: undecodable, or with an identity that does not match its key
  * unknown-schema  its schema must be fetched first
- * unread          its schema could not be fetched: nothing is known of it
+ * unread          its schema could not be fetched: nothing is known about it
  */
 export type RecordKind = 'control' | 'reading' | 'placeless' | 'unknown-schema' | 'unread'
 
-/** The plan for a writer's schema id; null: not a Reading's; undefined: the registry must be asked first. */
+/** The plan for a writer's schema id; null: not a Reading's; undefined: not yet looked up in the registry. */
 export type PlanOf = (schemaId: number) => ScanPlan | null | undefined
 
 const NOTHING: readonly string[] = []
@@ -28,7 +28,7 @@ export class AuditRecords {
   epoch = 0
   seq = 0
   ts = 0
-  /** Index in METRICS of a metric of the last reading that is out of bounds; -1 for none. */
+  /** Index in METRICS of an out-of-bounds metric of the last reading; -1 for none. */
   invalidMetric = -1
   /** Of the last record of an unknown schema. */
   schemaId = 0
@@ -39,7 +39,7 @@ export class AuditRecords {
     this.#planOf = planOf
   }
 
-  /** Metrics of the last reading, by METRICS; NaN where it has none. */
+  /** Metrics of the last reading, indexed by METRICS; NaN if absent. */
   get metrics(): Float64Array {
     return this.#scanner.metrics
   }
@@ -74,6 +74,6 @@ export class AuditRecords {
   }
 }
 
-/** Keys are kept as latin1 text of their bytes, so that any bytes survive; people read UTF-8. */
+/** Keys are kept as latin1 text so that any bytes survive; output for people is UTF-8. */
 export const keyText = (key: string): string => Buffer.from(key, 'latin1').toString('utf8')
 export const keyOfText = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')

@@ -1,4 +1,4 @@
-// The audit's report, and its text for people: what came, what became of it, what is missing.
+// The audit's report, and its human-readable text: what came in, what happened to it, what is missing.
 import type { Gap, Problem } from './findings.ts'
 import type { LetterTotals, PartitionRow } from './judge.ts'
 import type { StoreTotals } from './stored.ts'
@@ -9,15 +9,15 @@ export interface AuditTable {
   readonly duplicate: number
   readonly late: number
   readonly deadLettered: number
-  /** What became of the dead letters that are kept, the sinks' included. */
+  /** Outcomes of the retained dead letters, the sinks' included. */
   readonly letters: LetterTotals
   readonly control: number
   readonly buffered: number
-  /** Readings that write-ahead logs on this machine accepted; null where there are none. */
+  /** Readings that write-ahead logs on this machine accepted; null if there are none. */
   readonly sent: { readonly logs: number; readonly accepted: number } | null
   /** Between the logs and raw, between raw and refine, between clean or late and the store. */
   readonly inFlight: { readonly toRaw: number; readonly toRefine: number; readonly toStore: number }
-  /** Null where there is no store. */
+  /** Null if there is no store. */
   readonly store: StoreTotals | null
   readonly partitions: readonly PartitionRow[]
 }
@@ -36,7 +36,7 @@ export interface AuditReport {
   readonly notes: readonly string[]
 }
 
-/** Where Kafka could not be read. */
+/** If Kafka could not be read. */
 export const NO_ROWS: { readonly rows: readonly PartitionRow[] } = { rows: [] }
 
 /** What a terminal shows without scrolling; --json has more. */

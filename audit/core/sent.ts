@@ -1,6 +1,6 @@
-// Compares what write-ahead logs accepted with what raw holds, and names the gaps of sources whose log is not here. A
-// log sends in its own order and is sure of what lies below its acknowledged index; what it still waits to send is in
-// flight, and more than that must not be missing.
+// Compares what write-ahead logs accepted with what raw holds, and names the gaps of sources whose log is elsewhere.
+// A log sends in its own order and guarantees everything below its acknowledged index; what it has yet to send is in
+// flight, and nothing more may be missing.
 import type { LaneBook, PartitionBook } from './book.ts'
 import type { Findings } from './findings.ts'
 import { nameOf } from './lanes.ts'
@@ -13,14 +13,14 @@ export interface WalLane {
   /** As latin1 text of its bytes. */
   readonly key: string
   readonly epoch: number
-  /** Numbered by a log: then seqs 0…lastSeq were all accepted. */
+  /** Numbered by a log: seqs 0…lastSeq were all accepted. */
   readonly own: boolean
   /** Readings accepted. */
   readonly count: number
   readonly lastSeq: number
 }
 
-/** How one log stands; `missing` grows while partitions are judged. */
+/** State of one log; `missing` grows while partitions are judged. */
 export interface WalAccount {
   readonly name: string
   /** Readings accepted, and those of them that the broker had not acknowledged when the log was read. */
@@ -32,15 +32,15 @@ export interface WalAccount {
   readonly missingNames: string[]
 }
 
-/** What of raw can be seen. */
+/** The visible part of raw. */
 export interface RawState {
-  /** It still has its beginning. */
+  /** Nothing was removed from its beginning. */
   readonly isWhole: boolean
   /** Offsets of the partition that an open transaction hides. */
   readonly held: number
 }
 
-/** What one log's problem names at most. */
+/** Maximum number of items listed in one log's problem. */
 const NAMES_MAX = 20
 
 export function judgeSent(
@@ -74,7 +74,7 @@ function compare(
   if (own) {
     const ranges = missingOf(lane, lastSeq, isWhole)
     log.missing += sizeOf(ranges)
-    // Logs send in order: what an open transaction hides comes after everything that can be seen.
+    // Logs send in order: what an open transaction hides comes after everything visible.
     const tail = ranges.filter(({ from }) => from > Math.max(lane.raw.last, lane.ahead.last))
     const behind = Math.min(hidden.left, sizeOf(tail))
     hidden.left -= behind
@@ -83,7 +83,7 @@ function compare(
       if (log.missingNames.length < NAMES_MAX) log.missingNames.push(nameOf(key, epoch, range))
     return
   }
-  // Numbered elsewhere: seqs may be lacking or repeated at the source, but every accepted reading is a record.
+  // Numbered elsewhere: seqs may be missing or repeated at the source, but every accepted reading is a record.
   const short = isWhole ? Math.max(0, count - lane.records) : 0
   log.missing += short
   if (short > 0 && log.missingNames.length < NAMES_MAX)
@@ -99,7 +99,7 @@ function missingOf(lane: LaneBook, last: number, isWhole: boolean) {
   return lane.raw.missing(isWhole ? 0 : first, last).flatMap(({ from, to }) => lane.ahead.missing(from, to))
 }
 
-/** To be called when every partition was judged. Returns how many readings are in flight between logs and raw. */
+/** Call after every partition has been judged. Returns how many readings are in flight between logs and raw. */
 export function judgeLogs(logs: readonly WalAccount[], findings: Findings): number {
   let inFlight = 0
   for (const { name, waiting, missing, held, missingNames } of logs) {

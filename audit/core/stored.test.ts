@@ -1,4 +1,4 @@
-// What the store must hold, may hold and must not, sensor by sensor; and how the report says what it refused.
+// What the store must, may and must not hold, sensor by sensor; and how the report words what it refused.
 import { describe, expect, it } from 'vitest'
 import { SensorBook } from './book.ts'
 import { Findings } from './findings.ts'

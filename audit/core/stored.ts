@@ -1,8 +1,8 @@
 // Compares the store with what it must hold: the readings of clean and late up to the sink's offsets, merged by the
-// store's rule (merged-row.ts). Both sides are added up to one
-// fingerprint per sensor (platform/codec/fingerprint.ts), so that a row that is lacking, added, moved or changed shows,
-// and neither side is held in memory. What the sink has dead-lettered need not be there, but may: a sink that ended
-// between the dead letter and its progress has read the record again, and a store that was repaired meanwhile has taken it.
+// store's rule (merged-row.ts). Both sides are summed into one fingerprint per sensor (platform/codec/fingerprint.ts), so
+// that a missing, added, moved or changed row shows, and neither side is held in memory. What the sink dead-lettered may
+// or may not be there: a sink that stopped after writing the dead letter but before committing its progress read the
+// record again, and a store that had been repaired in the meantime accepted it.
 import { Fingerprint } from '../../platform/codec/fingerprint.ts'
 import { METRICS } from '../../schemas/metrics.ts'
 import type { Findings } from './findings.ts'
@@ -10,7 +10,7 @@ import { keyText } from './records.ts'
 
 const METRIC_NAMES = METRICS.map(({ name }) => name)
 
-/** What one sensor's rows must amount to. */
+/** What one sensor's rows must add up to. */
 export interface ExpectedRows {
   readonly fingerprint: Fingerprint
   /** Dead-lettered by the sink. */
@@ -21,7 +21,7 @@ export interface StoredRow {
   readonly ts: number
   readonly epoch: number
   readonly seq: number
-  /** By METRICS; NaN where there is none. */
+  /** Indexed by METRICS; NaN if absent. */
   readonly metrics: Float64Array
 }
 
@@ -37,9 +37,9 @@ export interface StoreCheck {
   /** By key (latin1 text). */
   readonly expected: ReadonlyMap<string, ExpectedRows>
   readonly stored: ReadonlyMap<string, Fingerprint>
-  /** Clean and late still have their beginnings; else the store may well hold more. */
+  /** Nothing was removed from clean and late; otherwise the store may legitimately hold more. */
   readonly isWhole: boolean
-  /** Nothing was written while the store was read; else it may be ahead of its offsets. */
+  /** Nothing was written while the store was read; otherwise it may be ahead of its offsets. */
   readonly isStill: boolean
 }
 
@@ -52,7 +52,7 @@ export function addRow(fingerprint: Fingerprint, row: StoredRow): void {
   fingerprint.add(row, cells, METRIC_NAMES)
 }
 
-/** @returns totals, and the sensors whose rows are not what they must be */
+/** @returns totals, and the sensors whose rows are wrong */
 export function judgeStore(
   { expected, stored, isWhole, isStill }: StoreCheck,
   findings: Findings,

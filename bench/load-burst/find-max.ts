@@ -2,13 +2,13 @@
 // interval. Every trial is a fresh pipeline; "sustained" is the pipeline benchmark's: what waits does not grow.
 import { benchPipeline, type PipelineReport } from '../pipeline.ts'
 
-/** Narrower would be finer than two trials of the same rate agree. */
+/** Anything narrower is finer than the variance between two trials at the same rate. */
 const RESOLUTION = 1.1
 
 /**
- * @param from a rate to begin with, readings/s
+ * @param from initial rate, readings/s
  * @param seconds of each trial
- * @returns the report of the highest rate that was sustained; null when not even the first one was
+ * @returns the report of the highest sustained rate; null if not even the first was sustained
  */
 export async function findMax(
   from: number,

@@ -1,5 +1,5 @@
-// What a load-burst run must leave of the total order: a gapless sequence over everything that clean holds, and replicas
-// that have all of it, the same byte by byte.
+// What a load-burst run must leave behind of the total order: a gapless sequence over everything in clean, and replicas
+// that hold all of it, byte for byte identical.
 import { setTimeout as delay } from 'node:timers/promises'
 import { compareReplicas } from '../../cli/replica/diff.ts'
 import type { Config } from '../../platform/config.ts'
@@ -15,15 +15,15 @@ const POLL_MS = 250
 export interface OrderAccount {
   readonly readings: number
   readonly extents: number
-  /** Why the order is none; null: it is gapless. */
+  /** What is wrong with the order; null: it is gapless. */
   readonly fault: string | null
   readonly replicas: number
-  /** The first difference between replicas; null: there is none. */
+  /** The first difference between replicas; null: none. */
   readonly difference: string | null
 }
 
 /**
- * @param readings how many clean holds: the order must have a place for each
+ * @param readings number of readings in clean: the order must have a place for each
  * @param replicas their folders below `root`
  */
 export async function accountForOrder(

@@ -1,5 +1,5 @@
-// EM-10: the whole pipeline under bursts and brownouts of its store, with the audit at the end. Starts everything in a
-// folder of its own, watches it once a second, and leaves nothing behind but the report.
+// EM-10: the whole pipeline under bursts and brownouts of its store, with the audit at the end. Starts everything in its
+// own folder, samples it once a second, and leaves nothing behind but the report.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ import { type Brownout, BROWNOUTS, BURST, outages } from './scenario.ts'
 import { StoreOutage } from './store-outage.ts'
 
 const SAMPLE_MS = 1_000
-/** What latencies and rates of a sample are taken over. */
+/** The window over which a sample's latencies and rates are measured. */
 const SPAN_MS = 2_000
 const SETTLE_MS = 180_000
 const SENSOR_RATE_HZ = 10
@@ -40,7 +40,7 @@ export interface BurstReport {
   }
   readonly options: BurstOptions
   readonly burst: typeof BURST
-  /** In a burst: what N events/s stands for. */
+  /** During a burst: the N in "N events/s". */
   readonly burst_rate_per_s: number
   readonly readings: number
   readonly outages: number
@@ -108,7 +108,7 @@ async function burst(
   return reportOf(options, brownouts, fired, samples, account!, order!)
 }
 
-/** Takes the store away at the stated times. @returns how often that really happened */
+/** Makes the store unavailable at the given times. @returns how often that really happened */
 async function brownOut(
   file: string,
   brownouts: readonly Brownout[],

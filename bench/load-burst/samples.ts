@@ -1,4 +1,4 @@
-// What is looked at once a second during a load-burst run, and what is concluded from it.
+// What is sampled once a second during a load-burst run, and what is concluded from it.
 import type { PipelineView } from '../../deploy/stack/core/pipeline.ts'
 import type { Brownout } from './scenario.ts'
 
@@ -8,9 +8,9 @@ export interface Sample {
   readonly acceptedPerS: number
   readonly refinedPerS: number
   readonly storedPerS: number
-  /** Readings that got their sequence. */
+  /** Readings that have their sequence. */
   readonly orderedPerS: number
-  /** Records that wait in front of each stage; extents in front of the sequencer. */
+  /** Records waiting in front of each stage; extents in front of the sequencer. */
   readonly waiting: {
     readonly producers: number
     readonly refine: number
@@ -51,14 +51,14 @@ export function sampleOf(view: PipelineView, atS: number): Sample {
 }
 
 export interface Recovery extends Brownout {
-  /** Highest number of records that waited for the store during it and until the sink had caught up. */
+  /** Peak number of records waiting for the store from its start until the sink had caught up. */
   readonly waitingMax: number
-  /** From its end until no more waited than a second's load; null: not within the run. */
+  /** From its end until at most one second's load was waiting; null: not within the run. */
   readonly recoveredAfterS: number | null
   readonly breakerOpened: boolean
 }
 
-/** @param samples in the order of time */
+/** @param samples in chronological order */
 export function recoveryOf(brownout: Brownout, samples: readonly Sample[]): Recovery {
   const fromS = brownout.atMs / 1_000
   const endS = (brownout.atMs + brownout.lengthMs) / 1_000

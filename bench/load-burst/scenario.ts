@@ -4,15 +4,15 @@ import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { uniformInt } from 'pure-rand/distribution/uniformInt'
 
 export const BURST = { factor: 10, lengthMs: 10_000, everyMs: 60_000 }
-/** "Errors" are made of slices of this length, every other one of which the store is away on average. */
+/** "Errors" consist of slices of this length; the store is unavailable in half of them on average. */
 export const SLICE_MS = 500
 
 export type BrownoutKind =
-  /** No write comes through for a moment. */
+  /** No write succeeds for a moment. */
   | 'stall'
-  /** No write comes through until the sink has given up waiting, several times. */
+  /** No write succeeds until the sink has timed out several times. */
   | 'time-outs'
-  /** Half of the time no write comes through. */
+  /** No write succeeds half of the time. */
   | 'errors'
 
 export interface Brownout {
@@ -22,14 +22,14 @@ export interface Brownout {
   readonly lengthMs: number
 }
 
-/** A calm beginning, one brownout in a calm stretch, one behind a burst, one across a burst, and a burst to recover in. */
+/** A calm start, one brownout in a calm stretch, one after a burst, one across a burst, and a burst to recover in. */
 export const BROWNOUTS: readonly Brownout[] = [
   { kind: 'stall', atMs: 20_000, lengthMs: 5_000 },
   { kind: 'time-outs', atMs: 65_000, lengthMs: 30_000 },
   { kind: 'errors', atMs: 105_000, lengthMs: 30_000 },
 ]
 
-/** Times at which the store is away, ms after the fleet's start, in rising order and apart. */
+/** Times at which the store is unavailable, ms after the fleet's start, ascending and disjoint. */
 export function outages(brownouts: readonly Brownout[], seed: number): { fromMs: number; toMs: number }[] {
   const random = xoroshiro128plus(seed)
   return brownouts.flatMap(({ kind, atMs, lengthMs }) => {

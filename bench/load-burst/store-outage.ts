@@ -1,5 +1,5 @@
-// Takes the embedded store away for a while, for real: another connection holds SQLite's write lock, so that anyone who
-// writes waits and then fails, as with any store that browns out.
+// Makes the embedded store really unavailable for a while: another connection holds SQLite's write lock, so that writers
+// wait and then fail, as with any store that browns out.
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -12,7 +12,7 @@ export class StoreOutage {
   readonly #db: DatabaseSync
   #fired = 0
 
-  /** @param file of a store that exists */
+  /** @param file of an existing store */
   constructor(file: string) {
     this.#db = new DatabaseSync(file, { timeout: BUSY_MS })
   }

@@ -1,5 +1,5 @@
-// Topics and offsets. All of it is repeated by the client itself while the line is broken; committed offsets are those
-// of finished transactions whose markers have arrived, whether or not another commit is under way.
+// Topics and offsets. The client itself retries all of these while the connection is broken; committed offsets are those
+// of finished transactions whose markers have arrived, whether or not another commit is in progress.
 import type {
   Admin,
   CommittedOffset,

@@ -1,4 +1,4 @@
-// What the broker does to record batches: it reads their header, gives them offset and time, and writes control batches
+// What the broker does to record batches: it reads their header, assigns offset and time, and writes control batches
 // of its own. Format v2, as in platform/kafka/record-batch/builder.ts.
 // Source: org.apache.kafka.common.record.DefaultRecordBatch.
 import { crc32c } from '@node-rs/crc32'
@@ -39,7 +39,7 @@ export function readHeader(batch: Buffer): BatchHeader {
   }
 }
 
-/** Gives a batch its place and, on a topic with LogAppendTime, its time; changes its argument. */
+/** Assigns a batch its offset and, on a topic with LogAppendTime, its time; mutates its argument. */
 export function stamp(batch: Buffer, baseOffset: number, appendTimeMs: number | null): void {
   batch.writeBigInt64BE(BigInt(baseOffset), AT.baseOffset)
   if (appendTimeMs !== null) {
@@ -59,7 +59,7 @@ export function controlBatch(producerId: bigint, epoch: number, commit: boolean,
   return batch
 }
 
-/** The batch with some of its records (their bytes as they stand, deltas included); offsets and the rest stay. */
+/** The batch with some of its records (bytes unchanged, deltas included); offsets and everything else stay. */
 export function withRecords(batch: Buffer, headerBytes: number, records: readonly Buffer[]): Buffer {
   const smaller = Buffer.concat([batch.subarray(0, headerBytes), ...records])
   smaller.writeInt32BE(smaller.length - 12, 8)

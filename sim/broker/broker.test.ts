@@ -1,5 +1,5 @@
-// What the simulated broker can do beyond the port's contract: faults by chance and by script, processes that are killed
-// or frozen, restarts, cleaning; and that a run is the same every time.
+// What the simulated broker can do beyond the port's contract: random and scripted faults, processes that are killed
+// or frozen, restarts, compaction; and that a run is the same every time.
 import { describe, expect, test } from 'vitest'
 import {
   batchOf,
@@ -19,7 +19,7 @@ async function read(reader: RangeReader, from: number, to: number): Promise<Read
   return records
 }
 
-/** Whether a promise has settled by the time that `ms` have passed. */
+/** Whether a promise settles within `ms`. */
 const settlesWithin = (setting: SimSetting, promise: Promise<unknown>, ms: number): Promise<boolean> =>
   Promise.race([
     promise.then(
@@ -252,7 +252,7 @@ describe('cleaning', () => {
 })
 
 describe('a run', () => {
-  /** Two processes that write for a while, with faults, kills and a restart; everything that it left. */
+  /** Two processes that write for a while, with faults, kills and a restart; returns everything left behind. */
   async function story(seed: number): Promise<string> {
     const setting = new SimSetting(seed, { loseAnswer: 0.05, reject: 0.05, delay: 0.05 })
     const { broker, clock } = setting

@@ -1,7 +1,7 @@
-// The simulator's Kafka: one broker in memory behind platform/kafka/port.ts, on a clock and a source of chance that the
-// run brings along. It models what our code relies on, dangers of the real client included (see each part's opening);
+// The simulator's Kafka: one broker in memory behind platform/kafka/port.ts, on a clock and a source of randomness that
+// the run provides. It models what our code relies on, dangers of the real client included (see each file's header);
 // platform/kafka/port-contract.test-support.ts holds it to the real broker. This file is the handle that a run keeps:
-// processes come from it, and it can cut them off, freeze them, restart and look into the logs.
+// it hands out processes' ports, and can cut processes off, freeze them, restart the broker and inspect the logs.
 import type { Clock } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'
@@ -20,11 +20,11 @@ export interface SimBrokerOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly log?: Logger
-  /** What is not named stays as in NO_FAULTS. */
+  /** Anything omitted stays as in NO_FAULTS. */
   readonly faults?: Partial<BrokerFaults>
 }
 
-/** A record of the log as a check sees it. */
+/** A log record as a check sees it. */
 export interface DumpedRecord {
   readonly partition: number
   readonly offset: number
@@ -45,7 +45,7 @@ export class SimBroker {
     this.#server = new Server(clock, random, new FaultPlan({ ...NO_FAULTS, ...faults }, random))
   }
 
-  /** The port as one process has it; after `disconnect` of the same name, a new process. */
+  /** One process's port; after `disconnect` of the same name, a new process's. */
   kafka(client: string): Kafka {
     const link = this.#links.get(client) ?? new Link(client, this.#server)
     this.#links.set(client, link)
@@ -58,7 +58,7 @@ export class SimBroker {
     }
   }
 
-  /** kill -9: no call of it ever answers again; sessions run out, transactions stay open until fenced or timed out. */
+  /** kill -9: none of its calls is ever answered; sessions expire, transactions stay open until fenced or timed out. */
   disconnect(client: string): void {
     this.#log?.debug({ client }, 'a process is cut off')
     this.#links.get(client)?.kill()
@@ -75,7 +75,7 @@ export class SimBroker {
     this.#links.get(client)?.unfreeze()
   }
 
-  /** Everything fails or waits for `downMs`; members must join again; data stay. Resolves when it is back. */
+  /** Everything fails or waits for `downMs`; members must rejoin; data survive. Resolves when it is back up. */
   async restart(downMs: number): Promise<void> {
     this.#log?.debug({ downMs }, 'the broker restarts')
     await this.#server.restart(downMs)
@@ -85,12 +85,12 @@ export class SimBroker {
     return this.#server.plan.script(script)
   }
 
-  /** From now on these probabilities hold; what is not named stays. So a run can end in calm. */
+  /** Sets these probabilities from now on; omitted ones stay. Lets a run end without faults. */
   setFaults(faults: Partial<BrokerFaults>): void {
     this.#server.plan.set(faults)
   }
 
-  /** Every data record of a topic by partition and offset, with what became of its transaction. */
+  /** Every data record of a topic by partition and offset, with its transaction's outcome. */
   dump(topic: string): DumpedRecord[] {
     return this.#server.topics.topic(topic).partitions.flatMap(dumpLog)
   }
@@ -100,7 +100,7 @@ export class SimBroker {
     for (const log of this.#server.topics.topic(topic).partitions) compactLog(log)
   }
 
-  /** A disk's fault: a byte of the last batch is another one. */
+  /** A disk fault: one byte of the last batch is changed. */
   damage(topic: string, partition: number): void {
     const { batches } = this.#server.topics.log({ topic, partition })
     const { bytes } = batches.findLast(({ control }) => !control)!

@@ -1,6 +1,6 @@
-// What the log cleaner leaves of a partition: of every key the last committed record, at its old offset. The newest
-// batch (in the active segment's place) and everything behind the last stable offset stay as they are; batches that have
-// lost all their records are gone, so that offsets are missing from the log.
+// What the log cleaner leaves of a partition: the last committed record of every key, at its old offset. The newest
+// batch (standing in for the active segment) and everything after the last stable offset stay as they are; batches that
+// have lost all their records are removed, so the log has gaps in its offsets.
 // Source: org.apache.kafka.storage.internals.log.Cleaner.
 import { HEADER_BYTES, RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { readVarint, varintEnd } from '../../platform/kafka/record-batch/varint.ts'
@@ -16,7 +16,7 @@ export function compactLog(log: PartitionLog): void {
   log.replace(batches.flatMap((batch) => (cleaned.has(batch) ? (cleaned.get(batch) ?? []) : batch)))
 }
 
-/** Of every key the offset of its last committed record; the cleaner does not look at what is not closed. */
+/** For every key, the offset of its last committed record; the cleaner ignores the active segment. */
 function lastOffsets(log: PartitionLog, closed: readonly StoredBatch[]): Map<string, number> {
   const last = new Map<string, number>()
   for (const stored of closed) {
@@ -30,7 +30,7 @@ function lastOffsets(log: PartitionLog, closed: readonly StoredBatch[]): Map<str
 const keyOf = (batch: RecordBatch, i: number): string => batch.key(i)?.toString('latin1') ?? ''
 
 function cleanedBatch(stored: StoredBatch, last: ReadonlyMap<string, number>): StoredBatch | null {
-  // Markers stay: a reader needs them as long as records of their transaction may be left.
+  // Markers stay: a reader needs them as long as records of their transaction may remain.
   if (stored.control) return stored
   const batch = new RecordBatch(stored.bytes)
   const all = recordsOf(stored.bytes)

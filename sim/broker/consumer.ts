@@ -1,7 +1,7 @@
-// A member of a group as kafkajs runs it: one loop that fetches all its partitions, works through what came with one
-// handler per partition at a time, and only then fetches again. There is no background heartbeat: it is sent between
-// batches, by a handler that asks for it, and on an idle poll. A rebalance waits for the running handlers; a member that
-// takes too long is replaced meanwhile and finds out later.
+// A group member as kafkajs runs it: one loop that fetches all its partitions, processes the result with one handler per
+// partition at a time, and only then fetches again. There is no background heartbeat: one is sent between batches, when
+// a handler asks for it, and on an idle poll. A rebalance waits for the running handlers; a member that takes too long is
+// replaced in the meantime and finds out later.
 // Sources: kafkajs 2.2.4, consumer/runner.js, fetchManager.js, fetcher.js, consumerGroup.js.
 import { KafkaError } from '../../platform/errors.ts'
 import type {
@@ -21,11 +21,11 @@ import { offsetKey } from './transactions.ts'
 
 const REBALANCE_MS_MIN = 20_000
 const HEARTBEAT_MS_MIN = 300
-/** As the real adapter's retry settings: tries, and the waits between them. */
+/** Same as the real adapter's retry settings: attempts, and the waits between them. */
 const TRIES = 18
 const RETRY_MS = 50
 const RETRY_MS_MAX = 1_000
-/** These send a member back into the group; the last one as somebody new. */
+/** These make a member rejoin; the last one, as a new member. */
 const REJOIN = new Set(['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID'])
 
 export class SimGroupConsumer implements GroupConsumer {
@@ -39,7 +39,7 @@ export class SimGroupConsumer implements GroupConsumer {
   #running = false
   #joined = false
   #failures = 0
-  /** Counts assignments for the room, as the adapter does. */
+  /** Counts assignments for the service, as the adapter does. */
   #generation = 0
   #assigned: readonly TopicPartition[] = []
   #positions = new Map<string, number>()
@@ -98,7 +98,7 @@ export class SimGroupConsumer implements GroupConsumer {
     while (this.#running) await this.#step(() => (this.#joined ? this.#poll() : this.#join()))
   }
 
-  /** Does one thing and decides on its error: into the group again, once more, as a new member, or the end. */
+  /** Runs one step and decides on its error: rejoin, retry, rejoin as a new member, or stop. */
   async #step(action: () => Promise<void>): Promise<void> {
     try {
       await action()
@@ -116,14 +116,14 @@ export class SimGroupConsumer implements GroupConsumer {
     }
   }
 
-  /** The client gives up after its tries and, since trying may still help, begins again with a member of its own. */
+  /** The client gives up after its attempts and, if the error is retriable, restarts with a new member. */
   async #startAnew(): Promise<void> {
     this.#joined = false
     this.#failures = 0
     await this.#leave().catch(() => undefined)
   }
 
-  /** Joins until the group has settled with this member in it, and tells the room, synchronously. */
+  /** Joins until the group has settled with this member in it, and tells the service, synchronously. */
   async #join(): Promise<void> {
     while (this.#running) {
       try {
@@ -180,13 +180,13 @@ export class SimGroupConsumer implements GroupConsumer {
       return this.#paused.has(key) || this.#seeks.has(key) ? [] : [{ at, range: ranges[i] }]
     })
     if (work.length === 0) return this.#beat()
-    // All are worked through, whatever one of them comes to.
+    // All are processed, even if one of them fails.
     const outcomes = await Promise.allSettled(work.map(({ at, range }) => this.#handle(at, at.from, range)))
     const failed = outcomes.find(({ status }) => status === 'rejected')
     if (failed !== undefined) throw (failed as PromiseRejectedResult).reason
   }
 
-  /** Where to read next: where the room has sought, where it went on, or where the group stands. */
+  /** Where to read next: the service's seek position, the current position, or the committed offset. */
   async #findPositions(): Promise<void> {
     for (const at of this.#assigned) {
       const key = offsetKey(at)
@@ -208,7 +208,7 @@ export class SimGroupConsumer implements GroupConsumer {
     if (last === undefined) return this.#beat()
     const nextOffset = last.lastOffset + 1
     const batches = batchesOf(range, from)
-    // Nothing but markers and aborted records: the client goes on without a word to the room.
+    // Nothing but markers and aborted records: the client continues without telling the service.
     if (batches.length === 0) {
       this.#positions.set(offsetKey(at), nextOffset)
       return this.#beat()
@@ -223,7 +223,7 @@ export class SimGroupConsumer implements GroupConsumer {
     await this.#beat()
   }
 
-  /** Sends a heartbeat when one is due; all who ask at a time share it. */
+  /** Sends a heartbeat when one is due; concurrent callers share it. */
   #beat(): Promise<void> {
     this.#heartbeat ??= this.#beatIfDue().finally(() => (this.#heartbeat = null))
     return this.#heartbeat
@@ -257,5 +257,5 @@ export class SimGroupConsumer implements GroupConsumer {
   }
 }
 
-/** The client tries again after anything that does not call itself final. */
+/** The client retries after any error that is not marked final. */
 const isRetriable = (error: unknown): boolean => !(error instanceof KafkaError) || error.retriable

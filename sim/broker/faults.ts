@@ -1,8 +1,8 @@
-// What may go wrong between a process and the broker: by chance, with probabilities given per run, or by script, once,
-// where a test wants it. A scripted fault knows whether it fired, so that no test passes because its fault never came.
+// What may go wrong between a process and the broker: at random, with probabilities given per run, or scripted, once,
+// where a test wants it. A scripted fault knows whether it fired, so that no test passes because its fault never occurred.
 import { PlumblineError } from '../../platform/errors.ts'
 
-/** Requests by the protocol's names; faults and scripts refer to them. */
+/** Requests by their protocol names; faults and scripts refer to them. */
 export type CallName =
   | 'Produce'
   | 'InitProducerId'
@@ -29,18 +29,18 @@ export type CallName =
  */
 export type FaultKind = 'lose-answer' | 'reject' | 'delay' | 'crash'
 
-/** Probabilities are per request and hold for those that change something; reads are repeated by the client itself. */
+/** Probabilities are per request and apply to those that change something; the client itself retries reads. */
 export interface BrokerFaults {
   readonly latencyMsMin: number
   readonly latencyMsMax: number
   readonly loseAnswer: number
   readonly reject: number
   readonly delay: number
-  /** Per join: the client ends for good, whatever its retries (a lost FindCoordinator). */
+  /** Per join: the client stops for good, whatever its retries (a lost FindCoordinator). */
   readonly crash: number
   /** Longest time from the end of a transaction to its markers in a log or group, ms. */
   readonly markerMsMax: number
-  /** A request without an answer is given up after this long, ms; as in platform/kafka/kafkajs/client.ts. */
+  /** A request without an answer is abandoned after this long, ms; as in platform/kafka/kafkajs/client.ts. */
   readonly requestTimeoutMs: number
 }
 
@@ -58,7 +58,7 @@ export const NO_FAULTS: BrokerFaults = {
 export interface Script {
   readonly when: { readonly call: CallName; readonly client?: string; readonly topic?: string }
   readonly then: FaultKind
-  /** Matching requests that pass before it fires; default 0. */
+  /** Matching requests to let through before it fires; default 0. */
   readonly skip?: number
   /** Called when it fires, at the moment the request leaves its process: for a kill between two steps. */
   readonly onFire?: () => void
@@ -85,7 +85,7 @@ export class ScriptedFault {
       throw new PlumblineError('FAULT_NOT_FIRED', `the scripted fault never fired: ${JSON.stringify(this.script)}`)
   }
 
-  /** Whether this request is the one. */
+  /** Whether this is the request to hit. */
   fires(call: CallName, client: string, topics: readonly string[]): boolean {
     const { when } = this.script
     if (this.#fired || when.call !== call) return false
@@ -146,18 +146,18 @@ export class FaultPlan {
     return chance < loseAnswer + reject + delay ? 'delay' : null
   }
 
-  /** Time that a message is under way in one direction, ms. */
+  /** One-way latency of a message, ms. */
   latencyMs(): number {
     const { latencyMsMin, latencyMsMax } = this.#faults
     return (latencyMsMin + this.#random() * (latencyMsMax - latencyMsMin)) / 2
   }
 
-  /** How long the caller waits for an answer that does not come: the line breaks soon, or the time-out ends it. */
+  /** How long the caller waits for an answer that never comes: until the connection breaks, or the timeout. */
   givenUpAfterMs(): number {
     return this.#random() < 0.5 ? 1 + this.#random() * 200 : this.#faults.requestTimeoutMs
   }
 
-  /** How much later than its caller's patience a delayed request arrives. */
+  /** How long after its caller gave up a delayed request arrives. */
   lateByMs(): number {
     return this.#random() * 2_000
   }

@@ -1,5 +1,5 @@
-// Fetching as the broker does it (it holds the answer back until there is enough or the time is up) and what the client
-// makes of it: batches without aborted and control ones, by the very filter of the real adapter.
+// Fetching as the broker does it (it delays the answer until there is enough data or the wait expires) and what the client
+// makes of it: batches without aborted and control ones, by the same filter as the real adapter.
 import { filterAborted } from '../../platform/kafka/kafkajs/wire.ts'
 import { type RecordBatch, readRecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import type { FetchedRange, PartitionLog } from './log.ts'
@@ -44,7 +44,7 @@ async function changeOrTime(server: Server, requests: readonly FetchOf[], ms: nu
   timer.abort()
 }
 
-/** What of a range a reader of committed records gets, from `from` on. */
+/** The part of a range that a read_committed reader gets, starting at `from`. */
 export function batchesOf({ batches, abortedTransactions }: FetchedRange, from: number): RecordBatch[] {
   const messages = batches.map(({ lastOffset, control, bytes }) => ({
     offset: String(lastOffset),

@@ -1,5 +1,5 @@
 // The coordinator of consumer groups: members, generations, sessions and committed offsets, by the classic protocol that
-// kafkajs speaks. The assignment is made by the first member (the leader), as each member's options want it.
+// kafkajs speaks. The first member (the leader) makes the assignment, following each member's options.
 // Source: org.apache.kafka.coordinator.group (classic group), KIP-62.
 import { type Claimant, ownerOf } from '../../platform/kafka/kafkajs/assigner.ts'
 import { memberOf } from '../../platform/kafka/kafkajs/shared-assigner.ts'
@@ -13,7 +13,7 @@ export interface JoinRequest {
   readonly topics: readonly string[]
   readonly sessionTimeoutMs: number
   readonly rebalanceTimeoutMs: number
-  /** Claim of a member that wants one owner; null: shared. */
+  /** Claim of a member that wants a single owner; null: shared. */
   readonly claim: number | null
 }
 
@@ -37,23 +37,23 @@ interface Member {
 }
 
 /** What the coordinator needs of its broker. */
-export interface GroupSurroundings {
+export interface GroupContext {
   monoMs(): number
   later(ms: number): Promise<void>
-  /** Suffix of a member's id: by chance, since it decides the order of assignment. */
+  /** Suffix of a member's id: random, since it decides the order of assignment. */
   suffix(): string
   partitionsOf(topics: readonly string[]): TopicPartition[]
 }
 
 export class Group {
-  readonly #around: GroupSurroundings
+  readonly #around: GroupContext
   readonly #members = new Map<string, Member>()
   readonly #offsets = new Map<string, CommittedOffset>()
   #phase: 'empty' | 'joining' | 'syncing' | 'stable' = 'empty'
   #generation = 0
   #round = 0
 
-  constructor(around: GroupSurroundings) {
+  constructor(around: GroupContext) {
     this.#around = around
   }
 
@@ -73,7 +73,7 @@ export class Group {
     this.store(offsets)
   }
 
-  /** Resolves when everybody has joined or was given up. @throws KafkaError UNKNOWN_MEMBER_ID */
+  /** Resolves when every member has joined or was dropped. @throws KafkaError UNKNOWN_MEMBER_ID */
   join(request: JoinRequest): Promise<Joined> {
     const known = request.memberId === null ? undefined : this.#members.get(request.memberId)
     if (request.memberId !== null && known === undefined) throw unknown(request.memberId)
@@ -88,7 +88,7 @@ export class Group {
     })
   }
 
-  /** Resolves with the member's partitions once the leader has come. @throws KafkaError, as `commit` */
+  /** Resolves with the member's partitions once the leader has synced. @throws KafkaError, as `commit` */
   sync(memberId: string, generation: number): Promise<readonly TopicPartition[]> {
     const member = this.#seen(memberId, generation)
     if (this.#phase === 'joining') throw rebalancing()
@@ -110,7 +110,7 @@ export class Group {
     if (this.#members.delete(memberId)) this.#departed()
   }
 
-  /** A broker that starts again knows its members, but what they waited for is gone, and they rejoin. */
+  /** A restarted broker knows its members, but their pending requests are gone, and they rejoin. */
   restarted(): void {
     for (const member of this.#members.values()) {
       member.lastSeenMs = this.#around.monoMs()
@@ -137,7 +137,7 @@ export class Group {
     return member
   }
 
-  /** Ends the membership of one that has not been heard of for its session. */
+  /** Removes a member that has not been heard from for its session timeout. */
   async #watch(member: Member): Promise<void> {
     while (this.#members.get(member.id) === member) {
       const { sessionTimeoutMs } = member.request
@@ -168,7 +168,7 @@ export class Group {
     void this.#giveUp(this.#round)
   }
 
-  /** Who has not joined again within the rebalance's time-out is a member no longer. */
+  /** Removes members that have not rejoined within the rebalance timeout. */
   async #giveUp(round: number): Promise<void> {
     const timeoutMs = Math.max(...[...this.#members.values()].map(({ request }) => request.rebalanceTimeoutMs))
     await this.#around.later(timeoutMs)
@@ -217,7 +217,7 @@ export class Group {
   }
 }
 
-/** Who gets everything where members have claims. */
+/** Who gets everything if members have claims. */
 function ownerIn(members: readonly Member[]): Claimant | null {
   if (members.every(({ request }) => request.claim === null)) return null
   const claimants = members.map(({ id, request }) => ({ memberId: id, claim: request.claim ?? 0 }))

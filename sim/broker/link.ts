@@ -1,11 +1,11 @@
-// The line between one process and the broker. A request is under way for a while, is executed at one moment, and its
-// answer is under way for a while; each of these can fail by itself. A killed process is never answered again, a frozen
-// one when it wakes up, while what it sent before arrives all the same: that is what makes zombies.
+// The connection between one process and the broker. A request is in transit for a while, is executed at one moment, and
+// its answer is in transit for a while; each step can fail independently. A killed process never gets another answer, a
+// frozen one gets it when it wakes up, yet whatever it sent before still arrives: that is what makes zombies.
 import { isLineBroken, type LineCode, lineBroken, refused } from './errors.ts'
 import type { CallName } from './faults.ts'
 import type { Server } from './server.ts'
 
-/** As long as the real adapter tries before it leaves the decision to its caller. */
+/** As long as the real adapter retries before it leaves the decision to its caller. */
 const PATIENCE_MS = 15_000
 const RETRY_MS_MIN = 50
 const RETRY_MS_MAX = 1_000
@@ -13,7 +13,7 @@ const RETRY_MS_MAX = 1_000
 export interface Request {
   readonly call: CallName
   readonly topics?: readonly string[]
-  /** May be repeated by the client itself, without its caller's knowledge: reads and memberships. */
+  /** May be retried by the client itself, without its caller's knowledge: reads and group membership. */
   readonly patient?: boolean
   /** Requests of one channel arrive in the order in which they were sent. */
   readonly channel?: Channel
@@ -50,13 +50,13 @@ export class Link {
     this.#frozen = null
   }
 
-  /** The process's own sleep: it does not wake up while it is frozen, and never when it is dead. */
+  /** The process's own sleep: it does not wake up while frozen, and never once dead. */
   async sleep(ms: number): Promise<void> {
     await this.server.clock.sleep(ms)
     await this.#alive()
   }
 
-  /** @throws KafkaError what the broker refuses with, or that the line broke */
+  /** @throws KafkaError the broker's refusal, or a broken connection */
   async call<T>(request: Request, execute: () => T | Promise<T>): Promise<T> {
     const { clock, random } = this.server
     const givenUpAt = clock.mono() + PATIENCE_MS
@@ -90,7 +90,7 @@ export class Link {
     return outcome.value
   }
 
-  /** The request's way to the broker. What is under way arrives, whatever becomes of its process. */
+  /** The request's transit to the broker. What is in transit arrives, whatever happens to its process. */
   async #arrive(channel: Channel | undefined): Promise<void> {
     const latencyMs = this.server.plan.latencyMs()
     if (channel === undefined) return this.server.clock.sleep(latencyMs)
@@ -98,7 +98,7 @@ export class Link {
     return channel.tail
   }
 
-  /** Waits for a broker that is down, as long as a client would; false: it stayed away. */
+  /** Waits for a broker that is down, as long as a client would; false: it stayed down. */
   async #isBack(): Promise<boolean> {
     const { server } = this
     await server.clock.sleep(Math.min(server.downForMs, PATIENCE_MS))
@@ -124,7 +124,7 @@ export class Link {
 
   async #alive(): Promise<void> {
     while (this.#frozen !== null && !this.#dead) await this.#frozen.until
-    // A promise of its own: what waits for it can be collected with it.
+    // A promise of its own, so that whatever waits for it can be garbage-collected with it.
     if (this.#dead) await new Promise<never>(() => undefined)
   }
 }

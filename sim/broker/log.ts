@@ -1,7 +1,7 @@
 // One partition: batches as bytes, in order of offset, with what a broker knows about them: which transactions are open
 // (they hold the last stable offset back), which were aborted, and which sequence each producer has reached. A repeated
-// sequence is answered like the first one without being written: so a late request of a producer that was used again
-// after a failure stands in for a new record (danger 4 of kafkajs), here as on the real broker.
+// sequence is answered like the first one without being written: so a late request of a producer that was reused after a
+// failure takes the place of a new record (danger 4 of kafkajs), here as on the real broker.
 import type { AbortedTransaction } from '../../platform/kafka/kafkajs/wire.ts'
 import { controlBatch, NO_PRODUCER, readHeader, stamp } from './batch.ts'
 import { refused } from './errors.ts'
@@ -25,7 +25,7 @@ export interface FetchedRange {
 interface ProducerState {
   epoch: number
   nextSequence: number
-  /** The last few batches, to recognise a repeated one; as many as the real broker keeps. */
+  /** The last few batches, to recognise a duplicate; as many as the real broker keeps. */
   recent: { firstSequence: number; nextSequence: number; baseOffset: number }[]
 }
 
@@ -74,7 +74,7 @@ export class PartitionLog {
 
   /**
    * Writes a batch and returns its first offset; a repeated one is not written and gets its old offset.
-   * @param bytes become the log's own
+   * @param bytes ownership passes to the log
    */
   append(bytes: Buffer, nowMs: number): number {
     const header = readHeader(bytes)
@@ -90,7 +90,7 @@ export class PartitionLog {
     return baseOffset
   }
 
-  /** Ends a producer's transaction here; one that has written nothing here gets its marker all the same. */
+  /** Ends a producer's transaction here; it gets a marker even if it has written nothing here. */
   mark(producerId: bigint, epoch: number, commit: boolean, nowMs: number): void {
     const firstOffset = this.#open.get(producerId)
     if (!commit && firstOffset !== undefined) this.#aborted.push({ producerId, firstOffset, lastOffset: this.#end })
@@ -128,7 +128,7 @@ export class PartitionLog {
     return { batches, abortedTransactions, lastStableOffset: stable, byteLength }
   }
 
-  /** What became of the batch's transaction. */
+  /** Outcome of the batch's transaction. */
   fateOf({ producerId, transactional, baseOffset }: StoredBatch): 'committed' | 'aborted' | 'open' {
     if (!transactional) return 'committed'
     const open = this.#open.get(producerId)
@@ -139,20 +139,20 @@ export class PartitionLog {
     return aborted ? 'aborted' : 'committed'
   }
 
-  /** Producers with a transaction that has not ended here, by first offset. */
+  /** Producers with an open transaction here, by first offset. */
   openTransactions(): { producerId: bigint; firstOffset: number }[] {
     return [...this.#open]
       .map(([producerId, firstOffset]) => ({ producerId, firstOffset }))
       .sort((a, b) => a.firstOffset - b.firstOffset)
   }
 
-  /** Calls back once, at the next change of what can be read; returns how to stop waiting. */
+  /** Calls back once, at the next change of what can be read; returns a function that cancels. */
   onChange(callback: () => void): () => void {
     this.#waiting.add(callback)
     return () => this.#waiting.delete(callback)
   }
 
-  /** Puts other batches in place of all; offsets must stay. */
+  /** Replaces all batches; offsets must stay the same. */
   replace(batches: StoredBatch[]): void {
     this.#batches = batches
   }

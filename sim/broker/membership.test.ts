@@ -1,5 +1,5 @@
-// Members of the simulated broker's groups that are killed, frozen and left behind, and what a restart of it does to
-// everybody.
+// Group members of the simulated broker that are killed, frozen and left behind, and what a broker restart does to all
+// of them.
 import { describe, expect, test } from 'vitest'
 import { batchOf, codeOfRejection } from '../../platform/kafka/port-contract.test-support.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'
@@ -98,7 +98,7 @@ describe('a restart', () => {
       const [admin, producer] = [await kafka.admin(), await kafka.producer()]
       const reading = admin.offsetRanges(TOPIC)
       const writing = producer.send([batchOf(TOPIC, 0, 'a')])
-      // Both requests are under way by now.
+      // Both requests are in flight by now.
       await clock.sleep(0.01)
       const back = broker.restart(1_000)
       expect(await codeOfRejection(writing)).toBe('KafkaJSConnectionClosedError')

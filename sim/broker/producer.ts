@@ -1,6 +1,6 @@
 // Producers as the real adapter shows them. The transactional one is the client's state machine: connecting fences
-// nobody, an empty transaction sends nothing, sequences go back after a failed send, and a failed commit leaves the
-// object unusable. So a room that uses one again after an error meets what it would meet in earnest.
+// nobody, an empty transaction sends nothing, sequences roll back after a failed send, and a failed commit leaves the
+// object unusable. So a service that reuses one after an error sees what it would see in production.
 // Sources: kafkajs 2.2.4, producer/eosManager/index.js and producer/sendMessages.js.
 import type { KafkaError } from '../../platform/errors.ts'
 import type {
@@ -18,7 +18,7 @@ import type { PartitionLog } from './log.ts'
 import { type Identity, offsetKey } from './transactions.ts'
 
 const METADATA_BYTES_MAX = 4_096
-/** The real adapter's patience with a coordinator that still writes markers. */
+/** How long the real adapter waits for a coordinator that is still writing markers. */
 const NOT_YET_TRIES = 500
 const NOT_YET_WAIT_MS = 10
 const NO_SEQUENCE = -1
@@ -106,7 +106,7 @@ class Session {
   state: State = 'uninitialized'
   closed = false
   identity: Identity = { producerId: NO_PRODUCER, epoch: -1 }
-  /** Partitions of the transaction that the coordinator knows. */
+  /** Partitions of the transaction known to the coordinator. */
   readonly logs = new Set<PartitionLog>()
   hasOffsets = false
   readonly #sequences = new Map<string, number>()
@@ -124,7 +124,7 @@ class Session {
     return turn
   }
 
-  /** The partition's next sequence, moved on by `count`. */
+  /** The partition's next sequence, advanced by `count`. */
   advance(batch: OutgoingBatch, count: number): number {
     const key = offsetKey(batch)
     const first = this.#sequences.get(key) ?? 0
@@ -219,7 +219,7 @@ class SimTransaction implements Transaction {
   }
 }
 
-/** Repeats what the coordinator refuses only because the last transaction's markers are still being written. */
+/** Retries requests refused only because the last transaction's markers are still being written. */
 async function untilReady<T>(link: Link, request: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {

@@ -1,4 +1,4 @@
-// Bounded reads and following: the fetches are the simulator's, what is made of them is what the real reader makes.
+// Bounded reads and following: the fetches are the simulator's, their processing is the real reader's.
 import {
   FETCH_BYTES,
   type FetchAnswer,

@@ -1,5 +1,5 @@
-// The broker itself: logs, coordinators, and whether it is up. All its work is synchronous and in memory; what takes time
-// is under way on a line (link.ts) or happens later by its own clock.
+// The broker itself: logs, coordinators, and whether it is up. All its work is synchronous and in memory; whatever takes
+// time is in transit on a connection (link.ts) or scheduled on the broker's clock.
 import type { Clock } from '../../platform/clock.ts'
 import type { TopicPartition } from '../../platform/kafka/port.ts'
 import type { FaultPlan } from './faults.ts'
@@ -31,18 +31,18 @@ export class Server {
     })
   }
 
-  /** Wall time as batches carry it. */
+  /** Wall time as written to batches. */
   nowMs(): number {
     return Math.floor(this.clock.now())
   }
 
-  /** Grows by one with every restart: a line that was open before is broken. */
+  /** Incremented by every restart: connections opened before are broken. */
   get starts(): number {
     return this.#starts
   }
 
   get downForMs(): number {
-    // Whole milliseconds: a rest below the clock's precision would never pass.
+    // Whole milliseconds: a remainder below the clock's precision would never elapse.
     return Math.max(0, Math.ceil(this.#downUntilMs - this.clock.mono()))
   }
 

@@ -1,5 +1,5 @@
-// A simulated broker with a clock of its own, for its tests: time passes only while a body runs. One topic, one group and
-// short words for what the tests do with them.
+// A simulated broker with its own clock, for its tests: time passes only while a body runs. One topic, one group and
+// shorthands for what the tests do with them.
 import type { Kafka, TopicPartition, TransactionalProducer } from '../../platform/kafka/port.ts'
 import type { PortEnvironment } from '../../platform/kafka/port-contract.test-support.ts'
 import { VirtualClock } from '../clock.ts'

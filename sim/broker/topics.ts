@@ -1,4 +1,4 @@
-// The topics of the simulated broker and what their settings mean to it: who stamps the time, how large a batch may be.
+// The topics of the simulated broker and the settings it honours: who sets the timestamp, how large a batch may be.
 import type { TopicDeclaration, TopicPartition } from '../../platform/kafka/port.ts'
 import { refused } from './errors.ts'
 import { PartitionLog } from './log.ts'
@@ -18,7 +18,7 @@ export class Topics {
     return [...this.#topics.keys()]
   }
 
-  /** Creates what is missing; of what exists the settings are replaced, partitions stay. */
+  /** Creates missing topics; existing ones get the new settings and keep their partitions. */
   ensure({ name, partitions, configs }: TopicDeclaration): void {
     const existing = this.#topics.get(name)
     if (existing !== undefined) {

@@ -1,7 +1,7 @@
-// The coordinator of transactions: ids, epochs, and the two steps of an end. An end is decided at once and answered at
-// once; its markers reach each log and the group's offsets a little later, each at its own time. Until then the next
-// transaction waits, a reader sees some partitions before others, and the committed offset is still the old one
-// (danger 2 of kafkajs), which is why it must be read behind a fence only.
+// The transaction coordinator: ids, epochs, and the two phases of ending a transaction. The end is decided and answered
+// immediately; its markers reach each log and the group's offsets a little later, each at its own time. Until then the
+// next transaction waits, a reader sees some partitions before others, and the committed offset is still the old one
+// (danger 2 of kafkajs), which is why it must only be read after fencing.
 // Sources: org.apache.kafka.coordinator.transaction.TransactionCoordinator, KIP-98, KIP-890 (verification).
 import type { CommittedOffset, OffsetCommit } from '../../platform/kafka/port.ts'
 import { refused } from './errors.ts'
@@ -17,9 +17,9 @@ interface State {
   epoch: number
   timeoutMs: number
   phase: 'empty' | 'ongoing' | 'ending'
-  /** How the last transaction ended, for an end that is asked for again. */
+  /** How the last transaction ended, for a repeated end request. */
   last: 'commit' | 'abort' | null
-  /** Counts transactions, so that a time-out ends only its own. */
+  /** Counts transactions, so that a timeout ends only its own. */
   serial: number
   startMs: number
   logs: Set<PartitionLog>
@@ -27,9 +27,9 @@ interface State {
 }
 
 /** What the coordinator needs of its broker. */
-export interface TransactionSurroundings {
+export interface TransactionContext {
   nowMs(): number
-  /** Resolves after `ms` of a running broker. */
+  /** Resolves after `ms` of broker uptime. */
   later(ms: number): Promise<void>
   /** Time until a marker arrives, ms. */
   markerMs(): number
@@ -40,11 +40,11 @@ export const offsetKey = ({ topic, partition }: { topic: string; partition: numb
 export type Offsets = Map<string, CommittedOffset>
 
 export class Transactions {
-  readonly #around: TransactionSurroundings
+  readonly #around: TransactionContext
   readonly #states = new Map<string, State>()
   #nextProducerId = 1000n
 
-  constructor(around: TransactionSurroundings) {
+  constructor(around: TransactionContext) {
     this.#around = around
   }
 
@@ -134,7 +134,7 @@ export class Transactions {
     return state
   }
 
-  /** The id's state within a transaction, which begins here if need be. */
+  /** The id's state within a transaction, which begins here if necessary. */
   #ongoing(id: string, identity: Identity): State {
     const state = this.#current(id, identity)
     if (state.phase === 'ending') throw concurrent(id)

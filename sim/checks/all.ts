@@ -1,5 +1,5 @@
-// All checks of a run, by name. The audit is the command line's own, on the run's broker, logs and store: so the
-// simulation holds the audit to account, too.
+// All checks of a run, by name. The audit is the one behind the command line, on the run's broker, logs and store, so the
+// simulation tests the audit, too.
 import { audit } from '../../audit/audit.ts'
 import type { AuditReport } from '../../audit/core/report.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'

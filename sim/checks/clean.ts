@@ -1,5 +1,5 @@
-// The clean stream and what stands beside it: everything that was accepted comes out, nothing twice, nothing that never
-// went in, and time strictly increases per sensor (EM-2, EM-3, X-2).
+// The clean stream and its side outputs: everything that was accepted comes out, nothing twice, nothing that never went
+// in, and time strictly increases per sensor (EM-2, EM-3, X-2).
 import { CLEAN, DLQ, LATE, RAW } from '../../schemas/topics.ts'
 import { identityOf } from '../accepted.ts'
 import { type Check, committed, readingsOf } from './evidence.ts'
@@ -13,7 +13,7 @@ const some = (what: string, names: readonly string[]): string[] =>
         `${names.length} readings ${what}: ${names.slice(0, NAMED_MAX).join(', ')}${names.length > NAMED_MAX ? ', …' : ''}`,
       ]
 
-/** The foreign source numbers its garbage as it likes. */
+/** The foreign source numbers its garbage arbitrarily. */
 const isOurs = (identity: string): boolean => !identity.startsWith('other/')
 
 export const nothingIsLost: Check = ({ accepted, broker }) => {
@@ -32,7 +32,7 @@ export const nothingIsTwice: Check = ({ broker }) => {
     if (seen.has(identity)) twice.push(`${identity} at ${reading.partition}@${reading.offset}`)
     seen.add(identity)
   }
-  // A correction of a reading without seq stands in late beside the one it corrects.
+  // A correction of a reading without seq is in late, in addition to the one it corrects.
   const both = readingsOf(broker, LATE).filter((reading) => reading.epoch !== 0 && seen.has(identityOf(reading)))
   return [...some('are twice in clean', twice), ...some('are in clean and in late', both.map(identityOf))]
 }

@@ -1,5 +1,5 @@
-// The runtime configuration: versions grow by one, a change that was confirmed is in the log as it was made, and every
-// partition has been told of the newest version, in its input, where a replay finds it (MI-5).
+// The runtime configuration: versions increase by one, a confirmed change is in the log exactly as made, and every
+// partition has been told the newest version, in its input, where a replay finds it (MI-5).
 import avsc from 'avsc'
 import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 import type { RuntimeConfig } from '../../platform/runtime-config/document.ts'
@@ -12,13 +12,13 @@ import type { SimBroker } from '../broker/broker.ts'
 import { type Check, committed } from './evidence.ts'
 
 const configType = avsc.Type.forSchema(loadSchema('config') as unknown as avsc.Schema)
-/** As the core names the header that carries settings. */
+/** The core's name for the header that carries settings. */
 const SETTINGS_HEADER = controlHeaders({ kind: 'settings', settings: {} as CoreSettings })[1].key
 
 export const versionsOf = (broker: SimBroker): RuntimeConfig[] =>
   committed(broker, CONFIG).map(({ value }) => configType.fromBuffer(value!.subarray(FRAME_BYTES)) as RuntimeConfig)
 
-/** The newest version of which each partition of raw has been told, or that it began with; 0 where there is none. */
+/** The newest version that each partition of raw was told, or started with; 0 if none. */
 export function toldByPartition(broker: SimBroker, partitions: number): number[] {
   const told = new Array<number>(partitions).fill(0)
   for (const { partition, headers } of committed(broker, RAW)) {

@@ -1,5 +1,5 @@
-// What a settled run has left behind, read straight from the broker's logs and the store: checks judge this and nothing
-// that a room says of itself. Records of aborted transactions are not in it.
+// What a settled run has left behind, read straight from the broker's logs and the store: checks judge this, never what
+// a service reports about itself. Records of aborted transactions are excluded.
 import { partitionOf } from '../../platform/kafka/partitioner.ts'
 import type { RuntimeConfig } from '../../platform/runtime-config/document.ts'
 import type { StoredReading } from '../../platform/store/port.ts'
@@ -26,13 +26,13 @@ export interface Evidence {
   readonly replicaDirs: readonly string[]
 }
 
-/** What is wrong, in words; empty when all is well. */
+/** Descriptions of what is wrong; empty if all is well. */
 export type Check = (evidence: Evidence) => string[]
 
 export const committed = (broker: SimBroker, topic: string): DumpedRecord[] =>
   broker.dump(topic).filter(({ fate }) => fate === 'committed')
 
-/** Readings of a topic by partition and offset; what is none is left out. */
+/** Readings of a topic by partition and offset; anything else is left out. */
 export function readingsOf(broker: SimBroker, topic: string): ReadingRecord[] {
   const readings: ReadingRecord[] = []
   for (const { key, value, partition, offset } of committed(broker, topic)) {

@@ -15,7 +15,7 @@ export interface Extent {
   readonly count: number
   readonly input_from: number
   readonly input_to: number
-  /** Where it stands in its partition of the topic. */
+  /** Its offset in its partition of the topic. */
   readonly offset: number
 }
 

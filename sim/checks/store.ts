@@ -1,5 +1,5 @@
-// The store holds clean and late, folded by the rule of platform/store/merge.ts in this check's own words (EM-2, EM-3, K8):
-// of each metric the latest reading that has it wins, 0 from clean and 1 + offset from late; the earliest has the place.
+// The store holds clean and late, folded by the rule of platform/store/merge.ts, reimplemented here (EM-2, EM-3, K8):
+// for each metric the latest reading that has it wins, 0 from clean and 1 + offset from late; the earliest has the place.
 import { CLEAN, LATE } from '../../schemas/topics.ts'
 import { readingIn } from '../accepted.ts'
 import { type Check, type Evidence, type ReadingRecord, readingsOf } from './evidence.ts'

@@ -1,4 +1,4 @@
-// The committed offset is read before the former owner is fenced: what it commits in between is worked through again.
+// The committed offset is read before the former owner is fenced: what it commits in between is processed twice.
 import type { Admin, CommittedOffset, Kafka } from '../../platform/kafka/port.ts'
 import { type Mutation, withTransactional } from './mutation.ts'
 

@@ -1,5 +1,5 @@
-// The extent is sent by a producer of its own instead of in the transaction: it stands there although the transaction
-// was aborted, and names records that nobody will see.
+// The extent is sent by a separate producer instead of in the transaction: it remains even if the transaction was
+// aborted, and names records that no reader will see.
 import type { OutgoingBatch, Producer } from '../../platform/kafka/port.ts'
 import { EXTENTS } from '../../schemas/topics.ts'
 import { type Mutation, withTransactional, withTransactions } from './mutation.ts'

@@ -1,5 +1,5 @@
-// A transaction that fails is taken for done: the state that has moved on is kept, and so the outputs of the failed one
-// are nowhere. A new producer continues with the next one.
+// A failed transaction is treated as committed: the advanced state is kept, so the outputs of the failed one are lost. A
+// new producer continues with the next one.
 import { messageOf } from '../../platform/errors.ts'
 import type { Transaction, TransactionalProducer } from '../../platform/kafka/port.ts'
 import { type Mutation, withTransactional } from './mutation.ts'
@@ -29,7 +29,7 @@ export const keepState: Mutation = {
   seeds: [3, 4],
 }
 
-/** Who has been fenced knows it; every other failure is hidden. */
+/** Fencing is still reported; every other failure is hidden. */
 const isFenced = (error: unknown): boolean =>
   /EPOCH|FENCED/.test(`${(error as { code?: string }).code} ${messageOf(error)}`)
 

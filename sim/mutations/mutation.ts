@@ -1,6 +1,6 @@
-// A bug put in on purpose, between the broker's port and the rooms: the rooms stay as they are, and what they ask for is
-// done wrongly. If the simulation does not find it, the simulation is too weak. Each is one that a hurried change could
-// make.
+// A bug planted between the broker's port and the services: the services stay unchanged, but their requests are executed
+// wrongly. If the simulation does not find it, the simulation is too weak. Each is one that a hurried change could
+// introduce.
 import type {
   Kafka,
   Transaction,

@@ -1,5 +1,5 @@
-// The simulation is put to the test: each bug must be found, by a seed at which the code without it passes. The seeds
-// that are named find it quickly as things are; whatever shifts the interleavings may move it to another one, within 500.
+// Tests the simulation itself: each bug must be found by a seed that passes without it. The named seeds find it quickly
+// for now; anything that shifts the interleavings may move it to another seed, within 500.
 import { describe, expect, it } from 'vitest'
 import { runSeed } from '../run.ts'
 import { MUTATIONS } from './all.ts'

@@ -1,5 +1,5 @@
-// The producer whose transaction failed is used again: what was under way when it failed belongs to the same epoch, and
-// may arrive in the middle of a later transaction. The state is thrown away and restored, as it should be.
+// A producer whose transaction failed is reused: what was in flight when it failed belongs to the same epoch, and may
+// arrive in the middle of a later transaction. The state is discarded and restored, as it should be.
 import type { Transaction, TransactionalProducer } from '../../platform/kafka/port.ts'
 import { type Mutation, withTransactional } from './mutation.ts'
 
@@ -24,7 +24,7 @@ function reusable(producer: TransactionalProducer, forget: () => void): Transact
       try {
         await producer.fence()
       } catch (error) {
-        // Somebody else owns the id, or the object is of no use: nobody could overlook that.
+        // Another process owns the id, or the object is unusable: such errors could not be missed.
         forget()
         throw error
       }

@@ -1,5 +1,5 @@
 // The former owner is not fenced before the committed offset is read: its transaction may still be committed, and then
-// the same records are worked through again. (The id is initialised by the first transaction, as connecting does it.)
+// the same records are processed again. (The first transaction initialises the id, as connecting does.)
 import { type Mutation, withTransactional } from './mutation.ts'
 
 export const skipFencing: Mutation = {

@@ -1,5 +1,5 @@
-// Two bugs that the audit is there for: a reading of a transaction is left out of clean, and one goes to clean with
-// another value. Refine's ledger, its offsets and the extents know nothing of either.
+// Two bugs that only the audit can catch: a reading of a transaction is left out of clean, and one goes to clean with a
+// different value. Refine's ledger, its offsets and the extents show neither.
 import { FRAME_BYTES, type Reading, readingType } from '../../platform/codec/reading.ts'
 import type { OutgoingBatch } from '../../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
@@ -7,10 +7,10 @@ import { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { CLEAN } from '../../schemas/topics.ts'
 import { type Mutation, withTransactional, withTransactions } from './mutation.ts'
 
-/** Writes a record into the batch that takes its place, or leaves it out. */
+/** Writes a record into the replacement batch, or leaves it out. */
 type Spoil = (copy: RecordBatchBuilder, key: Buffer, value: Buffer) => void
 
-/** Of the batches that a process sends to clean, the one that is spoilt. */
+/** Which of the batches that a process sends to clean is corrupted. */
 const SPOILT_BATCH = 5
 
 function spoiling(name: string, spoil: Spoil, seeds: readonly number[]): Mutation {
@@ -35,7 +35,7 @@ function spoiling(name: string, spoil: Spoil, seeds: readonly number[]): Mutatio
   }
 }
 
-/** The first record is spoilt. */
+/** The first record is corrupted. */
 function copied(records: RecordBatchBuilder, spoil: Spoil): RecordBatchBuilder {
   const batch = new RecordBatch(Buffer.from(records.finish(0, -1n, 0, -1, false)), 0)
   const copy = new RecordBatchBuilder()

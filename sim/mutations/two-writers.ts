@@ -1,5 +1,5 @@
-// The transactional id is the process's instead of the partition's: a partition that moves has two writers, of which
-// none fences the other.
+// The transactional id is per process instead of per partition: a partition that moves has two writers, neither of which
+// fences the other.
 import { type Mutation, withTransactional } from './mutation.ts'
 
 export const twoWriters: Mutation = {

@@ -1,5 +1,5 @@
-// Somebody who changes the runtime configuration now and then, by the real writer, from a process that is killed like
-// any other; sometimes two changes are asked for at once, and sometimes one is made from an old version.
+// An operator who changes the runtime configuration now and then, with the real writer, from a process that is killed
+// like any other; sometimes two changes are requested at once, and sometimes one is based on an old version.
 import type { Config } from '../../platform/config.ts'
 import { KafkaError } from '../../platform/errors.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'
@@ -22,12 +22,12 @@ export interface OperatorOptions {
   readonly registry: SimRegistry
   /** Whether changes are still to be made. */
   readonly isWorking: () => boolean
-  /** Somebody was told that the change was made. */
+  /** Called when a change was confirmed to its author. */
   readonly onWritten: (written: RuntimeConfig) => void
 }
 
 /** Never ends by itself. */
-export async function runOperatorRoom(options: OperatorOptions): Promise<void> {
+export async function runOperatorService(options: OperatorOptions): Promise<void> {
   const { config, kafka, life, random, registry, isWorking, onWritten } = options
   const writer = new ConfigWriter({
     kafka,
@@ -45,7 +45,7 @@ export async function runOperatorRoom(options: OperatorOptions): Promise<void> {
       last = written.version
       onWritten(written)
     } catch (error) {
-      // Nobody was promised anything; the next change is made from whatever is there.
+      // Nothing was promised; the next change is based on whatever is there.
       if (!(error instanceof KafkaError || error instanceof LostUpdate)) throw error
       last = null
     }

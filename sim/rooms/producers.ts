@@ -1,5 +1,5 @@
 // The producers' core as a simulated process: the real fleet, nodes, logs and uplink, without HTTP. Its disk is a
-// temporary folder; forcing it to disk is instantaneous, and remembered, so that a power cut can take what was not.
+// temporary folder; fsync is instantaneous, and recorded, so that a power cut can lose whatever was not synced.
 import { fstatSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../../platform/config.ts'
@@ -27,10 +27,10 @@ import { SCHEMA_IDS } from '../registry.ts'
 const TICK_MS = 20
 const ORPHANS_MS = 5_000
 
-/** A log whose acceptances are written down, and which knows what a power cut would leave of it. */
+/** A log whose acceptances are recorded, and which knows what a power cut would leave of it. */
 class ObservedWal extends Wal {
   readonly #accepted: Accepted
-  /** Readings on record when the log was opened or last forced: what a power cut leaves. */
+  /** Readings recorded when the log was opened or last fsynced: what a power cut leaves. */
   #durable: number
   #forced: { ino: number; bytes: number } | null = null
   #isClosed = false
@@ -73,8 +73,8 @@ class ObservedWal extends Wal {
   }
 
   /**
-   * Takes what was not forced to disk, or part of it.
-   * @returns brings the lock back, which nobody has released; to be called when the process is gone
+   * Loses what was not fsynced, or part of it.
+   * @returns restores the lock, which was never released; call once the process is gone
    */
   cutPower(random: Random): () => void {
     const lock = join(this.dir, 'lock')
@@ -96,7 +96,7 @@ export interface ProducersOptions {
   readonly random: Random
   readonly log: Logger
   readonly accepted: Accepted
-  /** Identity of the machine's boot; another one after a power cut. */
+  /** Boot id of the machine; changes after a power cut. */
   readonly boot: string
 }
 
@@ -125,7 +125,7 @@ export class Producers {
       openWal: (id) => this.#openWal(epochs, id),
     })
     this.#loops = new Loops(clock)
-    // The system closes the files of a process that is gone, and its lock is no longer that of a living one.
+    // The system closes the files of a dead process, and its lock no longer belongs to a living one.
     life.onDeath(() => this.#wals.forEach((wal) => void wal.close().catch(() => undefined)))
   }
 
@@ -147,14 +147,14 @@ export class Producers {
     await loops.failure()
   }
 
-  /** Takes no more samples; what there is goes out. */
+  /** Takes no more samples and drains what it has. */
   leave(): void {
     for (const node of this.#fleet.nodes) node.leave()
   }
 
   /**
-   * What a power cut does to the disk; the process is to be killed at once.
-   * @returns to be called when the process is gone
+   * Applies a power cut to the disk; kill the process right away.
+   * @returns call once the process is gone
    */
   cutPower(random: Random): () => void {
     const restores = this.#wals.filter((wal) => !wal.isClosed).map((wal) => wal.cutPower(random))

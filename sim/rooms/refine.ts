@@ -32,7 +32,7 @@ const observer = (): RefineObserver => ({
   keep: () => undefined,
 })
 
-export function runRefineRoom({ life, registry, signal, ...rest }: RefineOptions): Promise<void> {
+export function runRefineService({ life, registry, signal, ...rest }: RefineOptions): Promise<void> {
   const config = { ...rest.config, MEMBER_ID: life.name }
   const fetchSchema = (id: number): Promise<string | null> => life.call(() => registry.fetchSchema(id))
   const follower = new ConfigFollower(

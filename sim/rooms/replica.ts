@@ -1,6 +1,6 @@
-// A replica as a simulated process: the real one, on a folder of its own. A life resumes from the checkpoint of the one
-// before, or starts over. When it is killed its files stay as they are, and one may end in a torn line, as a write that
-// was cut short leaves it.
+// A replica as a simulated process: the real one, in a folder of its own. A life resumes from the previous one's
+// checkpoint, or starts over. When it is killed its files stay as they are, and one may end in a torn line, as an
+// interrupted write leaves it.
 import { appendFileSync, closeSync, existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
@@ -28,7 +28,7 @@ export interface ReplicaOptions {
   readonly dir: string
 }
 
-export async function runReplicaRoom(options: ReplicaOptions): Promise<void> {
+export async function runReplicaService(options: ReplicaOptions): Promise<void> {
   const { kafka, life, random, log, registry, signal, dir } = options
   const state = prepareFolder(dir, life.name, !chance(random, ANEW))
   let isDone = false
@@ -54,7 +54,7 @@ export async function runReplicaRoom(options: ReplicaOptions): Promise<void> {
   }
 }
 
-/** What the system does for a process that is gone. Where it does not tell which files are open, they stay open. */
+/** What the system does for a dead process. If it does not say which files are open, they stay open. */
 function closeFilesBelow(dir: string): void {
   const descriptors = '/proc/self/fd'
   if (!existsSync(descriptors)) return

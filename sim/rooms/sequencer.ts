@@ -1,5 +1,5 @@
-// A sequencer as a simulated process: the real service, active or standing by, with the views that its leader publishes,
-// and the heartbeat by which it is a member itself.
+// A sequencer as a simulated process: the real service, active or standby, with the views that its leader publishes,
+// and the heartbeat that makes it a member itself.
 import type { Config } from '../../platform/config.ts'
 import { ProgressWatch } from '../../platform/health.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'
@@ -31,7 +31,7 @@ const observer = (): SequencerObserver => ({
   progress: () => undefined,
 })
 
-export async function runSequencerRoom({ life, registry, signal, ...rest }: SequencerOptions): Promise<void> {
+export async function runSequencerService({ life, registry, signal, ...rest }: SequencerOptions): Promise<void> {
   const { config, kafka, log } = rest
   const announcer = new Announcer({
     kafka,

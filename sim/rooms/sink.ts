@@ -1,5 +1,5 @@
-// The sink as a simulated process, on the real SQLite store behind faults: it fails, stalls, loses an answer, or takes
-// the process with it just before or just after a transaction of the store.
+// The sink as a simulated process, on the real SQLite store wrapped in faults: it fails, stalls, loses an answer, or
+// crashes the process just before or just after a store transaction.
 import { Registry } from 'prom-client'
 import type { Config } from '../../platform/config.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'
@@ -27,7 +27,7 @@ export const NO_STORE_FAULTS: StoreFaults = { outage: 0, stall: 0, lostAnswer: 0
 /** Beyond the sink's own deadline for a write. */
 const STALL_MS_MAX = 2_500
 
-export interface SinkRoomOptions {
+export interface SinkServiceOptions {
   readonly config: Config
   readonly kafka: Kafka
   readonly life: Life
@@ -37,7 +37,7 @@ export interface SinkRoomOptions {
   readonly signal: AbortSignal
   /** Asked at every write. */
   readonly faults: () => StoreFaults
-  /** Ends the process on the spot. */
+  /** Ends the process immediately. */
   readonly kill: (why: string) => void
 }
 
@@ -45,9 +45,9 @@ type SinkStore = Pick<Store, 'read' | 'write'>
 
 class FailingStore implements SinkStore {
   readonly #inner: SqliteStore
-  readonly #options: SinkRoomOptions
+  readonly #options: SinkServiceOptions
 
-  constructor(inner: SqliteStore, options: SinkRoomOptions) {
+  constructor(inner: SqliteStore, options: SinkServiceOptions) {
     this.#inner = inner
     this.#options = options
   }
@@ -82,8 +82,8 @@ class FailingStore implements SinkStore {
   }
 }
 
-/** Runs until the signal fires; rejects when the sink cannot go on. */
-export async function runSinkRoom(options: SinkRoomOptions): Promise<void> {
+/** Runs until the signal fires; rejects when the sink cannot continue. */
+export async function runSinkService(options: SinkServiceOptions): Promise<void> {
   const { config, kafka, life, random, log, registry, signal } = options
   const store = new SqliteStore({ file: config.SQLITE_FILE, access: 'write' })
   life.onDeath(() => void store.close())

@@ -1,4 +1,4 @@
-// Lays what the oracle expects beside what the real topics hold, record by record and byte by byte.
+// Compares what the oracle expects with what the real topics hold, record by record and byte by byte.
 import type { Expected, RawRecord } from './refine.ts'
 
 /** The real outputs of one partition, in the order of their topics. */
@@ -9,8 +9,8 @@ export interface Actual {
 }
 
 /**
- * @param raw the partition that the expectation was made from
- * @returns what differs, in words; empty when all is as expected
+ * @param raw the partition that the expectation was computed from
+ * @returns descriptions of the differences; empty if everything is as expected
  */
 export function differences(raw: readonly RawRecord[], expected: Expected, actual: Actual): string[] {
   const byOffset = new Map(raw.map((record) => [record.offset, record]))

@@ -1,4 +1,4 @@
-// The oracle itself, on tables small enough to check by eye: a judge must be judged first.
+// Tests the oracle itself, on tables small enough to check by eye.
 import type avsc from 'avsc'
 import { describe, expect, it } from 'vitest'
 import { encodeFramed, readingType } from '../../platform/codec/reading.ts'
@@ -20,7 +20,7 @@ const SETTINGS = {
 }
 const typeOf = (id: number): avsc.Type | undefined => (id === ID ? readingType : undefined)
 
-/** arrival, epoch, seq, ts and, where it matters, the value. */
+/** arrival, epoch, seq, ts and, if it matters, the value. */
 type Row = readonly [number, number, number, number, number?]
 
 const raw = (rows: readonly Row[]): RawRecord[] =>

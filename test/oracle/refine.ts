@@ -1,7 +1,7 @@
-// What refine should have made of a raw partition, computed once more and in the plainest way: every record in turn,
-// sorted arrays, no indexes, no queues, nothing shared with stream-jobs/. The answer names raw offsets only, so it can
-// be compared with the real topics. Written after the words of DESIGN and docs/guarantees.md, not after the code that it
-// judges: random tests of the core and fault tests on a real broker are held to this one oracle.
+// What refine should have made of a raw partition, recomputed in the simplest way: one record after another, sorted
+// arrays, no indexes, no queues, nothing shared with stream-jobs/. The result contains raw offsets only, so it can be
+// compared with the real topics. Written from DESIGN and docs/guarantees.md, not from the code that it judges: the core's
+// property tests and the fault tests on a real broker both use this one oracle.
 //
 // Not modelled: changed settings, more than 256 separate gaps per lane, 2 MiB of waiting bytes per sensor. Tests stay
 // within these.
@@ -31,7 +31,7 @@ export interface OracleSettings {
   readonly partitions: number
 }
 
-/** Raw offsets by what became of the record. */
+/** Raw offsets by the record's outcome. */
 export interface Expected {
   /** Per record key, in the order of the clean topic. */
   readonly clean: Map<string, number[]>
@@ -39,7 +39,7 @@ export interface Expected {
   readonly late: Map<string, { offset: number; reason: string }[]>
   readonly deadLetters: { offset: number; reason: string }[]
   readonly duplicates: number[]
-  /** Dead letters, too. */
+  /** Includes dead letters. */
   readonly conflicts: number[]
   readonly controls: number[]
   readonly waiting: number[]
@@ -64,20 +64,20 @@ interface Lane {
   next: number
   readonly givenUp: Set<number>
   waiting: Waiting[]
-  /** Values by number, of readings that went on. */
+  /** Values by number, of readings that were emitted. */
   readonly contents: Map<number, Buffer>
 }
 
 interface Sensor {
   readonly key: string
   lastTs: number
-  /** The one used last comes first. */
+  /** Most recently used first. */
   readonly lanes: Lane[]
   /** Event times without seq that no longer wait, oldest first, and the latest reading of each. */
   readonly gone: { readonly ts: number; latest: Buffer }[]
   /** How far ahead its clock is believed to be, and when that was last seen. */
   clock: { offset: number; seenAt: number }
-  /** How far ahead the latest readings were that were not believed. */
+  /** How far ahead the latest doubted readings were. */
   doubted: number[]
 }
 
@@ -86,7 +86,7 @@ const REMEMBERED = 256
 const LANES_MAX = 8
 /** Numbers below the next one whose content is known. */
 const CONTENTS = 64
-/** A clock's lead is forgotten when nothing has confirmed it for so long. */
+/** A clock's lead is forgotten if nothing confirms it for this long. */
 const CLOCK_MS = 600_000
 /** Readings in a row that must agree on a new lead. */
 const AGREEING = 3
@@ -94,7 +94,7 @@ const UNNUMBERED = 0
 
 /**
  * @param records one raw partition, whole and in order
- * @param typeOf the writer's type by schema id; undefined where the registry knows none
+ * @param typeOf the writer's type by schema id; undefined if the registry knows none
  */
 export function expectRefined(
   records: readonly RawRecord[],
@@ -148,7 +148,7 @@ class Oracle {
     return this.#expected
   }
 
-  /** The reading, or why the record is none; it then takes no place in any order. */
+  /** The reading, or why the record is not one; it then takes no place in any order. */
   #decode({ key, value }: RawRecord): Readonly<Record<string, number | null>> | string {
     if (key === null || key.length === 0) return 'NO_KEY'
     if (value === null) return 'NO_VALUE'
@@ -299,7 +299,7 @@ class Oracle {
     this.#passInOrder(sensor, lane)
   }
 
-  /** The wait that was over first ends first; of one sensor's lanes at the same time the lower epoch. */
+  /** The earliest deadline comes first; among one sensor's lanes with equal deadlines, the lower epoch. */
   #endWaits(): void {
     for (const sensor of this.#sensors) {
       while (sensor.lanes.some(({ waiting }) => waiting.length > 0)) {
@@ -333,7 +333,7 @@ class Oracle {
         ? lanes.splice(at, 1)[0]
         : { epoch, next: 0, givenUp: new Set<number>(), waiting: [], contents: new Map<number, Buffer>() }
     lanes.unshift(lane)
-    // Readings without seq are apart from this: their memory is bounded by itself.
+    // Does not apply to readings without seq: their memory has its own bound.
     const numbered = lanes.filter((one) => one.epoch !== UNNUMBERED)
     if (numbered.length > LANES_MAX) {
       const forgotten = numbered.at(-1)!

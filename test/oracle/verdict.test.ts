@@ -12,7 +12,7 @@ import { Recorder, SETTINGS, START_MS } from '../../stream-jobs/refine/core/arri
 import { Refine } from '../../stream-jobs/refine/core/refine.ts'
 import { checkAsync } from '../fixtures/property.ts'
 
-/** Refine's reasons for a record that nobody can decode, and for one whose reading has no place. */
+/** Refine's reasons for a record that cannot be decoded, and for one whose reading has no place. */
 const UNREADABLE = /^(UNKNOWN_SCHEMA|UNDECODABLE)/
 const PLACELESS = /^(UNKNOWN_SCHEMA|UNDECODABLE|INVALID_|KEY_MISMATCH)/
 
@@ -39,7 +39,7 @@ test('K6: refine, sink, export and audit give one verdict on every generated rec
       try {
         exported = decoder.decodeKnown(value)
       } catch {
-        // Refused, as the others must say as well.
+        // Refused, and the others must agree.
       }
       expect(stored[0] ?? null).toEqual(exported)
       // A key of its own is what a record needs that the others do not look at.

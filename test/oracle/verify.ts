@@ -1,5 +1,5 @@
 // Judges a refine run that has settled: the real topics against the oracle, the extents against clean, the ledger in the
-// committed offset against both. Returns what is wrong in words, so that a failing test says more than "false".
+// committed offset against both. Returns descriptions of what is wrong, so that a failing test says more than "false".
 import avsc from 'avsc'
 import { loadSchema } from '../../schemas/load.ts'
 import { commitMetadata } from '../../schemas/refine.ts'
@@ -25,7 +25,7 @@ const extentType = avsc.Type.forSchema(loadSchema('extent') as unknown as avsc.S
 
 export interface Verdict {
   readonly problems: string[]
-  /** Sums over the partitions, for tests that must know that their load had what they are about. */
+  /** Sums over the partitions, for tests that must know that their load contained what they test. */
   readonly counts: {
     raw: number
     clean: number
@@ -84,7 +84,7 @@ async function typesOf(stack: Stack, raw: readonly (readonly RawRecord[])[]): Pr
   return (id) => types.get(id)
 }
 
-/** EM-2 and X-2, looked at without any expectation: time strictly increases, no (sensor, epoch, seq) twice. */
+/** EM-2 and X-2, checked independently of any expectation: time strictly increases, no (sensor, epoch, seq) twice. */
 function orderProblems(clean: readonly RawRecord[], typeOf: TypeOf): string[] {
   const problems: string[] = []
   const lastTs = new Map<string, number>()
