@@ -61,7 +61,8 @@ export async function readInputs(config: Config, admin: Admin, sleep: Sleep, fin
       ranges[name] = existing.has(topic) ? await admin.offsetRanges(topic) : []
     return { committed, ranges }
   }
-  let last = await read()
+  const first = await read()
+  let last = first
   judgePartitions(
     DATA.map((name) => [NAMES[name], last.ranges[name].length]),
     findings,
@@ -77,7 +78,8 @@ export async function readInputs(config: Config, admin: Admin, sleep: Sleep, fin
     last = next
   }
   const chosen = cuts.map((cut) => cut ?? { reading: last, isStill: false })
-  const ranges = { marks: last.ranges.marks, order: last.ranges.order } as Record<TopicName, readonly OffsetRange[]>
+  // As of the first reading: what they name must be in the ranges of every partition, whichever reading those are from.
+  const ranges = { marks: first.ranges.marks, order: first.ranges.order } as Record<TopicName, readonly OffsetRange[]>
   for (const name of DATA)
     ranges[name] = chosen.map(({ reading }, partition) => reading.ranges[name][partition] ?? EMPTY)
   const refine = chosen.map(({ reading, isStill }, partition) =>
