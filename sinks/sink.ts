@@ -274,7 +274,7 @@ function refuseGap({ topic, partition }: TopicPartition, offset: number, start: 
     const ahead = `${topic}/${partition}: the store stands at offset ${offset} and the log ends at ${end}`
     throw new KafkaError(
       'OFFSET_OUT_OF_RANGE',
-      `${ahead}: the topic was made anew; use a new store file or the old topic`,
+      `${ahead}: the topic was recreated; use a new store file or the old topic`,
       at,
     )
   }

@@ -60,12 +60,12 @@ export async function ensureDatabase(
 function compare(database: string, settings: DatabaseSettings, found: Rows[number]): void {
   const [vgroups, replica, duration, keep, cacheModel] = found
   const alter = (option: string): string => `run ALTER DATABASE ${database} ${option}, or change the setting`
-  const anew = 'it cannot be changed in a database that exists: change the setting, or use another database'
+  const unchangeable = 'it cannot be changed in a database that exists: change the setting, or use another database'
   const differences: readonly (readonly [string, unknown, unknown, string])[] = [
     ['TDENGINE_KEEP_D', settings.keepDays, daysOf(keep), alter(`KEEP ${settings.keepDays}`)],
-    ['TDENGINE_VGROUPS', settings.vgroups, Number(vgroups), anew],
+    ['TDENGINE_VGROUPS', settings.vgroups, Number(vgroups), unchangeable],
     ['TDENGINE_REPLICA', settings.replica, Number(replica), alter(`REPLICA ${settings.replica}`)],
-    ['TDENGINE_DURATION_D', settings.durationDays, daysOf(duration), anew],
+    ['TDENGINE_DURATION_D', settings.durationDays, daysOf(duration), unchangeable],
     ['TDENGINE_CACHEMODEL', settings.cacheModel, cacheModel, alter(`CACHEMODEL '${settings.cacheModel}'`)],
   ]
   for (const [name, wanted, is, help] of differences)
