@@ -50,7 +50,7 @@ const part = (world: World, name: string, run: RunService): Part => ({
 })
 
 function producersOf(world: World): Part {
-  const { config, accepted, clock } = world
+  const { config, accepted } = world
   const random = world.random('producers')
   let boots = 1
   let current: Producers | null = null
@@ -68,10 +68,9 @@ function producersOf(world: World): Part {
     depth: () => current?.depth ?? 0,
     cutPower: () => {
       if (current === null) return
-      const restore = current.cutPower(random)
+      current.cutPower(random)
       boots += 1
       process.kill('by a power cut', POWER_BACK_MS)
-      void clock.sleep(POWER_BACK_MS / 2).then(restore)
     },
   }
 }

@@ -1,6 +1,6 @@
 // The acknowledged position of a log: two slots in one small file, written in turn, each with its own checksum. A
-// write that is cut short spoils one slot and leaves the other. Written on every acknowledgement and never forced to
-// disk: losing the latest only means that readings are sent once more.
+// write that is cut short spoils one slot and leaves the other. Written on every acknowledgement, and forced to disk only
+// when the log is closed: losing the latest only means that readings are sent once more.
 import { crc32c } from '@node-rs/crc32'
 import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -66,6 +66,10 @@ export class AckFile {
     this.#turn += 1
     this.#index = index
     writeSync(this.#fd, encodeSlot(index), 0, SLOT_BYTES, at)
+  }
+
+  get fd(): number {
+    return this.#fd
   }
 
   close(): void {

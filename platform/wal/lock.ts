@@ -1,6 +1,5 @@
 // One writer per log: a lock file that names its owner by process id, start time and boot. A lock left by a killed
-// process is taken over; a process id alone would not do, since ids are used again. The boot tells a killed process
-// from a machine that went down, after which bytes not yet forced to disk may be gone.
+// process is taken over; a process id alone would not do, since ids are used again.
 import { closeSync, linkSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { WalError } from './format.ts'
@@ -13,8 +12,6 @@ interface Owner {
 }
 
 export interface WalLock {
-  /** The machine went down while a process held the lock. */
-  readonly machineWentDown: boolean
   release(): void
 }
 
@@ -23,16 +20,14 @@ const ATTEMPTS = 5
 /** @throws WalError WAL_LOCKED when a living process holds it */
 export function acquireLock(dir: string, boot = bootId()): WalLock {
   const file = join(dir, 'lock')
-  let machineWentDown = false
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     if (tryCreate(file, { pid: process.pid, start: startOf(process.pid), boot })) {
-      return { machineWentDown, release: () => unlinkSync(file) }
+      return { release: () => unlinkSync(file) }
     }
     const owner = readOwner(file)
     if (owner === undefined) continue
     if (owner !== null && isAlive(owner, boot))
       throw new WalError('WAL_LOCKED', `${dir} is in use by process ${owner.pid}`)
-    machineWentDown ||= owner === null || owner.boot !== boot
     removeStale(file, owner)
   }
   throw new WalError('WAL_LOCKED', `${dir}: the lock changes hands too fast`, { retriable: true })

@@ -1,12 +1,11 @@
 // The write-ahead log of one producer. A reading is *accepted* when its bytes are written to the system (a killed
 // process loses nothing) and, with fsyncMs = 0, forced to disk (a power cut loses nothing); otherwise they are forced
 // every fsyncMs. Writes are synchronous: one call of some ten microseconds per batch, and no state between "asked" and
-// "written". Segments that are acknowledged as a whole are deleted; at maxBytes new batches are refused.
-//
-// Numbers that were sent must not be given to other readings, so a log that may be behind what was sent, after a power
-// cut, a restore or damage, continues in a new epoch; witness.ts says how that is known.
-import { closeSync, fdatasync, fdatasyncSync, ftruncateSync, mkdirSync, openSync, unlinkSync } from 'node:fs'
+// "written". Segments that are acknowledged as a whole are deleted; at maxBytes new batches are refused. Numbers that were sent must not be given to other readings, so a log that may be behind what was sent (a power cut, a
+// restore, damage) continues in a new epoch; witness.ts says how that is known.
+import { closeSync, fdatasync, fdatasyncSync, fsync, ftruncateSync, mkdirSync, openSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { EntryBatch } from './entry-batch.ts'
 import { encodeMark, segmentName, WalError } from './format.ts'
 import { type Lane, Lanes } from './lanes.ts'
@@ -17,7 +16,7 @@ import { acquireLock, bootId, type WalLock } from './lock.ts'
 import type { WalOptions } from './options.ts'
 import { readChunk, type WalCursor } from './cursor.ts'
 import { appendOrRestore, createSegment, inspectSegment, type Segment } from './segment.ts'
-import { doubtOf, Witness } from './witness.ts'
+import { doubtOf, wasSettled, Witness } from './witness.ts'
 
 /** Share of the bound that one segment may take: the others can be deleted while it fills. */
 const MAX_SEGMENT_SHARE = 1 / 4
@@ -79,7 +78,7 @@ export class Wal {
       this.#lastTs = last?.lastTs ?? 0
       this.#segments = bases.slice(0, -1).map((base) => inspectSegment(options.dir, base))
       const found = { dir: options.dir, boot, last, first: bases[0] ?? 0, acknowledged: readAck(options.dir) }
-      this.renewed = doubtOf(found, this.#lock.machineWentDown)
+      this.renewed = doubtOf(found)
       this.cutBytes = last === null ? 0 : last.bytes.length - last.scan.end
       if (last === null) {
         const created = createSegment(options.dir, { ...this.#header(), nodeId: options.nodeId })
@@ -92,9 +91,10 @@ export class Wal {
       }
       this.#bytes = this.#segments.reduce((sum, { bytes }) => sum + bytes, 0)
       this.#ack = new AckFile(options.dir, this.#segments[0].baseIndex, this.#appended)
-      this.#witness = new Witness(options.dir, boot)
-      if (last !== null && this.renewed !== null) this.#renewEpoch()
-      this.#attest()
+      const isNew = last === null || this.renewed !== null
+      this.#witness = new Witness(options.dir, boot, isNew || wasSettled(options.dir))
+      if (isNew && last !== null) this.#renewEpoch()
+      this.#witness.begin(this.#fd, this.#active())
     } catch (error) {
       this.#lock.release()
       throw error
@@ -166,10 +166,11 @@ export class Wal {
       return null
     }
     try {
+      this.#witness.beginUse(this.#fd, this.#active())
       if (this.#mustRoll(batch.byteLength)) this.#roll()
       const mark = this.#unmarkedSync > 0 ? encodeMark(this.#unmarkedSync) : NO_BYTES
       const bytes = Buffer.concat([mark, batch.bytes])
-      const active = this.#segments[this.#segments.length - 1]
+      const active = this.#active()
       const end = active.bytes + bytes.length
       const attest = (): void => this.#witness.attest(this.#fd, { baseIndex: active.baseIndex, bytes: end })
       appendOrRestore(this.#fd, bytes, active.bytes, this.dir, attest)
@@ -248,10 +249,13 @@ export class Wal {
     return { segment: segment.baseIndex, offset: segment.headerBytes, index: segment.baseIndex }
   }
 
-  /** Forces everything to disk and lets go of the log. */
+  /** Forces everything to disk, so that the epoch outlives a restart of the machine, and lets go of the log. */
   async close(): Promise<void> {
+    const force = promisify(this.#options.force ?? fsync)
     try {
       await this.sync()
+      await force(this.#ack.fd)
+      await this.#witness.settle(this.#fd, this.#active(), force)
     } finally {
       closeSync(this.#fd)
       this.#ack.close()
@@ -264,7 +268,7 @@ export class Wal {
     const { segmentBytes, maxBytes } = this.#options
     // Lanes are written once per segment: a segment four times as long keeps them below a fifth of what is written.
     const limit = Math.min(Math.max(segmentBytes, 4 * this.#lanes.bytes), maxBytes * MAX_SEGMENT_SHARE)
-    const active = this.#segments[this.#segments.length - 1]
+    const active = this.#active()
     return active.bytes > active.headerBytes && active.bytes + bytes > limit
   }
 
@@ -293,27 +297,25 @@ export class Wal {
     this.#bytes += created.segment.bytes
     this.#unmarkedSync = 0
     this.#dirty = false
-    this.#attest()
+    this.#witness.attest(this.#fd, this.#active())
   }
 
   /** A closed segment ends with a mark that no witness attests, so that it never passes for the last one. */
   #closeWithMark(): void {
-    const active = this.#segments[this.#segments.length - 1]
+    const active = this.#active()
     const mark = encodeMark(active.bytes)
     appendOrRestore(this.#fd, mark, active.bytes, this.dir)
     active.bytes += mark.length
     this.#bytes += mark.length
   }
 
-  #attest(): void {
-    this.#witness.attest(this.#fd, this.#segments[this.#segments.length - 1])
-  }
+  #active = (): Segment => this.#segments[this.#segments.length - 1]
 
   #renewEpoch(): void {
     const epoch = this.#options.claimEpoch()
     this.#lanes.renew(epoch)
     this.#epoch = epoch
-    const active = this.#segments[this.#segments.length - 1]
+    const active = this.#active()
     if (active.baseIndex < this.#appended) return this.#roll()
     // No reading in the active segment: its header alone is replaced.
     closeSync(this.#fd)
@@ -324,7 +326,7 @@ export class Wal {
   }
 
   #forceActive(): Promise<void> {
-    const active = this.#segments[this.#segments.length - 1]
+    const active = this.#active()
     const { bytes } = active
     const index = this.#appended
     this.#dirty = false

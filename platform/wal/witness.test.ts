@@ -6,10 +6,10 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { checkAsync } from '../../test/fixtures/property.ts'
@@ -91,7 +91,15 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     ],
     ['a segment removed that was not acknowledged', 0, /missing/, (dir) => rmSync(join(dir, segmentsIn(dir)[0]))],
     ['its witness removed', 0, /missing or damaged/, (dir) => rmSync(join(dir, 'witness'))],
+    ['its second witness removed', 0, /missing or damaged/, (dir) => rmSync(join(dir, 'witness.2'))],
     ['its witness damaged', 0, /missing or damaged/, (dir) => truncateSync(join(dir, 'witness'), 20)],
+    [
+      'all segments removed, none acknowledged',
+      0,
+      /segments are missing/,
+      (dir) => segmentsIn(dir).forEach((name) => rmSync(join(dir, name))),
+    ],
+    ['the segment that is acknowledged removed', 200, /missing/, (dir) => rmSync(join(dir, segmentsIn(dir)[0]))],
     [
       'every file restored from a copy that is the same to the byte',
       0,
@@ -101,6 +109,12 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
         for (const name of filesIn(dir)) rmSync(join(dir, name))
         copyFolder(`${dir}-copy`, dir)
       },
+    ],
+    [
+      'its segments touched, as is advised after a disk was rolled back',
+      0,
+      /changed/,
+      (dir) => segmentsIn(dir).forEach((name) => utimesSync(join(dir, name), 1, 1)),
     ],
     ['its last segment rewritten in place', 0, /changed/, (dir) => overwrite(join(dir, segmentsIn(dir).at(-1)!))],
   ])('%s', async (_what, acknowledged, reason, damage) => {
@@ -112,18 +126,73 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     await wal.close()
   })
 
-  test('the machine was started again, though the log had been closed cleanly', async () => {
+  test('the machine was started again: only a log that was in use has a new epoch', async () => {
     const dir = tempDir()
     const wal = openWal(dir, { boot: 'first' })
     appendReadings(wal, 'a', 3)
     await wal.close()
     const second = openWal(dir, { boot: 'second' })
-    expect(second.epoch).not.toBe(wal.epoch)
-    expect(second.renewed).toMatch(/machine/)
-    await second.close()
+    expect([second.epoch, second.renewed]).toEqual([wal.epoch, null])
+    crash(dir)
+    const third = openWal(dir, { boot: 'third' })
+    expect([third.epoch, third.renewed], 'opened, and nothing was written').toEqual([wal.epoch, null])
+    appendReadings(third, 'a', 1)
+    crash(dir)
+    const fourth = openWal(dir, { boot: 'fourth' })
+    expect(fourth.epoch).not.toBe(wal.epoch)
+    expect(fourth.renewed).toMatch(/machine went down while it was in use/)
+    crash(dir)
+    const fifth = openWal(dir, { boot: 'fifth' })
+    expect([fifth.epoch, fifth.renewed], 'nothing was written in the new epoch').toEqual([fourth.epoch, null])
+    await fifth.close()
   })
 
-  test('its last segment removed and the witness of the closed one before it restored', async () => {
+  test('a log that a killed process left in use stays so until it is closed cleanly', async () => {
+    const dir = tempDir()
+    const wal = openWal(dir, { boot: 'first' })
+    appendReadings(wal, 'a', 3)
+    crash(dir)
+    const again = openWal(dir, { boot: 'first' })
+    expect(again.epoch).toBe(wal.epoch)
+    crash(dir)
+    expect(openWal(dir, { boot: 'second' }).renewed).toMatch(/machine went down/)
+  })
+
+  test('the machine was started again and the log, closed cleanly, is an older copy of itself', async () => {
+    const dir = join(tempDir(), 'log')
+    const wal = openWal(dir, { boot: 'first' })
+    appendReadings(wal, 'a', 3)
+    await wal.close()
+    copyFolder(dir, `${dir}-copy`)
+    const again = openWal(dir, { boot: 'first' })
+    appendReadings(again, 'a', 30)
+    await again.close()
+    copyFolder(`${dir}-copy`, dir)
+    const restored = openWal(dir, { boot: 'second' })
+    expect(restored.epoch).not.toBe(wal.epoch)
+    expect(restored.renewed).not.toBeNull()
+    await restored.close()
+  })
+
+  test('a copy made while it was written, its segment newer than its witness, restored at once', () => {
+    const dir = join(tempDir(), 'log')
+    const copy = `${dir}-copy`
+    const wal = openWal(dir)
+    appendReadings(wal, 'a', 10)
+    copyFolder(dir, copy)
+    appendReadings(wal, 'a', 3)
+    const last = segmentsIn(dir).at(-1)!
+    copyFileSync(join(dir, last), join(copy, last))
+    appendReadings(wal, 'a', 3)
+    letTheClockTick(dir)
+    crash(dir)
+    copyFolder(copy, dir)
+    const restored = openWal(dir)
+    expect(restored.epoch).not.toBe(wal.epoch)
+    expect(restored.renewed).toMatch(/attested/)
+  })
+
+  test('its last segment removed and the witnesses of the closed one before it restored', async () => {
     const dir = join(tempDir(), 'log')
     const wal = openWal(dir)
     const witnesses = new Map<string, string>()
@@ -131,13 +200,13 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
       appendReadings(wal, 'a', 10)
       const last = segmentsIn(dir).at(-1)!
       witnesses.set(last, `${dir}-${last}`)
-      copyFileSync(join(dir, 'witness'), witnesses.get(last)!)
+      copyFolder(dir, witnesses.get(last)!)
     }
+    letTheClockTick(dir)
     crash(dir)
     rmSync(join(dir, segmentsIn(dir).at(-1)!))
-    // A copy that is put back within a tenth of a second passes for the original, see WRITTEN_WITHIN_MS.
-    await delay(300)
-    copyFileSync(witnesses.get(segmentsIn(dir).at(-1)!)!, join(dir, 'witness'))
+    const from = witnesses.get(segmentsIn(dir).at(-1)!)!
+    for (const name of ['witness', 'witness.2']) copyFileSync(join(from, name), join(dir, name))
     const again = openWal(dir)
     expect(again.epoch).not.toBe(wal.epoch)
     expect(again.renewed).toMatch(/bytes/)
@@ -156,7 +225,8 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
   test('whatever is cut, removed or restored from older copies, no (sensor, epoch, seq) names two readings', async () => {
     const round = fc.record({
       append: fc.integer({ min: 1, max: 40 }),
-      copied: fc.boolean(),
+      copied: fc.constantFrom('no', 'at once', 'while it was written'),
+      ending: fc.constantFrom('killed', 'killed', 'closed', 'closed and rebooted', 'power cut'),
       appendAfter: fc.integer({ min: 0, max: 40 }),
       sent: fc.constantFrom('no', 'sent', 'sent', 'acknowledged'),
       damage: fc.constantFrom('none', 'restore some', 'restore all', 'remove', 'cut'),
@@ -167,12 +237,13 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     await checkAsync(
       fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 6 }), async (rounds) => {
         const folder = new DamagedFolder()
-        for (const { append, copied, appendAfter, sent, damage, copy, mask, cut } of rounds) {
+        for (const { append, copied, appendAfter, sent, ending, damage, copy, mask, cut } of rounds) {
           folder.append(append)
-          if (copied) folder.copy()
+          folder.copy(copied)
           folder.append(appendAfter)
           if (sent !== 'no' && !folder.send(sent === 'acknowledged')) return
           letTheClockTick(folder.dir)
+          await folder.end(ending)
           folder.damage(damage, copy, mask, cut)
           if (!folder.open()) return
         }
@@ -189,7 +260,8 @@ class DamagedFolder {
   readonly #root = tempDir()
   readonly dir = join(this.#root, 'log')
   readonly #sent = new Map<string, number>()
-  #wal = openWal(this.dir)
+  #boot = 0
+  #wal = openWal(this.dir, { boot: 'boot-0' })
   #copies = 0
   #ts = 0
 
@@ -211,9 +283,20 @@ class DamagedFolder {
     return true
   }
 
-  copy(): void {
-    copyFolder(this.dir, join(this.#root, `copy-${this.#copies}`))
+  copy(how: 'no' | 'at once' | 'while it was written'): void {
+    if (how === 'no') return
+    const to = join(this.#root, `copy-${this.#copies}`)
+    copyFolder(this.dir, to)
     this.#copies += 1
+    if (how === 'at once') return
+    this.append(3)
+    for (const name of segmentsIn(this.dir)) copyFileSync(join(this.dir, name), join(to, name))
+  }
+
+  async end(how: 'killed' | 'closed' | 'closed and rebooted' | 'power cut'): Promise<void> {
+    if (how.startsWith('closed')) await this.#wal.close()
+    else crash(this.dir)
+    if (how === 'closed and rebooted' || how === 'power cut') this.#boot += 1
   }
 
   damage(how: string, copy: number, mask: number, cut: number): void {
@@ -229,9 +312,8 @@ class DamagedFolder {
 
   /** @returns false when damage stops the log: then it gives out no numbers at all */
   open(): boolean {
-    crash(this.dir)
     try {
-      this.#wal = openWal(this.dir)
+      this.#wal = openWal(this.dir, { boot: `boot-${this.#boot}` })
       return true
     } catch (error) {
       expect((error as { code: string }).code).toMatch(/^WAL_(CORRUPT|HEADER)$/)

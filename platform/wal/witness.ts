@@ -2,27 +2,35 @@
 // to other readings, which downstream are duplicates and vanish; so a log that may be behind what was sent takes a new
 // epoch. Its own contents cannot tell: a folder restored from a copy is sound in itself.
 //
-// The file `witness` therefore attests, after every write, which file the last segment is (device, inode), how long it
-// is, and its change time (ctime), which no program can set and every copy, restore or truncation moves. Why no set of
-// older files passes: a segment that was touched has a change time that no witness ever attested; one that was not
-// touched has only the witness written last, unless it is a closed segment, and a closed segment ends with a mark that
-// was never attested. A process killed between a write and its attestation leaves a segment that is longer than attested:
-// that is taken for what it is only if the witness itself is the one written last, whose own change time is the time that
-// it says. A boot of the machine is another reason for doubt: then contents may not have reached the disk,
-// and the whole disk may be an older one. What it cannot see: a file system that is rolled back under a running machine
-// with devices, inodes and change times as they were.
+// Two small files therefore attest in turn, after every write and before anything of it is sent, which file the last
+// segment is (device, inode), how long it is, and its change time (ctime), which no program can set and every copy,
+// restore or truncation moves. Each also attests the change time of the other one: so an older copy of either or of both
+// never passes for what was written last. Why no set of older files passes: a segment that was touched has a change time
+// that was never attested; one that was not touched has only the attestation written last, unless it is a closed
+// segment, and a closed segment ends with a mark that was never attested. A process killed between a write and its
+// attestation leaves a segment that is longer than attested, below an attestation that is the last: nothing of it was
+// sent.
+//
+// A power cut may take what was written and not yet forced to disk. So before the first reading of a process is written,
+// one attestation that says *in use* is forced to disk: it covers everything that may be sent, as a reserved block of
+// numbers without an end, and costs nothing per reading. A clean end forces the log to disk and then says *settled*: such
+// a log outlives a restart of the machine in its epoch. What this cannot see: a file system that is rolled back as a
+// whole, with inodes and change times as they were, to a moment when the log was settled, or under a running machine.
 import { crc32c } from '@node-rs/crc32'
-import { closeSync, fstatSync, openSync, readFileSync, type Stats, statSync, writeSync } from 'node:fs'
+import { closeSync, fdatasyncSync, fstatSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { WalError } from './format.ts'
 import type { LastSegment } from './reader.ts'
 
-const FILE = 'witness'
-const VERSION = 1
-/** After checksum and version: base index, bytes, device, inode, change time, time of writing; then the boot's identity. */
-const BOOT_AT = 8 + 6 * 8
-/** Between taking the time and writing it a busy machine may do other things; nobody restores a copy so soon after it was made. */
-const WRITTEN_WITHIN_MS = 100
+const FILES = ['witness', 'witness.2'] as const
+const VERSION = 2
+const SETTLED_AT = 5
+/** After checksum, version and state: the fields of `Attestation`, as doubles; then the boot's identity. */
+const FIELDS_AT = 8
+const FIELDS = 7
+const BOOT_AT = FIELDS_AT + FIELDS * 8
 const BOOT_BYTES_MAX = 64
+const BYTES = BOOT_AT + BOOT_BYTES_MAX
 
 /** The last segment as it is known. */
 export interface Attested {
@@ -30,29 +38,97 @@ export interface Attested {
   readonly bytes: number
 }
 
-export class Witness {
-  readonly #fd: number
-  readonly #bytes: Buffer
+interface Attestation extends Attested {
+  readonly dev: number
+  readonly ino: number
+  readonly ctimeMs: number
+  /** Counts the attestations; the files take turns. */
+  readonly turn: number
+  /** Change time of the other file. */
+  readonly otherCtimeMs: number
+  readonly boot: string
+  /** Nothing may have been sent of what is not in the log as attested, and all of that was forced to disk. */
+  readonly settled: boolean
+}
 
-  /** @param boot identity of the machine's boot */
-  constructor(dir: string, boot: string) {
-    this.#fd = openSync(join(dir, FILE), 'w', 0o600)
-    this.#bytes = Buffer.alloc(BOOT_AT + BOOT_BYTES_MAX)
+export class Witness {
+  readonly #fds: readonly [number, number]
+  readonly #dir: string
+  readonly #bytes: Buffer
+  #turn: number
+  #settled: boolean
+
+  /**
+   * @param boot identity of the machine's boot
+   * @param settled whether nothing may have been sent that is not on disk: the log is new, has a new epoch, or was settled
+   */
+  constructor(dir: string, boot: string, settled: boolean) {
+    this.#dir = dir
+    this.#settled = settled
+    this.#turn = Math.max(...FILES.map((name) => read(dir, name)?.turn ?? 0))
+    const [first, second] = FILES.map((name) => openSync(join(dir, name), read(dir, name) === null ? 'w' : 'r+', 0o600))
+    this.#fds = [first, second]
+    this.#bytes = Buffer.alloc(BYTES)
     this.#bytes.write(boot, BOOT_AT)
     this.#bytes[4] = VERSION
   }
 
+  /**
+   * To be called before a write to the segment: from now on what is sent may be ahead of what is on disk.
+   * @throws WalError WAL_DISK
+   */
+  beginUse(fd: number, segment: Attested): void {
+    if (!this.#settled) return
+    try {
+      this.#settled = false
+      fdatasyncSync(this.#write(fd, segment))
+    } catch (cause) {
+      this.#settled = true
+      throw new WalError('WAL_DISK', `${this.#dir}: the disk refused to mark the log as in use`, {
+        cause,
+        retriable: true,
+      })
+    }
+  }
+
   /** To be called after every write to the segment that is open as `fd`, and before anything of it is sent. */
-  attest(fd: number, { baseIndex, bytes }: Attested): void {
-    const { dev, ino, ctimeMs } = fstatSync(fd)
-    for (const [i, value] of [baseIndex, bytes, dev, ino, ctimeMs, Date.now()].entries())
-      this.#bytes.writeDoubleLE(value, 8 + 8 * i)
-    this.#bytes.writeUInt32LE(crc32c(this.#bytes.subarray(4)), 0)
-    writeSync(this.#fd, this.#bytes, 0, this.#bytes.length, 0)
+  attest(fd: number, segment: Attested): void {
+    this.#write(fd, segment)
+  }
+
+  /** The same when the log is opened: both files are made sound. */
+  begin(fd: number, segment: Attested): void {
+    this.#write(fd, segment)
+    this.#write(fd, segment)
+  }
+
+  /** The log is complete, and nothing more is written to it. @param force forces a file to disk, its change time included */
+  async settle(fd: number, segment: Attested, force: (fd: number) => Promise<void>): Promise<void> {
+    if (this.#settled) return
+    await force(fd)
+    this.#settled = true
+    this.#write(fd, segment)
+    await Promise.all(this.#fds.map((own) => force(own)))
   }
 
   close(): void {
-    closeSync(this.#fd)
+    for (const fd of this.#fds) closeSync(fd)
+  }
+
+  /** @returns the descriptor written to */
+  #write(fd: number, { baseIndex, bytes }: Attested): number {
+    const turn = this.#turn + 1
+    const { dev, ino, ctimeMs } = fstatSync(fd)
+    const other = fstatSync(this.#fds[(turn + 1) % 2])
+    const buffer = this.#bytes
+    buffer[SETTLED_AT] = this.#settled ? 1 : 0
+    for (const [i, value] of [baseIndex, bytes, dev, ino, ctimeMs, turn, other.ctimeMs].entries())
+      buffer.writeDoubleLE(value, FIELDS_AT + 8 * i)
+    buffer.writeUInt32LE(crc32c(buffer.subarray(4)), 0)
+    const own = this.#fds[turn % 2]
+    writeSync(own, buffer, 0, buffer.length, 0)
+    this.#turn = turn
+    return own
   }
 }
 
@@ -68,55 +144,83 @@ export interface Found {
   readonly acknowledged: number
 }
 
+/** Whether the log was forced to disk as a whole when it was last closed. */
+export const wasSettled = (dir: string): boolean => readLatest(dir)?.settled === true
+
 /** Why the log may be behind what was sent, as a sentence; null when it is what was attested last. */
-export function doubtOf(found: Found, machineWentDown: boolean): string | null {
+export function doubtOf(found: Found): string | null {
   const { last, first, acknowledged } = found
   if (last === null)
-    return acknowledged > 0 ? `its segments are missing; ${acknowledged} readings had been acknowledged` : null
+    return acknowledged > 0 || read(found.dir, FILES[0]) !== null
+      ? `its segments are missing; ${acknowledged} readings had been acknowledged`
+      : null
   const end = last.header.baseIndex + last.scan.count
   if (acknowledged > end) return `it ends after ${end} readings; ${acknowledged} had been acknowledged`
   if (acknowledged < first)
     return `readings ${acknowledged} to ${first - 1} are missing from it and had not been acknowledged`
-  if (machineWentDown) return 'the machine went down while it was in use'
   return contradiction(found, last)
 }
 
 function contradiction({ dir, boot }: Found, { file, header }: LastSegment): string | null {
-  const said = readWitness(dir)
-  if (said === null) return 'the file that attests its end is missing or damaged'
-  if (said.boot !== boot) return 'the machine was started again, or it is another machine'
+  const said = readLatest(dir)
+  if (said === null) return 'a file that attests its end is missing or damaged, or of an earlier version'
+  const { settled, isLast } = said
+  const isSameBoot = said.boot === boot
+  if (!isSameBoot && !settled) return 'the machine went down while it was in use'
   const { baseIndex } = header
   const { size, dev, ino, ctimeMs } = statSync(file)
+  // Devices may be numbered otherwise after a restart of the machine.
+  const isSameFile = said.ino === ino && (said.dev === dev || !isSameBoot)
+  /** The process may have been killed after a write and before its attestation. */
+  const mayBeUnattested = isLast && !settled && isSameBoot
   if (said.baseIndex > baseIndex) return `its last segment is missing; it began at reading ${said.baseIndex}`
   if (said.baseIndex < baseIndex)
-    return said.isLatest ? null : 'the file that attests its end is older than its last segment'
-  if (size > said.bytes && said.isLatest && said.dev === dev && said.ino === ino) return null
+    return mayBeUnattested ? null : 'the file that attests its end is older than its last segment'
+  if (size > said.bytes && mayBeUnattested && isSameFile) return null
   if (size !== said.bytes) return `its last segment has ${size} bytes; ${said.bytes} are attested`
-  return said.dev === dev && said.ino === ino && said.ctimeMs === ctimeMs
+  return isSameFile && said.ctimeMs === ctimeMs
     ? null
     : 'its last segment was replaced or changed by something else, for instance restored from a copy'
 }
 
-interface Said extends Attested, Pick<Stats, 'dev' | 'ino' | 'ctimeMs'> {
-  readonly boot: string
-  /** The file is as it was written: no older copy of itself. */
-  readonly isLatest: boolean
+interface Said extends Attestation {
+  /** It is the one that was written last: neither file was touched since. */
+  readonly isLast: boolean
 }
 
-function readWitness(dir: string): Said | null {
+/** The later of the two attestations; null when either cannot be read. */
+function readLatest(dir: string): Said | null {
+  const [first, second] = FILES.map((name) => read(dir, name))
+  if (first === null || second === null) return null
+  const [latest, other] = first.turn > second.turn ? [first, second] : [second, first]
+  const isLast = latest.turn === other.turn + 1 && latest.otherCtimeMs === other.changedAtMs
+  return { ...latest, isLast }
+}
+
+/** What a file attests; null without one that is sound. */
+function read(dir: string, name: string): (Attestation & { readonly changedAtMs: number }) | null {
   let bytes: Buffer
-  let changedAt: number
+  let changedAtMs: number
   try {
-    bytes = readFileSync(join(dir, FILE))
-    changedAt = statSync(join(dir, FILE)).ctimeMs
+    bytes = readFileSync(join(dir, name))
+    changedAtMs = statSync(join(dir, name)).ctimeMs
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
   }
-  if (bytes.length !== BOOT_AT + BOOT_BYTES_MAX || bytes[4] !== VERSION) return null
+  if (bytes.length !== BYTES || bytes[4] !== VERSION) return null
   if (crc32c(bytes.subarray(4)) !== bytes.readUInt32LE(0)) return null
-  const [baseIndex, size, dev, ino, ctimeMs, writtenAt] = [0, 1, 2, 3, 4, 5].map((i) => bytes.readDoubleLE(8 + 8 * i))
-  const boot = bytes.toString('utf8', BOOT_AT).replace(/\0+$/, '')
-  const isLatest = Math.abs(changedAt - writtenAt) <= WRITTEN_WITHIN_MS
-  return { baseIndex, bytes: size, dev, ino, ctimeMs, boot, isLatest }
+  const field = (i: number): number => bytes.readDoubleLE(FIELDS_AT + 8 * i)
+  return {
+    baseIndex: field(0),
+    bytes: field(1),
+    dev: field(2),
+    ino: field(3),
+    ctimeMs: field(4),
+    turn: field(5),
+    otherCtimeMs: field(6),
+    boot: bytes.toString('utf8', BOOT_AT).replace(/\0+$/, ''),
+    settled: bytes[SETTLED_AT] === 1,
+    changedAtMs,
+  }
 }

@@ -1,6 +1,6 @@
 // The producers' core as a simulated process: the real fleet, nodes, logs and uplink, without HTTP. Its disk is a
 // temporary folder; fsync is instantaneous, and recorded, so that a power cut can lose whatever was not synced.
-import { fstatSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { fstatSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../../platform/config.ts'
 import { readingType } from '../../platform/codec/reading.ts'
@@ -21,6 +21,7 @@ import { Wal } from '../../platform/wal/wal.ts'
 import { RAW } from '../../schemas/topics.ts'
 import type { Accepted } from '../accepted.ts'
 import type { Life } from '../life.ts'
+import { closeFilesBelow } from '../open-files.ts'
 import type { Random } from '../random.ts'
 import { SCHEMA_IDS } from '../registry.ts'
 
@@ -65,27 +66,27 @@ class ObservedWal extends Wal {
     this.#forced = { ino, bytes: size }
   }
 
-  /** Once: a file descriptor that was closed may be another file's by now. */
   override async close(): Promise<void> {
-    if (this.#isClosed) return
     this.#isClosed = true
     await super.close()
   }
 
-  /**
-   * Loses what was not fsynced, or part of it.
-   * @returns restores the lock, which was never released; call once the process is gone
-   */
-  cutPower(random: Random): () => void {
-    const lock = join(this.dir, 'lock')
-    const owner = readFileSync(lock)
+  /** Its process was killed: its files are as they are, and its lock no longer belongs to a living one. */
+  abandon(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    closeFilesBelow(`${this.dir}/`)
+    rmSync(join(this.dir, 'lock'))
+  }
+
+  /** Loses what was not fsynced, or part of it. */
+  cutPower(random: Random): void {
     const bases = listSegments(this.dir)
     const file = join(this.dir, segmentName(bases[bases.length - 1]))
     const { ino, size } = statSync(file)
     const safe = this.#forced?.ino === ino ? this.#forced.bytes : decodeHeader(readFileSync(file), file).end
     truncateSync(file, safe + Math.floor(random() * (size - safe + 1)))
     this.#accepted.forgive(this.dir, this.#durable)
-    return () => writeFileSync(lock, owner)
   }
 }
 
@@ -125,8 +126,7 @@ export class Producers {
       openWal: (id) => this.#openWal(epochs, id),
     })
     this.#loops = new Loops(clock)
-    // The system closes the files of a dead process, and its lock no longer belongs to a living one.
-    life.onDeath(() => this.#wals.forEach((wal) => void wal.close().catch(() => undefined)))
+    life.onDeath(() => this.#wals.forEach((wal) => wal.abandon()))
   }
 
   /** Readings accepted and not yet acknowledged. */
@@ -152,13 +152,9 @@ export class Producers {
     for (const node of this.#fleet.nodes) node.leave()
   }
 
-  /**
-   * Applies a power cut to the disk; kill the process right away.
-   * @returns call once the process is gone
-   */
-  cutPower(random: Random): () => void {
-    const restores = this.#wals.filter((wal) => !wal.isClosed).map((wal) => wal.cutPower(random))
-    return () => restores.forEach((restore) => restore())
+  /** Applies a power cut to the disk; kill the process right away. */
+  cutPower(random: Random): void {
+    for (const wal of this.#wals) if (!wal.isClosed) wal.cutPower(random)
   }
 
   #openWal(epochs: Epochs, id: string): ObservedWal {

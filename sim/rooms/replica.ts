@@ -1,7 +1,7 @@
 // A replica as a simulated process: the real one, in a folder of its own. A life resumes from the previous one's
 // checkpoint, or starts over. When it is killed its files stay as they are, and one may end in a torn line, as an
 // interrupted write leaves it.
-import { appendFileSync, closeSync, existsSync, readdirSync, readlinkSync } from 'node:fs'
+import { appendFileSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
 import type { Kafka } from '../../platform/kafka/port.ts'
@@ -10,6 +10,7 @@ import { prepareFolder, rowFiles } from '../../sinks/replica/folder.ts'
 import { ReplicaMetrics } from '../../sinks/replica/replica-metrics.ts'
 import { Replica } from '../../sinks/replica/replica.ts'
 import type { Life } from '../life.ts'
+import { closeFilesBelow } from '../open-files.ts'
 import { chance, pick, type Random } from '../random.ts'
 import type { SimRegistry } from '../registry.ts'
 
@@ -51,21 +52,6 @@ export async function runReplicaService(options: ReplicaOptions): Promise<void> 
     await replica.run(signal)
   } finally {
     isDone = true
-  }
-}
-
-/** What the system does for a dead process. If it does not say which files are open, they stay open. */
-function closeFilesBelow(dir: string): void {
-  const descriptors = '/proc/self/fd'
-  if (!existsSync(descriptors)) return
-  for (const fd of readdirSync(descriptors)) if (targetOf(join(descriptors, fd)).startsWith(dir)) closeSync(Number(fd))
-}
-
-function targetOf(link: string): string {
-  try {
-    return readlinkSync(link)
-  } catch {
-    return ''
   }
 }
 
