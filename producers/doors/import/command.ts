@@ -1,45 +1,24 @@
 // The import as a command: options to a mapping, survey, log, broker, and a summary for people. What it prints goes
 // to the functions that it is given.
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { systemClock } from '../../../platform/clock.ts'
 import { readingType } from '../../../platform/codec/reading.ts'
 import type { Config } from '../../../platform/config.ts'
-import { InputError } from '../../../platform/errors.ts'
 import type { Kafka } from '../../../platform/kafka/port.ts'
 import type { Logger } from '../../../platform/log.ts'
 import { WalDirectory } from '../../../platform/wal/directory.ts'
 import { Loops } from '../../loops.ts'
 import { Outbox } from '../../outbox.ts'
 import { Uplink } from '../../uplink.ts'
-import { Mapping, type MappingOptions } from './mapping.ts'
 import type { TimeBounds } from '../event-time.ts'
-import { PRESETS } from './presets.ts'
+import { describeMapping, originsOf, unmappedNames, unusedColumns } from './core/describe.ts'
+import { identityOf } from './core/plan.ts'
+import { contradictions } from './core/warnings.ts'
+import { describeFile } from './describe-file.ts'
+import type { ImportArguments } from './options.ts'
+import { preview } from './preview.ts'
 import { findRun, markComplete } from './progress-file.ts'
-import { checkEncoding } from './rows.ts'
 import { checkSurvey, importReadings } from './run.ts'
-import { digestOf, ERRORS_SHOWN, type FileOptions, NODE_ID, type Survey, surveyFile } from './survey.ts'
-
-/** As the command line has them. */
-export interface ImportArguments {
-  readonly format?: 'csv' | 'jsonl'
-  readonly delimiter?: string
-  readonly preset?: string
-  readonly map?: readonly string[]
-  readonly tsColumns?: readonly string[]
-  readonly tsFormat?: string
-  readonly sensor?: string
-  readonly sensorColumn?: string
-  readonly tenant?: string
-  readonly site?: string
-  readonly missing?: string
-  readonly encoding: string
-  /** Times before it are refused, ms; INGEST_EARLIEST if not given. */
-  readonly earliest?: number
-  readonly start?: 'now'
-  readonly rate?: number
-  readonly maxErrors: number
-}
+import { digestOf, ERRORS_SHOWN, NODE_ID, type Survey, surveyFile } from './survey.ts'
 
 export interface ImportContext {
   readonly config: Config
@@ -57,24 +36,42 @@ const QUIET_MS = 2_000
 const PROGRESS_MS = 500
 const DRAINED_CHECK_MS = 20
 
+/** Shows what an import would do; needs neither broker nor registry. */
+export async function previewFile(
+  file: string,
+  given: ImportArguments,
+  config: Config,
+  print: (line: string) => void,
+): Promise<void> {
+  const described = describeFile(file, given.plan, given.mapping, boundsOf(given, config), true)
+  await preview(described, systemClock.now(), given.writeMapping, print)
+}
+
+const boundsOf = (given: ImportArguments, config: Config): TimeBounds => ({
+  earliestMs: given.earliest ?? config.INGEST_EARLIEST,
+  futureMs: config.REFINE_FUTURE_MS,
+})
+
 /**
  * @returns whether the broker has every reading of the file
  * @throws InputError naming an option, a column or a line
  */
 export async function importFile(file: string, given: ImportArguments, context: ImportContext): Promise<boolean> {
   const { config, log, signal, print } = context
-  const { options, identity } = describeFile(file, given, {
-    earliestMs: given.earliest ?? config.INGEST_EARLIEST,
-    futureMs: config.REFINE_FUTURE_MS,
-  })
+  const { options, plan } = describeFile(file, given.plan, given.mapping, boundsOf(given, config), false)
   const now = systemClock.now()
+  for (const line of describeMapping(options.mapping)) print(line)
+  for (const warning of contradictions(originsOf(options.mapping, [], []))) print(`! ${warning}`)
   const survey = await surveyFile(options, now)
+  if (survey.header !== null) for (const line of unusedColumns(options.mapping, survey.header)) print(line)
+  for (const line of unmappedNames(survey.unmapped)) print(line)
+  if (survey.filtered > 0) print(`${survey.filtered} rows are left out by --where`)
   printErrors(survey, print)
   checkSurvey(survey, given.maxErrors)
   const shifted = given.start === 'now'
   const run = findRun(
     config.DATA_DIR,
-    await digestOf(file, identity),
+    await digestOf(file, identityOf(plan)),
     shifted,
     shifted ? Math.round(now - survey.tsMax) : 0,
     now,
@@ -120,58 +117,16 @@ export async function importFile(file: string, given: ImportArguments, context: 
   if (complete) markComplete(run)
   const seconds = (clock.mono() - begun) / 1000
   print(
-    `${wal.acknowledged - before} readings delivered in ${seconds.toFixed(1)} s, ${survey.rejected} rows rejected${complete ? '' : `; ${survey.readings - wal.acknowledged} are left: run the same command again to go on`}`,
+    `${wal.acknowledged - before} readings delivered in ${seconds.toFixed(1)} s, ${survey.rejected} rows rejected${complete ? '' : `; ${survey.readings - wal.acknowledged} are left: run the same command again to continue`}`,
   )
   return complete
 }
 
-/** `identity` is what decides which readings a file makes. */
-function describeFile(
-  file: string,
-  given: ImportArguments,
-  bounds: TimeBounds,
-): { options: FileOptions; identity: unknown } {
-  if (!existsSync(file)) throw new InputError('NO_FILE', 'file', `${file} does not exist`)
-  const preset = given.preset === undefined ? undefined : PRESETS[given.preset]
-  if (given.preset !== undefined && preset === undefined)
-    throw new InputError(
-      'PRESET',
-      'preset',
-      `there is no preset ${given.preset}; there is ${Object.keys(PRESETS).join(', ')}`,
-    )
-  const format = given.format ?? preset?.format ?? formatOf(file)
-  const delimiter = given.delimiter ?? preset?.delimiter ?? ','
-  const encoding = checkEncoding(given.encoding)
-  const base = preset?.mapping
-  const mapping: MappingOptions = {
-    map: given.map ?? base?.map ?? [],
-    tsColumns: given.tsColumns ?? base?.tsColumns ?? ['ts'],
-    tsFormat: given.tsFormat ?? base?.tsFormat ?? 'ms',
-    sensor: given.sensor ?? base?.sensor,
-    sensorColumn: given.sensorColumn ?? base?.sensorColumn,
-    tenant: given.tenant ?? base?.tenant,
-    site: given.site ?? base?.site,
-    missing: given.missing ?? base?.missing ?? '',
-    tags: base?.tags ?? {},
-  }
-  return {
-    options: { file, format, delimiter, encoding, mapping: new Mapping(mapping), bounds },
-    // The usual encoding is left out, so that a file that earlier versions began is continued, not imported again.
-    identity: { format, delimiter, mapping, ...(encoding === 'utf-8' ? {} : { encoding }) },
-  }
-}
-
-function formatOf(file: string): 'csv' | 'jsonl' {
-  if (/\.(jsonl|ndjson)$/i.test(file)) return 'jsonl'
-  if (/\.(csv|tsv|txt)$/i.test(file)) return 'csv'
-  throw new InputError(
-    'FORMAT',
-    'format',
-    `${join(file)} ends in neither .csv nor .jsonl: give --format csv or --format jsonl`,
-  )
-}
-
-function printErrors({ rejected, errors }: Survey, print: (line: string) => void): void {
+function printErrors({ rejected, empty, errors }: Survey, print: (line: string) => void): void {
   for (const { line, column, code, message } of errors) print(`line ${line}, ${column || 'row'}: ${message} (${code})`)
-  if (rejected > errors.length) print(`… and ${rejected - errors.length} more; the first ${ERRORS_SHOWN} are shown`)
+  const hidden = rejected - errors.length
+  if (hidden > 0)
+    print(
+      `… and ${hidden} more${empty > 1 ? `, ${empty - 1} of them without a value as well` : ''}; the first ${ERRORS_SHOWN} are shown`,
+    )
 }

@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Reading } from '../../../platform/codec/reading.ts'
 import { tempDir } from '../../../platform/wal/wal.test-support.ts'
-import { Mapping, type MappingOptions } from './mapping.ts'
+import { Mapping, type MappingOptions } from './core/mapping.ts'
 import { checkEncoding } from './rows.ts'
 import { type FileOptions, type LineError, readReadings } from './survey.ts'
-import { timeParser } from './times.ts'
+import { timeParser } from './core/times.ts'
 
 const NOW = 1_800_000_000_000
-const PLAIN: MappingOptions = { map: [], tsColumns: ['ts'], tsFormat: 'ms', missing: '', tags: {} }
+const PLAIN: MappingOptions = { map: [], tsColumns: ['ts'], tsFormat: 'ms', missing: [], tags: {} }
 
 function fileOf(
   name: string,
@@ -32,7 +32,9 @@ function fileOf(
 async function readAll(options: FileOptions): Promise<{ readings: Reading[]; errors: LineError[] }> {
   const readings: Reading[] = []
   const errors: LineError[] = []
-  for await (const { reading } of readReadings(options, 0, NOW, (error) => errors.push(error))) readings.push(reading)
+  const listener = { onError: (error: LineError) => errors.push(error) }
+  for await (const batch of readReadings(options, 0, NOW, listener))
+    readings.push(...batch.map(({ reading }) => reading))
   return { readings, errors }
 }
 

@@ -6,17 +6,18 @@ import { systemClock } from '../../../platform/clock.ts'
 import { type Reading, readingType } from '../../../platform/codec/reading.ts'
 import { Outbox } from '../../outbox.ts'
 import { openWal, SCHEMA_ID, tempDir } from '../../../platform/wal/wal.test-support.ts'
-import { Mapping, type MappingOptions } from './mapping.ts'
-import { PRESETS } from './presets.ts'
+import { Mapping, type MappingOptions } from './core/mapping.ts'
+import { completePlan } from './core/plan.ts'
+import { PRESETS } from './core/presets.ts'
 import { findRun, markComplete } from './progress-file.ts'
 import { checkSurvey, importReadings } from './run.ts'
 import { digestOf, type FileOptions, type LineError, readReadings, surveyFile } from './survey.ts'
-import { timeParser } from './times.ts'
+import { timeParser } from './core/times.ts'
 
 const BOUNDS = { earliestMs: 0, futureMs: 300_000 }
 const NOW = 1_800_000_000_000
 const SAMPLE = fileURLToPath(new URL('./sample/household_power.txt', import.meta.url))
-const plain: MappingOptions = { map: [], tsColumns: ['ts'], tsFormat: 'ms', missing: '', tags: {} }
+const plain: MappingOptions = { map: [], tsColumns: ['ts'], tsFormat: 'ms', missing: [], tags: {} }
 
 function fileOf(name: string, text: string, mapping: Partial<MappingOptions> = {}, delimiter = ','): FileOptions {
   const file = join(tempDir(), name)
@@ -34,7 +35,9 @@ function fileOf(name: string, text: string, mapping: Partial<MappingOptions> = {
 async function readAll(options: FileOptions): Promise<{ readings: Reading[]; errors: LineError[] }> {
   const readings: Reading[] = []
   const errors: LineError[] = []
-  for await (const { reading } of readReadings(options, 0, NOW, (error) => errors.push(error))) readings.push(reading)
+  const listener = { onError: (error: LineError) => errors.push(error) }
+  for await (const batch of readReadings(options, 0, NOW, listener))
+    readings.push(...batch.map(({ reading }) => reading))
   return { readings, errors }
 }
 
@@ -106,7 +109,9 @@ describe('CSV (X-1)', () => {
   )
 
   test('the household preset reads the UCI file: kW become W, ? is missing', async () => {
-    const { delimiter, mapping } = PRESETS['household-power']
+    const plan = completePlan(PRESETS['household-power'].variants[0].plan, 'csv')
+    const { delimiter } = plan
+    const mapping: MappingOptions = plan
     const options = {
       file: SAMPLE,
       format: 'csv' as const,

@@ -29,15 +29,30 @@ const PACE_MS = 50
 const FULL_WAIT_MS = 50
 
 /** @throws InputError TOO_MANY_ERRORS, naming the first */
-export function checkSurvey({ readings, rejected, errors }: Survey, maxErrors: number): void {
+export function checkSurvey(survey: Survey, maxErrors: number): void {
+  const { readings, rejected, empty, errors } = survey
   const [first] = errors
-  if (rejected > maxErrors)
+  if (rejected - empty > maxErrors)
     throw new InputError(
       'TOO_MANY_ERRORS',
       'max-errors',
-      `${rejected} rows are no readings; the limit is ${maxErrors}. The first is line ${first.line}: ${first.message}. Nothing was imported`,
+      `${rejected - empty} rows are not valid readings; the limit is ${maxErrors}. The first is line ${first.line}: ${first.message}. Nothing was imported`,
     )
-  if (readings === 0) throw new InputError('NO_READINGS', 'file', 'the file holds no readings')
+  if (readings === 0)
+    throw new InputError(
+      'NO_READINGS',
+      'file',
+      `the file has no readings${reasons(survey)}; "plumbline import FILE --preview" shows what is made of it`,
+    )
+}
+
+function reasons({ rejected, filtered, unmapped }: Survey): string {
+  const parts = [
+    rejected > 0 ? `${rejected} rows were rejected` : '',
+    filtered > 0 ? `${filtered} were left out by --where` : '',
+    unmapped.size > 0 ? `${unmapped.size} names have no metric` : '',
+  ].filter((part) => part !== '')
+  return parts.length === 0 ? '' : `: ${parts.join(', ')}`
 }
 
 /**
@@ -50,15 +65,19 @@ export async function importReadings(options: ImportOptions, signal: AbortSignal
   const skipped = outbox.wal.appended
   const begun = clock.mono()
   let index = 0
-  for await (const checked of readReadings(options, options.shiftMs, options.begunAtMs, () => undefined)) {
-    index += 1
-    if (index <= skipped) continue
+  const listener = { onError: () => undefined }
+  for await (const batch of readReadings(options, options.shiftMs, options.begunAtMs, listener)) {
+    for (const checked of batch) {
+      index += 1
+      if (index <= skipped) continue
+      if (signal.aborted) break
+      writer.add(checked)
+      const dueMs =
+        options.ratePerS === undefined ? 0 : ((index - skipped) * 1000) / options.ratePerS - (clock.mono() - begun)
+      if (writer.isLong || dueMs > PACE_MS) await writer.write()
+      if (dueMs > PACE_MS) await delay(dueMs, undefined, { signal }).catch(() => undefined)
+    }
     if (signal.aborted) break
-    writer.add(checked)
-    const dueMs =
-      options.ratePerS === undefined ? 0 : ((index - skipped) * 1000) / options.ratePerS - (clock.mono() - begun)
-    if (writer.isLong || dueMs > PACE_MS) await writer.write()
-    if (dueMs > PACE_MS) await delay(dueMs, undefined, { signal }).catch(() => undefined)
   }
   await writer.write()
 }

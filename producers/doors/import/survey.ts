@@ -6,8 +6,9 @@ import { createReadStream } from 'node:fs'
 import { InputError } from '../../../platform/errors.ts'
 import { type CheckedReading, checkReading } from '../reading-check.ts'
 import type { TimeBounds } from '../event-time.ts'
-import type { Mapping } from './mapping.ts'
-import { type FileRow, readRows, type RowSource } from './rows.ts'
+import type { Mapping, RowReader } from './core/mapping.ts'
+import { Merger, type Part } from './core/merge.ts'
+import { type FileRow, readRows, type RowBatch, type RowSource } from './rows.ts'
 
 export interface FileOptions extends RowSource {
   readonly mapping: Mapping
@@ -21,55 +22,111 @@ export interface LineError {
   readonly message: string
 }
 
+/** What a pass over a file tells beside its readings. */
+export interface Listener {
+  readonly onError: (error: LineError) => void
+  /** Once, before the first row. */
+  readonly onHeader?: (batch: RowBatch) => void
+  /** Once, after the last row. */
+  readonly onEnd?: (reader: RowReader) => void
+}
+
 export interface Survey {
   readonly readings: number
   readonly rejected: number
+  /** Rejected rows without any value, where texts for missing values were given: they are expected. */
+  readonly empty: number
   /** The first ones, at most `ERRORS_SHOWN`. */
   readonly errors: readonly LineError[]
   readonly tsMin: number
   readonly tsMax: number
+  /** Columns of a CSV; null for JSON lines. */
+  readonly header: readonly string[] | null
+  /** Rows that a condition left out. */
+  readonly filtered: number
+  /** Names that the mapping does not have, with their rows. */
+  readonly unmapped: ReadonlyMap<string, number>
 }
 
 export const NODE_ID = 'import'
 export const ERRORS_SHOWN = 100
+const NOTHING = 'NO_METRIC'
 
 /**
- * Readings of a file in order. The same file and options give the same readings, so their count is a place to continue from.
+ * Readings of a file in order, in batches. The same file and options give the same readings, so their count is a place to
+ * continue from.
  * @param shiftMs added to every time
  */
 export async function* readReadings(
   options: FileOptions,
   shiftMs: number,
   nowMs: number,
-  onError: (error: LineError) => void,
-): AsyncIterable<CheckedReading> {
-  let first = true
-  for await (const fileRow of readRows(options)) {
-    if (first) checkColumns(options, fileRow)
-    first = false
-    const checked = check(options, fileRow, shiftMs, nowMs)
-    if ('line' in checked) onError(checked)
-    else yield checked
+  { onError, onHeader, onEnd }: Listener,
+): AsyncIterable<CheckedReading[]> {
+  let reader: RowReader | null = null
+  const merger = options.mapping.isLong ? new Merger() : null
+  let readings: CheckedReading[] = []
+  const take = ({ line, reading }: Part): void => {
+    const checked = attempt(line, () => checkReading(reading, NODE_ID, nowMs, options.bounds), onError)
+    if (checked !== null) readings.push(checked)
   }
+  for await (const batch of readRows(options)) {
+    if (reader === null) {
+      checkColumns(options, batch)
+      onHeader?.(batch)
+      reader = options.mapping.bind(batch.header)
+    }
+    readings = []
+    for (const { line, row } of batch.rows) {
+      const parts = attempt(line, () => partsOf(reader!, { line, row }, shiftMs), onError)
+      if (parts === null) continue
+      for (const reading of parts) {
+        if (merger === null) take({ line, reading })
+        else for (const part of merger.add({ line, reading })) take(part)
+      }
+    }
+    if (readings.length > 0) yield readings
+  }
+  readings = []
+  for (const part of merger?.flush() ?? []) take(part)
+  if (readings.length > 0) yield readings
+  if (reader !== null) onEnd?.(reader)
 }
 
 /** @param nowMs times beyond it are refused, unless they are to be shifted */
-export async function surveyFile(options: FileOptions, nowMs: number): Promise<Survey> {
+export async function surveyFile(
+  options: FileOptions,
+  nowMs: number,
+  onReading?: (reading: CheckedReading['reading']) => void,
+): Promise<Survey> {
   const errors: LineError[] = []
-  let rejected = 0
-  let readings = 0
+  const toleratesEmpty = options.mapping.options.missing.some((text) => text !== '')
+  let [readings, rejected, empty, filtered] = [0, 0, 0, 0]
+  let header: readonly string[] | null = null
+  let unmapped: ReadonlyMap<string, number> = new Map()
   let tsMin = Infinity
   let tsMax = -Infinity
-  const onError = (error: LineError): void => {
-    rejected += 1
-    if (errors.length < ERRORS_SHOWN) errors.push(error)
+  const listener: Listener = {
+    onError: (error) => {
+      rejected += 1
+      const isExpected = toleratesEmpty && error.code === NOTHING
+      if (isExpected) empty += 1
+      if (errors.length < ERRORS_SHOWN && (!isExpected || empty === 1)) errors.push(error)
+    },
+    onHeader: (batch) => (header = batch.header),
+    onEnd: (reader) => {
+      filtered = reader.filtered
+      unmapped = reader.unmapped
+    },
   }
-  for await (const { reading } of readReadings(options, 0, nowMs, onError)) {
-    readings += 1
-    tsMin = Math.min(tsMin, reading.ts)
-    tsMax = Math.max(tsMax, reading.ts)
-  }
-  return { readings, rejected, errors, tsMin, tsMax }
+  for await (const batch of readReadings(options, 0, nowMs, listener))
+    for (const { reading } of batch) {
+      readings += 1
+      if (reading.ts < tsMin) tsMin = reading.ts
+      if (reading.ts > tsMax) tsMax = reading.ts
+      onReading?.(reading)
+    }
+  return { readings, rejected, empty, errors, tsMin, tsMax, header, filtered, unmapped }
 }
 
 /** SHA-256 over the file and what is made of it: another mapping makes other readings. */
@@ -79,28 +136,29 @@ export async function digestOf(file: string, options: unknown): Promise<string> 
   return hash.digest('hex')
 }
 
-function check(
-  options: FileOptions,
-  { line, row }: FileRow,
-  shiftMs: number,
-  nowMs: number,
-): CheckedReading | LineError {
+function partsOf(reader: RowReader, { row }: FileRow, shiftMs: number): Record<string, unknown>[] {
+  if (row instanceof InputError) throw row
+  return reader.read(row, shiftMs)
+}
+
+/** Null when it is refused, which `onError` is told. */
+function attempt<T>(line: number, work: () => T, onError: (error: LineError) => void): T | null {
   try {
-    if (row instanceof InputError) throw row
-    return checkReading(options.mapping.toReading(row, shiftMs), NODE_ID, nowMs, options.bounds)
+    return work()
   } catch (error) {
-    if (error instanceof InputError) return { line, column: error.field, code: error.code, message: error.message }
-    throw error
+    if (!(error instanceof InputError)) throw error
+    onError({ line, column: error.field, code: error.code, message: error.message })
+    return null
   }
 }
 
-function checkColumns({ mapping, format, file }: FileOptions, { row }: FileRow): void {
-  if (row instanceof InputError || format !== 'csv') return
-  const missing = mapping.columns.filter((column) => !(column in row))
+function checkColumns({ mapping, file }: FileOptions, { header }: RowBatch): void {
+  if (header === null) return
+  const missing = mapping.columns.filter((column) => !header.includes(column))
   if (missing.length > 0)
     throw new InputError(
       'COLUMNS',
       missing[0],
-      `${file} has no column ${missing.join(', ')}; it has ${Object.keys(row).join(', ')}`,
+      `${file} has no column ${missing.join(', ')}; it has ${header.join(', ')}. "plumbline import FILE --preview" proposes a mapping`,
     )
 }
