@@ -1,12 +1,13 @@
 // Trying again, written once: a bounded number of tries or a bounded time, waits with full jitter, an end by a signal or
 // when nobody wants the result any more. Hand-written loops of this kind differ in what they forget, usually the bound,
-// the jitter or the signal. `pause` is the wait that a signal ends early without an error.
+// the jitter or the signal. Loops that only take the wait from backoff.ts say why: they restart something that runs for
+// long, or decide between the tries. `pause` is the wait that a signal ends early without an error.
 import { backoffMs, type BackoffOptions } from './backoff.ts'
 import { type Clock, systemClock } from './clock.ts'
 
 export interface RetryOptions {
   readonly backoff: BackoffOptions
-  readonly clock?: Clock
+  readonly clock?: Pick<Clock, 'mono' | 'sleep'>
   readonly random?: () => number
   /** Ends the waiting; work under way is not interrupted. */
   readonly signal?: AbortSignal
@@ -69,7 +70,11 @@ export async function retryWhile<T>(
 }
 
 /** Waits; a signal ends the wait early, without an error. */
-export async function pause(ms: number, signal?: AbortSignal, clock: Clock = systemClock): Promise<void> {
+export async function pause(
+  ms: number,
+  signal?: AbortSignal,
+  clock: Pick<Clock, 'sleep'> = systemClock,
+): Promise<void> {
   await clock.sleep(ms, signal).catch(() => undefined)
 }
 

@@ -1,6 +1,7 @@
 // Things that are done again and again while a process runs. The first that fails ends them all: a loop that died
 // quietly would look like a quiet sensor.
 import type { Clock } from '../platform/clock.ts'
+import { pause } from '../platform/retry.ts'
 
 export class Loops {
   readonly #clock: Clock
@@ -26,7 +27,7 @@ export class Loops {
     this.add(async () => {
       while (!this.signal.aborted) {
         await work()
-        await this.#clock.sleep(ms, this.signal).catch(() => undefined)
+        await pause(ms, this.signal, this.#clock)
       }
     })
   }

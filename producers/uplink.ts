@@ -13,6 +13,7 @@ import { WalError } from '../platform/wal/format.ts'
 import { Batcher } from './batcher.ts'
 import type { Faults } from './nodes/core/faults.ts'
 import type { Outbox } from './outbox.ts'
+import { pause } from '../platform/retry.ts'
 
 /** Between two sends: long enough to gather many readings, short against the pipeline's commit interval. */
 const LINGER_MS = 10
@@ -127,7 +128,7 @@ export class Uplink {
         log.info({ failures: this.#failures }, 'the broker accepts readings again')
         this.#failures = 0
       }
-      await pause(clock, LINGER_MS, signal)
+      await pause(LINGER_MS, signal, clock)
     } catch (error) {
       for (const { outbox } of this.#senders) outbox.rewind()
       if (error instanceof WalError) throw error
@@ -143,7 +144,7 @@ export class Uplink {
           'the broker does not accept readings; they are kept',
         )
       if (this.#failures % RENEW_CLIENT_AFTER === 0) await this.#dropClient()
-      await pause(clock, backoffMs(BACKOFF, this.#failures - 1, random), signal)
+      await pause(backoffMs(BACKOFF, this.#failures - 1, random), signal, clock)
     }
   }
 
@@ -214,9 +215,4 @@ export class Uplink {
   #isOut(): boolean {
     return this.#options.faults?.isOut(this.#options.clock.mono() - this.#startedAt) === true
   }
-}
-
-/** Sleeps; a signal ends it early, without an error. */
-async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  await clock.sleep(ms, signal).catch(() => undefined)
 }

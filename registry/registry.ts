@@ -1,8 +1,7 @@
 // One write at a time: each decision sees all that was written before it, so two requests can't get different ids for
 // one schema, nor one id for two schemas. Reads are answered from memory.
-import { setTimeout as delay } from 'node:timers/promises'
-import { backoffMs } from '../platform/backoff.ts'
 import { messageOf } from '../platform/errors.ts'
+import { retry } from '../platform/retry.ts'
 import type { Decision } from './core/decide.ts'
 import { Refusal, storeFailed } from './core/refusal.ts'
 import type { RegistryState } from './core/state.ts'
@@ -11,11 +10,10 @@ import type { SchemaLog } from './schema-log.ts'
 /** Maximum queued writes. Each takes milliseconds; a longer queue means that the broker is down. */
 const QUEUE_MAX = 500
 /**
- * A decision is recreated when somebody else's record came first. Two writers in step each lose about half of their
- * tries, so they part by random waits; so many losses in a row are not bad luck any more.
+ * A decision is made again when another writer's record came first. Two writers in step each lose about half of their
+ * tries, so random waits separate them; this many losses in a row are no longer bad luck.
  */
-const ATTEMPTS = 20
-const RETRY = { baseMs: 5, capMs: 100 }
+const OVERTAKEN = { triesMax: 20, backoff: { baseMs: 5, capMs: 100 } }
 
 export type Decide<T> = (state: RegistryState) => Decision<T>
 
@@ -50,13 +48,14 @@ export class Registry {
     }
   }
 
-  async #decideAndAppend<T>(decide: Decide<T>): Promise<T> {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+  #decideAndAppend<T>(decide: Decide<T>): Promise<T> {
+    const overtaken = storeFailed('other writers came first each time')
+    const work = async (): Promise<T> => {
       await this.#log.catchUp()
       const { records, answer } = decide(this.state)
-      if (records.length === 0 || (await this.#log.append(records))) return answer
-      await delay(backoffMs(RETRY, attempt, Math.random))
+      if (records.length > 0 && !(await this.#log.append(records))) throw overtaken
+      return answer
     }
-    throw storeFailed('other writers came first each time')
+    return retry(work, { ...OVERTAKEN, isRetriable: (error) => error === overtaken })
   }
 }

@@ -10,7 +10,7 @@ import { anomalyCodec, collectSchemaIds, decodeBatch, type Decoded, readingCodec
 import type { SinkPartition } from './core/sink-partition.ts'
 import type { DecodedBatch } from './core/write-batch.ts'
 import { type DeadLetters, UNREADABLE } from './dead-letters.ts'
-import { type RetryWhile, retryWhile } from './patience.ts'
+import { retryWhileWanted, type WhileWanted } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 
 export class BatchDecoder {
@@ -31,7 +31,7 @@ export class BatchDecoder {
     fetched: FetchedBatch,
     partition: SinkPartition,
     position: number,
-    retry: RetryWhile,
+    retry: WhileWanted,
   ): Promise<DecodedBatch | null> {
     const { nextOffset } = fetched
     if (fetched.topic === ANOMALIES) {
@@ -59,10 +59,10 @@ export class BatchDecoder {
     fetched: FetchedBatch,
     position: number,
     codecs: Codecs<T>,
-    retry: RetryWhile,
+    retry: WhileWanted,
   ): Promise<Decoded<T> | null> {
     const ids = collectSchemaIds(fetched, position)
-    const known = await retryWhile('asking the schema registry', retry, () => codecs.learn(ids))
+    const known = await retryWhileWanted('asking the schema registry', retry, () => codecs.learn(ids))
     if (known === null) return null
     const decoded = decodeBatch(fetched, position, known)
     if (decoded.rejects.length === 0) return decoded
@@ -76,7 +76,7 @@ export class BatchDecoder {
       await this.#deadLetters.send(fetched, decoded.rejects, UNREADABLE)
       return true
     }
-    if ((await retryWhile('sending dead letters', retry, send)) === null) return null
+    if ((await retryWhileWanted('sending dead letters', retry, send)) === null) return null
     this.#metrics.deadLetters.inc({ topic, reason: 'unreadable' }, records)
     return decoded
   }

@@ -1,13 +1,13 @@
 // Retrying what an outage may have interrupted, for as long as the result is wanted, and waiting without losing the
 // group membership meanwhile.
-import { backoffMs } from '../platform/backoff.ts'
 import type { Clock } from '../platform/clock.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Logger } from '../platform/log.ts'
+import { retryWhile } from '../platform/retry.ts'
 
 const RETRY = { baseMs: 100, capMs: 2_000 }
 
-export interface RetryWhile {
+export interface WhileWanted {
   readonly clock: Clock
   readonly random: () => number
   readonly log: Logger
@@ -18,23 +18,18 @@ export interface RetryWhile {
 }
 
 /** @returns null once the result is no longer wanted; rejects with an error that is not retriable */
-export async function retryWhile<T>(
+export function retryWhileWanted<T>(
   what: string,
-  { clock, random, log, isWanted, heartbeat }: RetryWhile,
+  { clock, random, log, isWanted, heartbeat }: WhileWanted,
   work: () => Promise<T>,
 ): Promise<T | null> {
-  for (let attempt = 0; isWanted(); attempt += 1) {
-    try {
-      return await work()
-    } catch (error) {
-      if (!isWanted()) break
-      if ((error as { retriable?: unknown }).retriable !== true) throw error
-      log.warn({ attempt, reason: messageOf(error) }, `${what} failed; trying again`)
-      await clock.sleep(backoffMs(RETRY, attempt, random))
-      await heartbeat?.()
-    }
-  }
-  return null
+  return retryWhile(isWanted, work, {
+    backoff: RETRY,
+    clock,
+    random,
+    beforeRetry: heartbeat,
+    onFailure: (error, attempt) => log.warn({ attempt, reason: messageOf(error) }, `${what} failed; trying again`),
+  })
 }
 
 /** True when the promise settled within the time. */

@@ -21,7 +21,7 @@ import { ANOMALIES, CLEAN, LATE } from '../schemas/topics.ts'
 import { BatchDecoder } from './batch-decoder.ts'
 import { SinkPartition } from './core/sink-partition.ts'
 import { DeadLetters, POISON } from './dead-letters.ts'
-import { retryWhile, settlesWithin } from './patience.ts'
+import { retryWhileWanted, settlesWithin } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 import { Tracker } from './tracker.ts'
 import { StoreWriter } from './writer.ts'
@@ -193,7 +193,7 @@ export class Sink {
     const isWanted = (): boolean => !this.#stopping && partitions.some(({ isRevoked }) => !isRevoked)
     const { clock, random, log } = this.#options
     const retry = { clock, random, log, isWanted }
-    retryWhile("reading the store's progress", retry, () => this.#seek(partitions)).catch(this.#fail)
+    retryWhileWanted("reading the store's progress", retry, () => this.#seek(partitions)).catch(this.#fail)
   }
 
   /** May be repeated: partitions already found are left alone. */

@@ -4,6 +4,7 @@
 // paid from one budget, so within T seconds there are at most RETRIES.burst + RETRIES.perSecond · T of them: 35 in a
 // minute's brownout. The pause is at most PAUSE.capMs, so the end of an outage is noticed within it.
 import { backoffMs } from '../platform/backoff.ts'
+import { pause } from '../platform/retry.ts'
 import { afterOutage, afterSuccess, atTime, type BreakerState, CLOSED } from '../platform/breaker.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { CheckResult } from '../platform/health.ts'
@@ -76,7 +77,7 @@ export class StoreGate {
     for (;;) {
       const leftMs = this.#retryAtMs - clock.mono()
       if (leftMs <= 0 || signal.aborted) break
-      await clock.sleep(Math.ceil(leftMs), signal).catch(() => undefined)
+      await pause(Math.ceil(leftMs), signal, clock)
     }
     if (signal.aborted) return
     this.#become(atTime(this.#breaker, clock.mono()))

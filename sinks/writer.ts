@@ -28,7 +28,7 @@ import {
 import { type Reject, rejectsAt } from './core/decode.ts'
 import { PoisonSearch } from './core/poison.ts'
 import type { SinkPartition } from './core/sink-partition.ts'
-import { retryWhile, settlesWithin } from './patience.ts'
+import { retryWhileWanted, settlesWithin } from './patience.ts'
 import type { SinkMetrics } from './sink-metrics.ts'
 import { StoreGate } from './store-gate.ts'
 import { writeWithin } from './timed-write.ts'
@@ -240,7 +240,7 @@ export class StoreWriter {
       await deadLetter(fetched, rejects)
       return true
     }
-    if ((await retryWhile('sending dead letters', { clock, random, log, isWanted }, send)) === null) return false
+    if ((await retryWhileWanted('sending dead letters', { clock, random, log, isWanted }, send)) === null) return false
     metrics.deadLetters.inc({ topic, reason: 'poison' }, records)
     return true
   }

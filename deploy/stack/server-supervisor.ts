@@ -53,6 +53,7 @@ export class ServerSupervisor {
 
   async #keep(server: Server): Promise<void> {
     const { signal } = this.#stopping
+    // Not `retry`: what follows a successful start is the wait for the next exit.
     for (let attempt = 0; ; attempt += 1) {
       await server.exited
       await pause(backoffMs(RESTART, attempt, Math.random), signal)

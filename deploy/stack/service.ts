@@ -98,6 +98,7 @@ export class Service {
 
   async #live(): Promise<void> {
     const { signal } = this.#stopping
+    // Not `retry`: a process does not succeed, it exits, and how long it ran decides how long to wait.
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       const startedAt = performance.now()
       const code = await this.#runOnce()

@@ -2,9 +2,8 @@
 // process starts, and asking for schemas that others have registered. Never per record.
 import { SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
 import { LRUCache } from 'lru-cache'
-import { setTimeout as delay } from 'node:timers/promises'
-import { backoffMs } from '../backoff.ts'
 import { messageOf, PlumblineError } from '../errors.ts'
+import { retry } from '../retry.ts'
 import { schemaText } from '../../schemas/load.ts'
 import { subjectOf, TOPICS } from '../../schemas/topics.ts'
 
@@ -31,7 +30,7 @@ export type FetchSchema = (id: number) => Promise<string | null>
  * @throws RegistryError SCHEMA_INCOMPATIBLE naming the subject, REGISTRY_UNREACHABLE after 60 s, REGISTRY_REFUSED
  */
 export async function registerSchemas(registryUrl: string, token?: string): Promise<Map<string, number>> {
-  await untilReachable(registryUrl, token)
+  await retry(() => get(registryUrl, '/subjects', token), { backoff: RETRY, forMs: START_TIMEOUT_MS })
   const registry = new SchemaRegistry({
     host: withoutSlash(registryUrl),
     middlewares: token === undefined ? [] : [bearer(token)],
@@ -87,19 +86,6 @@ export function cachedSchemas(registryUrl: string, token?: string): FetchSchema 
     const pending = asked.get(id) ?? ask(id)
     asked.set(id, pending)
     return pending
-  }
-}
-
-async function untilReachable(registryUrl: string, token: string | undefined): Promise<void> {
-  const deadline = performance.now() + START_TIMEOUT_MS
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      await get(registryUrl, '/subjects', token)
-      return
-    } catch (error) {
-      if (!(error instanceof RegistryError) || !error.retriable || performance.now() > deadline) throw error
-      await delay(backoffMs(RETRY, attempt, Math.random))
-    }
   }
 }
 

@@ -157,6 +157,7 @@ export class FencedOwner<T extends Owner> {
     const { clock, random, membership, backoff, onOwned, onFailure, isFatal, delayMs } = this.#options
     const delay = delayMs?.() ?? 0
     if (delay > 0 && !unwanted.aborted) await pause(delay, unwanted, clock)
+    // Not `retry`: an attempt may fail without an error, and each waits for a confirmation newer than the last failure.
     for (let tries = 0; !unwanted.aborted; tries += 1) {
       while (!unwanted.aborted && !membership.isConfirmedSince(since)) await pause(POLL_MS, unwanted, clock)
       if (unwanted.aborted) return

@@ -52,6 +52,7 @@ export interface GroupMemberOptions {
 export async function runGroupMember(options: GroupMemberOptions, signal: AbortSignal): Promise<void> {
   const { clock, random, log, name, backoff, beforeLife, isFatal, crashLimit } = options
   let recent: number[] = []
+  // Not `retry`: a life is not work that succeeds. It may last for months, and how long it lasted resets the waits.
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     await beforeLife?.()
     const started = clock.mono()

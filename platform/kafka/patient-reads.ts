@@ -1,7 +1,9 @@
 // Reading without a group: the loops around a fetch. A fetch may fail and be tried again, bring nothing although there
 // is data, or bring nothing but markers; what that means for the log is decided here, for the real broker's reader
 // and the simulator's alike.
+import type { Clock } from '../clock.ts'
 import { KafkaError } from '../errors.ts'
+import { retry } from '../retry.ts'
 import type { FetchedBatch, TopicPartition } from './port.ts'
 
 /** How long the broker may hold back an answer that would be empty, ms. */
@@ -10,7 +12,7 @@ export const MAX_WAIT_MS = 100
 export const FETCH_BYTES = 4 * 1024 * 1024
 /** About 20 s of an unavailable broker. */
 const TRIES = 40
-const RETRY_MS = 500
+const RETRY = { baseMs: 500, capMs: 1_000 }
 /** The broker answers at once where there is something; so many empty answers mean that compaction emptied the rest. */
 const EMPTY_ANSWERS = 5
 
@@ -26,7 +28,8 @@ export interface Fetching {
   fetch(at: TopicPartition, position: number): Promise<FetchAnswer>
   /** After a failure, before the next attempt. */
   recover(): Promise<void>
-  sleep(ms: number): Promise<void>
+  readonly clock: Pick<Clock, 'mono' | 'sleep'>
+  readonly random: () => number
 }
 
 type OnBatch = (fetched: FetchedBatch) => void | Promise<void>
@@ -58,7 +61,7 @@ export async function readRange(
         { ...at, offset: stable },
       )
     }
-    if (stable < to) await fetching.sleep(MAX_WAIT_MS)
+    if (stable < to) await fetching.clock.sleep(MAX_WAIT_MS)
   }
 }
 
@@ -90,15 +93,21 @@ async function fetchWithRetry(
   position: number,
   signal?: AbortSignal,
 ): Promise<FetchAnswer> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await fetching.fetch(at, position)
-    } catch (error) {
-      if (signal?.aborted) return { batch: null, stable: position }
-      const isFinal = error instanceof KafkaError && error.code === 'OFFSET_OUT_OF_RANGE'
-      if (isFinal || tries >= TRIES) throw error
-      await fetching.sleep(RETRY_MS)
-      await fetching.recover()
-    }
+  const { clock, random } = fetching
+  const isRetriable = (error: unknown): boolean =>
+    !(error instanceof KafkaError && error.code === 'OFFSET_OUT_OF_RANGE')
+  try {
+    return await retry(() => fetching.fetch(at, position), {
+      triesMax: TRIES,
+      backoff: RETRY,
+      clock,
+      random,
+      signal,
+      isRetriable,
+      beforeRetry: () => fetching.recover(),
+    })
+  } catch (error) {
+    if (signal?.aborted === true) return { batch: null, stable: position }
+    throw error
   }
 }

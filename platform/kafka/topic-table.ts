@@ -1,10 +1,10 @@
 // A small topic of one partition, kept as a table in memory: existing records are delivered first,
 // then new ones, for as long as the process runs. The broker may go down and come back; records are delivered
 // in order and, if the log was recreated, again from its beginning: the last record of a key counts.
-import { backoffMs } from '../backoff.ts'
 import type { Clock } from '../clock.ts'
 import { KafkaError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { retryWhile } from '../retry.ts'
 import type { FetchedBatch, Kafka } from './port.ts'
 
 const RETRY = { baseMs: 200, capMs: 5_000 }
@@ -45,19 +45,13 @@ export function followTable(options: TableOptions, signal: AbortSignal): Followe
   return { caughtUp, ended }
 }
 
-/** What `onRecord` threw, as opposed to broker errors. */
-class HandlerFailure {
-  readonly reason: unknown
-  constructor(reason: unknown) {
-    this.reason = reason
-  }
-}
-
 class Follower {
   readonly #options: TableOptions
   readonly #signal: AbortSignal
   readonly #onCaughtUp: () => void
   #position: number | null = null
+  /** What `onRecord` threw, as opposed to broker errors. */
+  #handlerFailure: { readonly reason: unknown } | null = null
 
   constructor(options: TableOptions, signal: AbortSignal, onCaughtUp: () => void) {
     this.#options = options
@@ -67,19 +61,27 @@ class Follower {
 
   async run(): Promise<void> {
     const { clock, random, log, topic } = this.#options
-    for (let attempt = 0; !this.#signal.aborted; attempt += 1) {
-      const before = this.#position
+    let before = this.#position
+    const follow = async (): Promise<void> => {
+      before = this.#position
       try {
         await this.#follow()
       } catch (error) {
-        if (error instanceof HandlerFailure) throw error.reason
-        if (this.#signal.aborted) return
         if (error instanceof KafkaError && error.code === 'OFFSET_OUT_OF_RANGE') this.#position = null
-        if (before !== this.#position) attempt = 0
-        log.warn({ topic, reason: messageOf(error) }, 'following a topic was interrupted; it goes on')
-        await clock.sleep(backoffMs(RETRY, attempt, random), this.#signal).catch(() => undefined)
+        throw error
       }
     }
+    await retryWhile(() => this.#handlerFailure === null, follow, {
+      backoff: RETRY,
+      clock,
+      random,
+      signal: this.#signal,
+      isRetriable: () => true,
+      hasProgressed: () => before !== this.#position,
+      onFailure: (error) =>
+        log.warn({ topic, reason: messageOf(error) }, 'following a topic was interrupted; retrying'),
+    })
+    if (this.#handlerFailure !== null) throw this.#handlerFailure.reason
   }
 
   async #follow(): Promise<void> {
@@ -114,8 +116,9 @@ class Follower {
         try {
           const key = batch.key(i)?.toString('utf8') ?? ''
           await this.#options.onRecord({ key, value: batch.value(i), timestampMs: batch.timestamp(i), offset })
-        } catch (error) {
-          throw new HandlerFailure(error)
+        } catch (reason) {
+          this.#handlerFailure = { reason }
+          throw reason
         }
         this.#position = offset + 1
       }

@@ -16,6 +16,7 @@ import { RegistryError, registerSchemas } from '../codec/register.ts'
 import { NODES } from '../../schemas/topics.ts'
 import { type Heartbeat, heartbeatBatches, type MemberKind, plainHeartbeat } from './heartbeat.ts'
 import { memberIdOf } from './member-id.ts'
+import { pause } from '../retry.ts'
 
 /** Longest wait of a stop: for a heartbeat that is on its way, and for the final one. */
 const FINAL_MS = 2_000
@@ -59,7 +60,7 @@ export class Announcer {
     const { clock, intervalMs } = this.#options
     while (!this.#end.signal.aborted) {
       await this.#beat(false)
-      await clock.sleep(intervalMs, this.#end.signal).catch(() => undefined)
+      await pause(intervalMs, this.#end.signal, clock)
     }
   }
 

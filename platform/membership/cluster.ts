@@ -15,6 +15,7 @@ import { CONFIG_ACKS, NODES, VIEWS } from '../../schemas/topics.ts'
 import { type ApplyingMember, ClusterState, type CurrentView, type View } from './cluster-state.ts'
 import { followDecoded, type Row } from './decoded-table.ts'
 import type { Heartbeat } from './heartbeat.ts'
+import { pause } from '../retry.ts'
 
 const SILENT_MS = 3_600_000
 const SWEEP_MS = 60_000
@@ -109,7 +110,7 @@ export class Cluster {
   async #sweepRepeatedly(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#options
     while (!signal.aborted) {
-      await clock.sleep(SWEEP_MS, signal).catch(() => undefined)
+      await pause(SWEEP_MS, signal, clock)
       const { stalenessMs } = this
       if (signal.aborted || stalenessMs === null || stalenessMs > LIVE_MS) continue
       const silent = this.#state.silentSince(this.#brokerNowMs() - SILENT_MS, SWEPT_MAX)

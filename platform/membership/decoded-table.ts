@@ -1,10 +1,10 @@
 // A table of framed Avro values (platform/kafka/topic-table.ts), decoded. A value that cannot be decoded is skipped with a
 // warning: one bad record must not hide all that follow it. While the registry cannot be reached nothing is skipped: the
 // table waits.
-import { backoffMs } from '../backoff.ts'
 import { messageOf } from '../errors.ts'
 import { type FollowedTable, followTable, type TableOptions } from '../kafka/topic-table.ts'
 import { DecodeError, type FramedDecoder } from '../codec/framed-decoder.ts'
+import { retryWhile } from '../retry.ts'
 
 const RETRY = { baseMs: 200, capMs: 5_000 }
 
@@ -46,18 +46,25 @@ async function decode<T>(
   value: Buffer,
   signal: AbortSignal,
 ): Promise<T | undefined> {
-  for (let attempt = 0; !signal.aborted; attempt += 1) {
-    try {
-      return await decoder.decode(value)
-    } catch (error) {
-      if (error instanceof DecodeError) {
-        log.warn({ topic, reason: messageOf(error) }, 'skipped a record that cannot be decoded')
-        return undefined
-      }
-      if (attempt === 0)
-        log.warn({ topic, reason: messageOf(error) }, 'waiting for the schema registry to follow a topic')
-      await clock.sleep(backoffMs(RETRY, attempt, random), signal).catch(() => undefined)
-    }
+  try {
+    const decoded = await retryWhile(
+      () => true,
+      () => decoder.decode(value),
+      {
+        backoff: RETRY,
+        clock,
+        random,
+        signal,
+        isRetriable: (error) => !(error instanceof DecodeError),
+        onFailure: (error, attempt) => {
+          if (attempt === 0)
+            log.warn({ topic, reason: messageOf(error) }, 'waiting for the schema registry to follow a topic')
+        },
+      },
+    )
+    return decoded ?? undefined
+  } catch (error) {
+    log.warn({ topic, reason: messageOf(error) }, 'skipped a record that cannot be decoded')
+    return undefined
   }
-  return undefined
 }

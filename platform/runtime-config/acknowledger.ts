@@ -6,6 +6,7 @@ import { messageOf } from '../errors.ts'
 import type { OutgoingBatch } from '../kafka/port.ts'
 import type { Logger } from '../log.ts'
 import { ackBatch, type ConfigAck } from './codec.ts'
+import { pause } from '../retry.ts'
 
 /** Acknowledgements of one request; each has less than 1 kB, and the topic takes 1 MB. */
 const BATCH_MAX = 500
@@ -41,7 +42,7 @@ export class Acknowledger {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.flush()
-      await this.#options.clock.sleep(EVERY_MS, signal).catch(() => undefined)
+      await pause(EVERY_MS, signal, this.#options.clock)
     }
   }
 

@@ -3,6 +3,7 @@
 // topic does not have has its settings from somewhere else, and has not applied ours, however great its number is.
 import type { Clock } from '../clock.ts'
 import type { ApplyingMember } from '../membership/cluster-state.ts'
+import { pause } from '../retry.ts'
 
 export interface Applied {
   readonly applied: readonly ApplyingMember[]
@@ -44,6 +45,6 @@ export async function untilApplied(
     const { members, newest } = current()
     const now = appliedBy(members, version, newest)
     if (now.pending.length === 0 || clock.mono() >= deadline || signal.aborted) return now
-    await clock.sleep(POLL_MS, signal).catch(() => undefined)
+    await pause(POLL_MS, signal, clock)
   }
 }

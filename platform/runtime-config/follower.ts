@@ -6,6 +6,7 @@ import { messageOf } from '../errors.ts'
 import { followTable } from '../kafka/topic-table.ts'
 import type { Kafka } from '../kafka/port.ts'
 import type { Logger } from '../log.ts'
+import { pause, retryWhile } from '../retry.ts'
 import type { FetchSchema } from '../codec/register.ts'
 import { CONFIG } from '../../schemas/topics.ts'
 import { ConfigReader, type ReadConfig } from './codec.ts'
@@ -13,8 +14,8 @@ import { NOTHING_SET, type RuntimeConfig, sameScopes } from './document.ts'
 import type { ConfigMetrics } from './metrics.ts'
 import type { BaseValues } from './settings.ts'
 
-/** Wait between requests to a registry that cannot be reached, ms. */
-const REGISTRY_RETRY_MS = 500
+/** Between requests to a registry that cannot be reached: 500 ms on average. */
+const REGISTRY_RETRY = { baseMs: 500, capMs: 1_000 }
 /** A reason goes into every node's acknowledgement. */
 const REASON_CHARS_MAX = 200
 
@@ -105,24 +106,29 @@ export class ConfigFollower {
   }
 
   /** Without the registry a configuration cannot be told from garbage; null once the process stops. */
-  async #readWithRetries(key: string, value: Buffer | null): Promise<ReadConfig | null> {
-    const { clock, log } = this.#options
-    for (let tries = 1; !this.#signal.aborted; tries += 1) {
-      try {
-        return await this.#reader.read(key, value)
-      } catch (error) {
-        if (tries === 1)
-          log.warn({ reason: messageOf(error) }, 'waiting for the schema registry to read a configuration')
-        await clock.sleep(REGISTRY_RETRY_MS, this.#signal).catch(() => undefined)
-      }
-    }
-    return null
+  #readWithRetries(key: string, value: Buffer | null): Promise<ReadConfig | null> {
+    const { clock, random, log } = this.#options
+    return retryWhile(
+      () => true,
+      () => this.#reader.read(key, value),
+      {
+        backoff: REGISTRY_RETRY,
+        clock,
+        random,
+        signal: this.#signal,
+        isRetriable: () => true,
+        onFailure: (error, attempt) => {
+          if (attempt === 0)
+            log.warn({ reason: messageOf(error) }, 'waiting for the schema registry to read a configuration')
+        },
+      },
+    )
   }
 }
 
 /** Waits for the configuration that exists already, but not for long: work must start without the broker. */
 export async function firstConfig(follower: ConfigFollower, clock: Clock, timeoutMs: number): Promise<void> {
   const timeout = new AbortController()
-  await Promise.race([follower.caughtUp, clock.sleep(timeoutMs, timeout.signal).catch(() => undefined)])
+  await Promise.race([follower.caughtUp, pause(timeoutMs, timeout.signal, clock)])
   timeout.abort()
 }

@@ -17,6 +17,7 @@ import { parseParams } from '../core/params.ts'
 import type { QueryMetrics } from '../query-metrics.ts'
 import { sendUnavailable } from './answer.ts'
 import { type Route, route } from './route.ts'
+import { pause } from '../../platform/retry.ts'
 
 /** The document, written with as much white space again. */
 const BODY_BYTES = 2 * CONFIG_LIMITS.bytes
@@ -104,8 +105,7 @@ const measured =
 
 async function readBack(follower: Follower, version: number, clock: Clock, end: AbortSignal): Promise<void> {
   const deadline = clock.mono() + READ_BACK_MS
-  while (follower.current.version < version && clock.mono() < deadline && !end.aborted)
-    await clock.sleep(POLL_MS, end).catch(() => undefined)
+  while (follower.current.version < version && clock.mono() < deadline && !end.aborted) await pause(POLL_MS, end, clock)
 }
 
 function send(response: Response, { version, at, scopes }: RuntimeConfig, more: object): void {

@@ -17,7 +17,8 @@ export class SimRangeReader implements RangeReader {
   readonly #fetching: Fetching = {
     fetch: (at, position) => this.#fetch(at, position),
     recover: () => Promise.resolve(),
-    sleep: (ms) => this.#link.sleep(ms),
+    clock: { mono: () => this.#link.server.clock.mono(), sleep: (ms) => this.#link.sleep(ms) },
+    random: () => this.#link.server.random(),
   }
   #closed = false
 

@@ -7,12 +7,12 @@
 //
 // Late readings are read without a consumer group: every replica reads all of them, in partition order.
 // It waits while the broker or registry is down; an order that cannot be read completely ends it with an error.
-import { backoffMs } from '../../platform/backoff.ts'
 import type { Clock } from '../../platform/clock.ts'
 import { KafkaError, messageOf, PlumblineError } from '../../platform/errors.ts'
 import { type CheckResult, ProgressWatch } from '../../platform/health.ts'
 import type { FetchedBatch, Kafka } from '../../platform/kafka/port.ts'
 import type { Logger } from '../../platform/log.ts'
+import { pause, retryWhile } from '../../platform/retry.ts'
 import { OrderError } from '../../platform/order/errors.ts'
 import { type OrderChunk, OrderReader } from '../../platform/order/order-reader.ts'
 import type { FetchSchema } from '../../platform/codec/register.ts'
@@ -180,7 +180,7 @@ export class Replica {
             await reader.read({ topic: LATE, partition }, from, end, (fetched) => this.#takeLate(fetched))
         }
         await this.#commitIfDue()
-        await clock.sleep(LATE_POLL_MS, signal).catch(() => undefined)
+        await pause(LATE_POLL_MS, signal, clock)
       }
     } finally {
       await Promise.allSettled([reader.close(), admin.close()])
@@ -230,23 +230,33 @@ export class Replica {
     metrics.durable(state.next_sequence ?? 0)
   }
 
-  /** Retries what an outage may have interrupted, continuing from the current state. */
+  /**
+   * Retries what an outage may have interrupted, continuing from the current state.
+   * @throws what cannot pass, even while stopping: a clean end would say that the files are complete
+   */
   async #retryWhileRunning(doing: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     const { clock, random, log } = this.#deps
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
-      const before = this.#state
+    let before = this.#state
+    const lasting: unknown[] = []
+    const watched = async (): Promise<void> => {
+      before = this.#state
       try {
-        return await work()
+        await work()
       } catch (error) {
-        if (signal.aborted || !mayPass(error)) {
-          if (signal.aborted && mayPass(error)) return
-          throw error
-        }
-        if (this.#state !== before) attempt = 0
-        log.warn({ reason: messageOf(error) }, `${doing} was interrupted; trying again`)
-        await clock.sleep(backoffMs(RETRY, attempt, random), signal).catch(() => undefined)
+        if (!mayPass(error)) lasting.push(error)
+        throw error
       }
     }
+    await retryWhile(() => lasting.length === 0, watched, {
+      backoff: RETRY,
+      clock,
+      random,
+      signal,
+      isRetriable: mayPass,
+      hasProgressed: () => this.#state !== before,
+      onFailure: (error) => log.warn({ reason: messageOf(error) }, `${doing} was interrupted; trying again`),
+    })
+    if (lasting.length > 0) throw lasting[0]
   }
 }
 

@@ -1,17 +1,15 @@
 // Topics and offsets over kafkajs's admin client.
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Admin as ClientAdmin, Kafka as Client } from 'kafkajs'
-import { KafkaError } from '../../errors.ts'
 import { attempt, untilReady } from './errors.ts'
+import { retry } from '../../retry.ts'
 import type { Admin, CommittedOffset, OffsetRange, OpenTransaction, TopicDeclaration } from '../port.ts'
 import { TransactionInspector } from './transactions.ts'
 
 /** Kafka's number for a topic in DescribeConfigs and AlterConfigs. */
 const TOPIC_RESOURCE = 2
 
-/** About 10 s: as long as leaders take to serve after a topic's creation or a broker's restart. */
-const TRIES = 100
-const RETRY_MS = 100
+/** As long as leaders take to serve after a topic's creation or a broker's restart. kafkajs gives up at once on some. */
+const LEADERS = { forMs: 10_000, backoff: { baseMs: 50, capMs: 200 } }
 
 export class KafkaJsAdmin implements Admin {
   readonly #admin: ClientAdmin
@@ -62,9 +60,9 @@ export class KafkaJsAdmin implements Admin {
   }
 
   async offsetRanges(topic: string): Promise<OffsetRange[]> {
-    const offsets = await retryWhileRetriable(`reading the offsets of ${topic}`, () =>
-      this.#admin.fetchTopicOffsets(topic),
-    )
+    const request = (): ReturnType<ClientAdmin['fetchTopicOffsets']> =>
+      attempt(`reading the offsets of ${topic}`, () => this.#admin.fetchTopicOffsets(topic))
+    const offsets = await retry(request, LEADERS)
     const ranges: OffsetRange[] = []
     for (const { partition, low, high } of offsets) ranges[partition] = { start: Number(low), end: Number(high) }
     return ranges
@@ -113,17 +111,5 @@ export class KafkaJsAdmin implements Admin {
       return [{ type: TOPIC_RESOURCE, name, configEntries: entries.map(([key, value]) => ({ name: key, value })) }]
     })
     if (changed.length > 0) await this.#admin.alterConfigs({ validateOnly: false, resources: changed })
-  }
-}
-
-/** Retries a read while its error is retriable; kafkajs gives up on some of these at once. */
-async function retryWhileRetriable<T>(doing: string, request: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await attempt(doing, request)
-    } catch (error) {
-      if (!(error instanceof KafkaError && error.retriable) || tries >= TRIES) throw error
-      await delay(RETRY_MS)
-    }
   }
 }

@@ -1,6 +1,6 @@
 // Translates the client's errors: a stable code, whether retrying may help, and the partition and offset if known.
-import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, KafkaError } from '../../errors.ts'
+import { retry } from '../../retry.ts'
 
 interface ClientError extends Error {
   type?: string
@@ -81,18 +81,9 @@ const NOT_YET = new Set([
   'GROUP_LOAD_IN_PROGRESS',
   'GROUP_COORDINATOR_NOT_AVAILABLE',
 ])
-/** Markers are written within milliseconds; these attempts take about 5 s. kafkajs gives up or waits too long. */
-const NOT_YET_TRIES = 500
-const NOT_YET_WAIT_MS = 10
+/** Markers are written within milliseconds, which kafkajs either does not wait for or waits for too long. */
+const MARKERS = { forMs: 5_000, backoff: { baseMs: 10, capMs: 20 } }
 
 /** Retries a request to a coordinator until it is ready. */
-export async function untilReady<T>(request: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await request()
-    } catch (error) {
-      if (!NOT_YET.has(codeOf(error)) || tries >= NOT_YET_TRIES) throw error
-      await delay(NOT_YET_WAIT_MS)
-    }
-  }
-}
+export const untilReady = <T>(request: () => Promise<T>): Promise<T> =>
+  retry(request, { ...MARKERS, isRetriable: (error) => NOT_YET.has(codeOf(error)) })

@@ -1,7 +1,7 @@
 // Bounded reads without a consumer group, by the client's own fetch: for restoring state, audits and the command line.
 // A group consumer cannot do this: sought to a tail of nothing but control records it never calls back.
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Kafka as Client } from 'kafkajs'
+import { systemClock } from '../../clock.ts'
 import { KafkaError } from '../../errors.ts'
 import { type Cluster, createCluster, type FetchedPartition, READ_COMMITTED } from './cluster.ts'
 import { attempt, codeOf, toKafkaError } from './errors.ts'
@@ -15,7 +15,8 @@ export class KafkaJsRangeReader implements RangeReader {
   readonly #fetching: Fetching = {
     fetch: (at, position) => this.#fetch(at, position),
     recover: () => this.#recover(),
-    sleep: (ms) => delay(ms),
+    clock: systemClock,
+    random: Math.random,
   }
 
   private constructor(cluster: Cluster) {

@@ -12,6 +12,7 @@ import { type ConfigFollower, firstConfig } from '../../../platform/runtime-conf
 import type { ScopeKind } from '../../../platform/runtime-config/settings.ts'
 import type { CoreSettings, Overrides } from '../core/settings.ts'
 import type { Tasks } from './tasks.ts'
+import { pause } from '../../../platform/retry.ts'
 
 /** The existing configuration is applied before the first record, if it can be read within this time. */
 const FIRST_MS = 5_000
@@ -127,7 +128,7 @@ export class RefineConfiguration {
         }
       }
       await acks.flush()
-      await clock.sleep(REPORT_MS, signal).catch(() => undefined)
+      await pause(REPORT_MS, signal, clock)
     }
   }
 

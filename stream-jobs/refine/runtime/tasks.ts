@@ -18,6 +18,7 @@ import { acquire, type AcquireDeps } from './acquire.ts'
 import { FatalRestoreError } from './fatal.ts'
 import type { Task } from './task.ts'
 import type { Troubles } from './troubles.ts'
+import { pause } from '../../../platform/retry.ts'
 
 const REACQUIRE = { baseMs: 100, capMs: 5_000 }
 /** Before the next attempt at a partition that has failed at one offset several times. */
@@ -182,7 +183,7 @@ export class Tasks {
   async tick(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#deps
     while (!signal.aborted) {
-      await clock.sleep(TICK_MS, signal).catch(() => undefined)
+      await pause(TICK_MS, signal, clock)
       await this.configure()
       const idle = this.running().filter((task) => task.needsTick() && task.position >= task.endOffset)
       if (idle.length === 0 || this.#stopped) continue

@@ -9,6 +9,7 @@ import type { RefineTopics } from '../../../schemas/topics.ts'
 import type { RefineObserver } from './observe.ts'
 import type { Tasks } from './tasks.ts'
 import type { Troubles } from './troubles.ts'
+import { pause } from '../../../platform/retry.ts'
 
 const LOOK_MS = 5_000
 /** Topics change rarely; that raw has grown is seen on every poll. */
@@ -58,7 +59,7 @@ export async function untilTopicsFit(
     if (found === null) return
     if (found !== said) deps.log.error({ code: 'PARTITIONS_DIFFER' }, found)
     said = found
-    await deps.clock.sleep(LOOK_MS, signal).catch(() => undefined)
+    await pause(LOOK_MS, signal, deps.clock)
   }
 }
 
@@ -69,7 +70,7 @@ export async function watch(tasks: Tasks, deps: WatchDeps, signal: AbortSignal, 
   let partitions: number | null = null
   let topicsAt = clock.mono()
   while (!signal.aborted) {
-    await clock.sleep(LOOK_MS, signal).catch(() => undefined)
+    await pause(LOOK_MS, signal, clock)
     if (signal.aborted) return
     try {
       const ranges = await admin.offsetRanges(topics.raw)

@@ -7,7 +7,7 @@ import { type LifeEnds, type MemberLife, runGroupMember } from '../../../platfor
 import type { Admin, Kafka, RangeReader } from '../../../platform/kafka/port.ts'
 import { Tails } from '../../../platform/kafka/tails.ts'
 import type { Logger } from '../../../platform/log.ts'
-import { retryWhile } from '../../../platform/retry.ts'
+import { pause, retryWhile } from '../../../platform/retry.ts'
 import { FramedDecoder } from '../../../platform/codec/framed-decoder.ts'
 import type { FetchSchema } from '../../../platform/codec/register.ts'
 import { ownFirst } from '../../own-schemas.ts'
@@ -181,7 +181,7 @@ async function watchProgress(
 ): Promise<void> {
   const tails = new Tails(reader)
   while (!signal.aborted) {
-    await clock.sleep(PROGRESS_MS, signal).catch(() => undefined)
+    await pause(PROGRESS_MS, signal, clock)
     const active = member.active()
     if (signal.aborted || active === null) continue
     try {
