@@ -6,13 +6,13 @@ import { randomBytes } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { PlumblineError } from '../platform/errors.ts'
 import { type RefineTopics, REFINE_TOPICS, topicSpec } from '../schemas/topics.ts'
 import { SEQUENCER_TOPICS } from '../stream-jobs/sequencer/runtime/service.ts'
 import type { SequencerTopics } from '../stream-jobs/sequencer/runtime/sequencer.ts'
 import type { OrderWindow, OrderWorkerInput } from './order-worker.ts'
 import { rounds } from './readings.ts'
 import type { BenchEnvironment } from './refine.ts'
+import { BenchError } from './errors.ts'
 
 const WORKER = fileURLToPath(new URL('./order-worker.ts', import.meta.url))
 const PARTITIONS = 6
@@ -74,7 +74,7 @@ async function measure(
   const end = new AbortController()
   const load = offer(environment, topics.raw, options.rate, padBytes, end.signal)
   const noLoad = load.then((): never => {
-    throw new PlumblineError('NO_LOAD', 'the load ended before the measurement')
+    throw new BenchError('NO_LOAD', 'the load ended before the measurement')
   })
   noLoad.catch(() => undefined)
   const worker = (role: string, refine: boolean, windows: readonly boolean[]): Promise<OrderWindow[]> =>
@@ -205,7 +205,7 @@ async function runWorker(
       onWindow(windows.at(-1)!)
     }
     const code = await exited
-    if (code !== 0) throw new PlumblineError('WORKER_FAILED', `the measured process ended with ${code}`)
+    if (code !== 0) throw new BenchError('WORKER_FAILED', `the measured process ended with ${code}`)
     return windows
   } finally {
     child.kill()

@@ -5,11 +5,11 @@ import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { PlumblineError } from '../platform/errors.ts'
 import type { Admin, Kafka } from '../platform/kafka/port.ts'
 import { type RefineTopics, REFINE_TOPICS, topicSpec } from '../schemas/topics.ts'
 import { rounds } from './readings.ts'
 import type { WorkerInput, WorkerResult } from './refine-worker.ts'
+import { BenchError } from './errors.ts'
 
 const WORKER = fileURLToPath(new URL('./refine-worker.ts', import.meta.url))
 /** Enough for any backlog that anyone would wait for. */
@@ -61,10 +61,7 @@ export async function benchRefine(environment: BenchEnvironment, options: Refine
     const records = ranges.map(({ start, end }) => end - start)
     const total = records.reduce((sum, count) => sum + count, 0)
     if (total === 0)
-      throw new PlumblineError(
-        'EMPTY_TOPIC',
-        `${topics.raw} has no records: fill it first, or leave --input-topic away`,
-      )
+      throw new BenchError('EMPTY_TOPIC', `${topics.raw} has no records: fill it first, or leave --input-topic away`)
     progress(`refine over ${total.toLocaleString('en')} records`)
     const result = await runWorker(
       { topics, records },
@@ -96,10 +93,7 @@ function namedAfter(run: string): RefineTopics {
 
 async function partitionsOf(admin: Admin, topic: string): Promise<number> {
   if (!(await admin.listTopics()).includes(topic))
-    throw new PlumblineError(
-      'NO_SUCH_TOPIC',
-      `there is no topic ${topic}; \`plumbline topics list\` shows what there is`,
-    )
+    throw new BenchError('NO_SUCH_TOPIC', `there is no topic ${topic}; \`plumbline topics list\` shows what there is`)
   return admin.partitionCount(topic)
 }
 

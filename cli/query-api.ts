@@ -1,8 +1,9 @@
 // Asks the query API of the running instance. A refusal is an error with the API's message; if it does not answer
 // at all, the error says what to do.
 import { loadConfig } from '../platform/config.ts'
-import { messageOf, PlumblineError } from '../platform/errors.ts'
+import { messageOf } from '../platform/errors.ts'
 import { queryApiUrl } from './addresses.ts'
+import { CommandError } from './core/errors.ts'
 
 const TIMEOUT_MS = 10_000
 
@@ -32,7 +33,7 @@ export async function askQueryApi<T>(
   try {
     response = await fetch(url, { method, headers, body, signal: AbortSignal.timeout(timeoutMs) })
   } catch (error) {
-    throw new PlumblineError(
+    throw new CommandError(
       'UNREACHABLE',
       `the query API does not answer at ${base} (${messageOf((error as Error).cause ?? error)}): start it by "plumbline up", or set QUERY_API_URL`,
       { cause: error, retriable: true },
@@ -40,7 +41,7 @@ export async function askQueryApi<T>(
   }
   const answer = (await response.json().catch(() => ({}))) as T & { detail?: string }
   if (response.ok) return answer
-  throw new PlumblineError(
+  throw new CommandError(
     response.status === 412 ? 'LOST_UPDATE' : 'REFUSED',
     `the query API answers ${response.status}: ${answer.detail ?? 'without a reason'}`,
     {

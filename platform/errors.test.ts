@@ -17,7 +17,7 @@ test('an operating error says its class, code, place and cause, and is retriable
   expect(new StoreError('STORE_BUSY', 'later', { retriable: true }).retriable).toBe(true)
   expect(new ConfigError('x')).toMatchObject({ name: 'ConfigError', code: 'CONFIG' })
   expect(new InputError('TOO_LONG', 'limit', 'limit must be at most 5').field).toBe('limit')
-  expect('cause' in new PlumblineError('A', 'without')).toBe(false)
+  expect('cause' in new KafkaError('CLIENT', 'without')).toBe(false)
 })
 
 test('the message of anything thrown', () => {

@@ -1,5 +1,6 @@
 // Operational errors, caused by the environment. Each has a stable `code`, says whether retrying may help, and
 // keeps its cause. A programmer's mistake is not one of these: it is an assertion and stops the process.
+import type { KafkaErrorCode } from './kafka/error-codes.ts'
 
 export interface ErrorDetails {
   readonly retriable?: boolean
@@ -9,8 +10,8 @@ export interface ErrorDetails {
   readonly offset?: number
 }
 
-/** A class of errors names its codes: `class WalError extends PlumblineError<WalErrorCode>`. */
-export class PlumblineError<Code extends string = string> extends Error {
+/** Abstract, so that every class names its codes: `class WalError extends PlumblineError<WalErrorCode>`. */
+export abstract class PlumblineError<Code extends string = string> extends Error {
   readonly code: Code
   readonly retriable: boolean
   readonly topic: string | undefined
@@ -113,20 +114,11 @@ export class InputError extends PlumblineError<InputErrorCode> {
   }
 }
 
-/**
- * Our own codes, and the names that the protocol and the client give to their failures: the broker decides which there
- * are, so that part is open.
- */
-export type KafkaErrorCode =
-  | 'CORRUPT_BATCH'
-  | 'OFFSET_OUT_OF_RANGE'
-  | 'END_BEFORE_RANGE'
-  | 'NO_BASE_OFFSET'
-  | 'CRASH'
-  | (string & Record<never, never>)
-
 /** The broker or the client failed. */
-export class KafkaError<Code extends KafkaErrorCode = KafkaErrorCode> extends PlumblineError<Code> {}
+export class KafkaError extends PlumblineError<KafkaErrorCode> {}
+
+/** No port to listen on. */
+export class PortError extends PlumblineError<'PORT_IN_USE' | 'NO_FREE_PORT'> {}
 
 /** What each means and what a caller does about it: platform/store/README.md. */
 export type StoreErrorCode =

@@ -2,7 +2,7 @@
 // reconnecting to a stopped broker would otherwise be given the broker's own port as its source port some day, connect
 // to itself and keep the broker from coming back.
 import { createServer, type Server } from 'node:net'
-import { PlumblineError } from './errors.ts'
+import { PortError } from './errors.ts'
 
 /** Linux begins its ephemeral ports at 32768, the IANA range at 49152. */
 const FIRST = 15_000
@@ -17,7 +17,7 @@ export async function freePorts(count: number): Promise<number[]> {
   try {
     for (let draw = 0; ports.length < count; draw += 1) {
       if (draw >= DRAWS_MAX * count)
-        throw new PlumblineError('NO_FREE_PORT', `no free port found between ${FIRST} and ${LAST} on 127.0.0.1`)
+        throw new PortError('NO_FREE_PORT', `no free port found between ${FIRST} and ${LAST} on 127.0.0.1`)
       const port = FIRST + Math.floor(Math.random() * (LAST - FIRST))
       const server = await tryToHold(port)
       if (server === null) continue

@@ -2,7 +2,7 @@
 // in front of all but /healthz. A process adds its own routes between `createApp` and `listen`.
 import { createServer, type Server, STATUS_CODES } from 'node:http'
 import express, { type ErrorRequestHandler, type Express } from 'express'
-import { InputError, messageOf, PlumblineError } from './errors.ts'
+import { InputError, messageOf, PortError } from './errors.ts'
 import type { Health } from './health.ts'
 import { guard } from './http-guard.ts'
 import type { Logger } from './log.ts'
@@ -82,7 +82,7 @@ export async function listen(
       const inUse = error.code === 'EADDRINUSE'
       reject(
         inUse
-          ? new PlumblineError(
+          ? new PortError(
               'PORT_IN_USE',
               `port ${port} on ${host} is in use: stop what listens there or choose another port`,
               { cause: error },

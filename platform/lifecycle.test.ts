@@ -53,7 +53,7 @@ describe('a process', () => {
 
   test('says stack and cause of any other error and ends with 1', async () => {
     const { code, stderr } = await runs(
-      `throw new KafkaError('SEND', 'sending failed', { cause: new Error('connection reset') })`,
+      `throw new KafkaError('CLIENT', 'sending failed', { cause: new Error('connection reset') })`,
     )
     expect(code).toBe(1)
     expect(stderr).toContain('KafkaError: sending failed')

@@ -1,5 +1,5 @@
 // The sink process: telemetry into the store. See sink.ts for the protocol.
-import { messageOf, PlumblineError } from '../platform/errors.ts'
+import { messageOf, KafkaError } from '../platform/errors.ts'
 import type { CheckResult } from '../platform/health.ts'
 import { createApp } from '../platform/http.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
@@ -76,7 +76,9 @@ async function untilTopicsExist(kafka: Kafka, signal: AbortSignal): Promise<void
     const existing = new Set(await admin.listTopics())
     const missing = [RAW, CLEAN, LATE, ANOMALIES, DLQ].filter((topic) => !existing.has(topic))
     if (missing.length > 0)
-      throw new PlumblineError('TOPICS_MISSING', `topics do not exist: ${missing.join(', ')}`, { retriable: true })
+      throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `topics do not exist: ${missing.join(', ')}`, {
+        retriable: true,
+      })
   }
   try {
     await retry(look, { backoff: TOPICS_POLL, signal, forMs: TOPICS_TIMEOUT_MS })

@@ -202,7 +202,7 @@ describe('writer', () => {
 
   it('X-3: progress never passes a row that the dead-letter topic has not taken', async () => {
     store.isPoison = ({ ts }) => ts === 1
-    deadLetterFailures = [new KafkaError('AWAY', 'on purpose', { retriable: true })]
+    deadLetterFailures = [new KafkaError('KafkaJSConnectionError', 'on purpose', { retriable: true })]
     expect(await writer.submit(batchOf(partitionAt(0), range(4)))).toBe('written')
     expect(deadLetterFailures).toEqual([])
     expect(dead.length).toBe(1)
@@ -211,7 +211,10 @@ describe('writer', () => {
 
   it('stops although dead letters wait for the broker: their rows are dropped and stay in the log', async () => {
     store.isPoison = ({ ts }) => ts === 1
-    deadLetterFailures = Array.from({ length: 100 }, () => new KafkaError('AWAY', 'on purpose', { retriable: true }))
+    deadLetterFailures = Array.from(
+      { length: 100 },
+      () => new KafkaError('KafkaJSConnectionError', 'on purpose', { retriable: true }),
+    )
     const of = partitionAt(0)
     const outcome = writer.submit(batchOf(of, range(4)))
     while (deadLetterFailures.length === 100) await new Promise((resolve) => setTimeout(resolve, 5))

@@ -3,8 +3,8 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
-import { PlumblineError } from '../../platform/errors.ts'
 import { claimInstance } from '../../deploy/stack/instance.ts'
+import { CommandError } from '../core/errors.ts'
 
 /** In DATA_DIR; the other names there are not data. */
 const KEPT = new Set(['kafka', 'up.lock'])
@@ -29,7 +29,7 @@ function clean(dataDir: string): void {
     for (const name of names) rmSync(join(dataDir, name), { recursive: true, force: true })
     process.stdout.write(`removed from ${dataDir}: ${names.join(', ') || 'nothing'}\n`)
   } catch (cause) {
-    throw new PlumblineError('CLEAN', `${dataDir} cannot be cleaned: ${String(cause)}`, { cause })
+    throw new CommandError('CLEAN', `${dataDir} cannot be cleaned: ${String(cause)}`, { cause })
   } finally {
     claim.release()
   }

@@ -1,8 +1,8 @@
 // Changes of the runtime configuration over the query API: read it, change it, write it back with the version that was
 // read. If somebody else has changed it meanwhile, the same change is applied to their version.
-import { PlumblineError } from '../../platform/errors.ts'
 import { retry } from '../../platform/retry.ts'
 import { askQueryApi } from '../query-api.ts'
+import { CommandError } from '../core/errors.ts'
 
 export type Scopes = Readonly<Record<string, Readonly<Record<string, number>>>>
 
@@ -48,6 +48,6 @@ export async function changeConfig(
       timeoutMs: waitMs + WRITE_MS,
     })
   }
-  const isLost = (error: unknown): boolean => error instanceof PlumblineError && error.code === 'LOST_UPDATE'
+  const isLost = (error: unknown): boolean => error instanceof CommandError && error.code === 'LOST_UPDATE'
   return retry(write, { backoff: RETRY, triesMax: TRIES, isRetriable: isLost })
 }

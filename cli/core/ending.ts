@@ -2,9 +2,10 @@
 // step; bugs keep their stack.
 import { KafkaError, messageOf } from '../../platform/errors.ts'
 import { operatorMessage } from '../../platform/operator-error.ts'
+import type { KafkaErrorCode } from '../../platform/kafka/error-codes.ts'
 
 /** The client's names for a broker that cannot be reached. */
-const AWAY = new Set([
+const AWAY: ReadonlySet<KafkaErrorCode> = new Set([
   'UNREACHABLE',
   'KafkaJSConnectionError',
   'KafkaJSConnectionClosedError',

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { supervise, type Supervised } from '../../deploy/local/supervise.ts'
-import { messageOf, PlumblineError } from '../../platform/errors.ts'
+import { messageOf } from '../../platform/errors.ts'
 import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
 import { createLog } from '../../platform/log.ts'
 import { audit } from '../../audit/audit.ts'
@@ -16,6 +16,7 @@ import { LogFile } from '../../deploy/stack/log-file.ts'
 import { runSession, type Session } from '../../deploy/stack/session.ts'
 import type { Stack } from '../../deploy/stack/stack.ts'
 import { watchStack } from '../../deploy/stack/watch.ts'
+import { CommandError } from '../core/errors.ts'
 
 type Env = Readonly<Record<string, string>>
 
@@ -58,7 +59,7 @@ export function demoCommand(env: Env): Command {
 /** @returns whether the audit is balanced */
 async function demo({ stack, steps, signal }: Session, lengthMs: number): Promise<boolean> {
   const file = SERIES.map((path) => join(ROOT, path)).find((path) => existsSync(path))
-  if (file === undefined) throw new PlumblineError('NO_SERIES', `the demo’s series is missing: ${SERIES.join(', ')}`)
+  if (file === undefined) throw new CommandError('NO_SERIES', `the demo’s series is missing: ${SERIES.join(', ')}`)
   const series = await replay(stack, file)
   const out = process.stdout
   out.write(`\n${rowsOf(file)} readings of a real household are replayed beside a simulated fleet.\n\n`)
@@ -76,7 +77,7 @@ async function demo({ stack, steps, signal }: Session, lengthMs: number): Promis
   await steps.run('what is on its way has arrived', async () => {
     const moving = await untilSettled(config, kafka, SETTLE_MS)
     if (moving !== null)
-      throw new PlumblineError('NOT_SETTLED', `still in flight after ${SETTLE_MS / 1_000} s: ${moving}`)
+      throw new CommandError('NOT_SETTLED', `still in flight after ${SETTLE_MS / 1_000} s: ${moving}`)
   })
   let report
   await steps.run('audit', async (progress) => {
@@ -109,7 +110,7 @@ async function finished({ process, log }: Replay): Promise<string> {
   const code = await process.exited
   const said = log.lastLines(1)
   if (code !== 0)
-    throw new PlumblineError(
+    throw new CommandError(
       'REPLAY',
       `the replay ended with exit code ${code}; the end of ${log.path}:\n${log.lastLines(6)}`,
     )

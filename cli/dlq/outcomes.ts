@@ -5,7 +5,7 @@
 //   3. records to telemetry.raw, marks to telemetry.dlq.marks, commit
 // Every run uses the same id, so both topics have one transactional writer. A run that is killed within a transaction
 // holds refine back on the partition it was writing to until the next run, or until the broker aborts the transaction.
-import { KafkaError, PlumblineError } from '../../platform/errors.ts'
+import { KafkaError } from '../../platform/errors.ts'
 import type { Admin, Kafka, OutgoingBatch, TransactionalProducer } from '../../platform/kafka/port.ts'
 import { type HeaderInput, RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
 import { REPLAY_AS_HEADER, REPLAY_OF_HEADER } from '../../schemas/refine.ts'
@@ -13,6 +13,8 @@ import { DLQ, DLQ_MARKS, RAW, topicSpec } from '../../schemas/topics.ts'
 import { headerBytes, ownHeaders } from '../../platform/dead-letters/headers.ts'
 import { type DeadLetter, placeText } from '../../platform/dead-letters/letter.ts'
 import { markRecord } from '../../platform/dead-letters/marks.ts'
+import { CommandError } from '../core/errors.ts'
+import { isFenced } from '../../platform/kafka/error-codes.ts'
 
 export const TRANSACTIONAL_ID = 'dlq-outcomes'
 const TRANSACTION_TIMEOUT_MS = 10_000
@@ -20,7 +22,6 @@ const TRANSACTION_TIMEOUT_MS = 10_000
 const LETTERS_MAX = 200
 /** Half of what telemetry.raw takes in one batch; a letter that is larger goes alone. */
 const BYTES_MAX = 512 * 1024
-const FENCED = new Set(['PRODUCER_FENCED', 'INVALID_PRODUCER_EPOCH', 'INVALID_TXN_STATE'])
 
 export class Outcomes {
   readonly #producer: TransactionalProducer
@@ -90,8 +91,8 @@ export class Outcomes {
 }
 
 function fencedOr(error: unknown): unknown {
-  if (!(error instanceof KafkaError) || !FENCED.has(error.code)) return error
-  return new PlumblineError(
+  if (!(error instanceof KafkaError) || !(isFenced(error.code) || error.code === 'INVALID_TXN_STATE')) return error
+  return new CommandError(
     'TAKEN_OVER',
     'another "plumbline dlq replay" or "drop" has begun meanwhile and this one has ended: let that one finish, then run this again; no dead letter is dealt with twice',
     { cause: error },

@@ -2,7 +2,7 @@
 // file that a later run can continue, or to standard output as fast as it is taken.
 import { once } from 'node:events'
 import { Command, Option } from 'commander'
-import { InputError, messageOf, PlumblineError } from '../../platform/errors.ts'
+import { InputError, messageOf } from '../../platform/errors.ts'
 import { ReadingDecoder } from '../../platform/codec/reading-decoder.ts'
 import { askedIdProblem } from '../../platform/codec/identity.ts'
 import { cachedSchemas } from '../../platform/codec/register.ts'
@@ -14,6 +14,7 @@ import type { PartitionPlace } from './partition.ts'
 import { EXPORT_TOPICS, type ExportSink, planExport, runExport } from './run.ts'
 import { Progress } from '../progress.ts'
 import { type Connected, withKafka } from '../with-kafka.ts'
+import { CommandError } from '../core/errors.ts'
 
 const INTERRUPTED = 130
 /** The store's and query API's bound on identifiers. */
@@ -104,7 +105,7 @@ async function toFile(
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
-    throw new PlumblineError('WRITE', `${path} cannot be written: ${messageOf(error)}; go on by --resume`, {
+    throw new CommandError('WRITE', `${path} cannot be written: ${messageOf(error)}; go on by --resume`, {
       cause: error,
     })
   } finally {

@@ -5,11 +5,12 @@ import { existsSync, readFileSync, statSync } from 'node:fs'
 import { type FileHandle, open, rename, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
-import { InputError, messageOf, PlumblineError } from '../../platform/errors.ts'
+import { InputError, messageOf } from '../../platform/errors.ts'
 import { tryFileLock } from '../../platform/file-lock.ts'
 import { type ExportFormat, exportHeader } from './core/line.ts'
 import type { PartitionPlace } from './partition.ts'
 import type { ExportSink, ExportState } from './run.ts'
+import { CommandError } from '../core/errors.ts'
 
 /** The most that is rewritten after a kill. */
 const CHECKPOINT_MS = 1_000
@@ -111,7 +112,7 @@ export class ExportFile implements ExportSink {
   /** Locks the file for this export alone. @throws PlumblineError LOCKED */
   static lock(file: string): () => void {
     const unlock = tryFileLock(join(dirname(file), `.${basename(file)}.lock`))
-    if (unlock === null) throw new PlumblineError('LOCKED', `another export writes ${file} at the moment`)
+    if (unlock === null) throw new CommandError('LOCKED', `another export writes ${file} at the moment`)
     return unlock
   }
 

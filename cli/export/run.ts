@@ -1,13 +1,13 @@
 // The readings of a node from clean and late, merged by their arrival: at every step the head that arrived first is
 // taken (clean before late, then by partition). The order follows from the heads alone, so an export that resumes from
 // its offsets writes what an uninterrupted one would have written. Per partition the log's own order is kept.
-import { PlumblineError } from '../../platform/errors.ts'
 import type { Admin, OffsetRange, RangeReader } from '../../platform/kafka/port.ts'
 import { DecodeError } from '../../platform/codec/framed-decoder.ts'
 import type { ReadingDecoder } from '../../platform/codec/reading-decoder.ts'
 import { CLEAN, LATE } from '../../schemas/topics.ts'
 import { type ExportFormat, exportLine } from './core/line.ts'
 import { ExportPartition, type PartitionPlace } from './partition.ts'
+import { CommandError } from '../core/errors.ts'
 
 export const EXPORT_TOPICS = [CLEAN, LATE]
 /** Characters buffered before they are written. */
@@ -114,13 +114,13 @@ export async function planExport(
 
 function goOn({ topic, partition, next }: PartitionPlace, { start, end }: OffsetRange): number {
   if (next < start)
-    throw new PlumblineError(
+    throw new CommandError(
       'EXPORT_EXPIRED',
       `${topic}/${partition}: retention has removed offsets ${next} to ${start - 1}, which were not exported yet; start over in another file`,
       { topic, partition, offset: next },
     )
   if (next > end)
-    throw new PlumblineError(
+    throw new CommandError(
       'EXPORT_OTHER_LOG',
       `${topic}/${partition} ends at ${end}, the export had reached ${next}: this is another topic of that name; start over in another file`,
       { topic, partition, offset: next },

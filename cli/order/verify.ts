@@ -1,16 +1,16 @@
 // `plumbline order verify`: reads the whole retained order and checks that it is consistent. With --deep every extent's
 // readings are read as well: the reader itself refuses what does not fit.
-import { PlumblineError } from '../../platform/errors.ts'
 import { OrderCheck } from '../../platform/order/check.ts'
 import type { OrderReader } from '../../platform/order/order-reader.ts'
 import { count } from '../../deploy/stack/core/panel.ts'
+import { OrderError } from '../../platform/order/errors.ts'
 
 export async function verifyOrder(reader: OrderReader, deep: boolean, signal: AbortSignal): Promise<void> {
   const check = new OrderCheck()
   const { start, end } = await reader.log.range()
   await reader.log.scan(start, end, (record) => {
     const finding = check.add(record)
-    if (finding !== null) throw new PlumblineError(finding.fault, `the order is inconsistent: ${finding.detail}`)
+    if (finding !== null) throw new OrderError(finding.fault, `the order is inconsistent: ${finding.detail}`)
     return !signal.aborted
   })
   if (signal.aborted) return void process.stderr.write('interrupted: the rest was not looked at\n')

@@ -3,10 +3,11 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { loadConfig } from '../../platform/config.ts'
 import { parseDecimal } from '../../platform/decimal.ts'
-import { InputError, messageOf, PlumblineError } from '../../platform/errors.ts'
+import { InputError, messageOf } from '../../platform/errors.ts'
 import { producersUrl } from '../addresses.ts'
 import { escapeControls } from '../core/decode.ts'
 import { METRICS } from '../../schemas/metrics.ts'
+import { CommandError } from '../core/errors.ts'
 
 const REQUEST_TIMEOUT_MS = 30_000
 /** Well below the largest body that the producers take by default. */
@@ -72,7 +73,7 @@ async function produce(
     totals.accepted += answer.accepted ?? 0
     totals.rejected += answer.rejected_count ?? 0
     if (answer.next_line != null)
-      throw new PlumblineError(
+      throw new CommandError(
         'REFUSED',
         `stopped at line ${totals.lines + answer.next_line}, after ${totals.accepted} accepted and ${totals.rejected} rejected: ${answer.detail ?? 'no reason given'}`,
       )
@@ -80,7 +81,7 @@ async function produce(
   }
   process.stdout.write(`${totals.accepted} accepted, ${totals.rejected} rejected\n`)
   if (totals.rejected > 0 || totals.accepted === 0)
-    throw new PlumblineError(
+    throw new CommandError(
       'REJECTED',
       totals.rejected > 0 ? 'some readings were rejected, see above' : 'there was no reading to send',
     )
@@ -134,14 +135,14 @@ async function post(url: string, body: string | Buffer, token: string | undefine
     response = await fetch(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) })
   } catch (error) {
     const why = messageOf((error as Error).cause ?? error)
-    throw new PlumblineError(
+    throw new CommandError(
       'UNREACHABLE',
       `no producers answer at ${url} (${why}): start them by "plumbline up", or set PRODUCERS_URL`,
     )
   }
   const answer = (await response.json().catch(() => ({}))) as Answer
   if (response.ok || answer.rejected_count !== undefined) return answer
-  throw new PlumblineError('REFUSED', `${url} answers ${response.status}: ${answer.detail ?? 'no reason given'}`)
+  throw new CommandError('REFUSED', `${url} answers ${response.status}: ${answer.detail ?? 'no reason given'}`)
 }
 
 /** @param read null for what is no value */

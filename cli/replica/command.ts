@@ -1,9 +1,10 @@
 // `plumbline replica`: runs a replica on this terminal, or compares what several have written.
 import { Command } from 'commander'
-import { InputError, PlumblineError } from '../../platform/errors.ts'
+import { InputError } from '../../platform/errors.ts'
 import { checkedId } from '../../sinks/replica/arguments.ts'
 import { runInForeground } from '../foreground.ts'
 import { compareReplicas } from './diff.ts'
+import { CommandError } from '../core/errors.ts'
 
 const EXAMPLES = `
 Examples:
@@ -56,5 +57,5 @@ function compare(dir: string, ids: readonly string[]): void {
     throw new InputError('MISSING', 'id', 'name two replicas or more, for instance: plumbline replica diff r1 r2')
   const { lines, difference } = compareReplicas(dir, ids)
   for (const line of lines) process.stdout.write(`${line}\n`)
-  if (difference !== null) throw new PlumblineError('REPLICAS_DIFFER', difference)
+  if (difference !== null) throw new CommandError('REPLICAS_DIFFER', difference)
 }

@@ -2,13 +2,13 @@
 // sequence that one begins with to the least that one has on disk, and the same for the late readings of each partition.
 // Rows after a checkpoint do not count yet. One line of each replica is in memory at a time.
 import { join } from 'node:path'
-import { PlumblineError } from '../../platform/errors.ts'
 import { placeOf } from '../../sinks/core/replica-cut.ts'
 import { partitionOfPath } from '../../sinks/replica/file-names.ts'
 import { rowFiles } from '../../sinks/replica/folder.ts'
 import { readState, type ReplicaState } from '../../sinks/replica/state.ts'
 import { count } from '../../deploy/stack/core/panel.ts'
 import { type Line, linesOf } from './lines.ts'
+import { CommandError } from '../core/errors.ts'
 
 export interface Comparison {
   /** What was compared, for people. */
@@ -54,7 +54,7 @@ function sideOf(root: string, id: string): Side {
   const dir = join(root, id)
   const state = readState(dir)
   if (state === null)
-    throw new PlumblineError('NO_REPLICA', `${dir} is no replica: start one by "plumbline replica --id ${id}"`)
+    throw new CommandError('NO_REPLICA', `${dir} is no replica: start one by "plumbline replica --id ${id}"`)
   return { id, dir, state, files: new Set(rowFiles(dir)) }
 }
 

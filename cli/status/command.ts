@@ -2,11 +2,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Command } from 'commander'
 import { loadConfig } from '../../platform/config.ts'
-import { PlumblineError } from '../../platform/errors.ts'
 import { type PanelState, renderPanel } from '../../deploy/stack/core/panel.ts'
 import { type Instance, readInstance } from '../../deploy/stack/instance.ts'
 import { Monitor } from '../../deploy/stack/monitor.ts'
 import { paintFor } from '../../deploy/stack/watch.ts'
+import { CommandError } from '../core/errors.ts'
 
 /** Rates need two readings of the counters; a second apart is an acceptable wait. */
 const RATE_MS = 1_500
@@ -27,7 +27,7 @@ export function statusCommand(env: Readonly<Record<string, string>>): Command {
 async function status(env: Readonly<Record<string, string>>, asJson: boolean): Promise<void> {
   const instance = readInstance(env.DATA_DIR)
   if (instance === null)
-    throw new PlumblineError('NOT_RUNNING', `nothing runs on ${env.DATA_DIR}: start it by "plumbline up"`)
+    throw new CommandError('NOT_RUNNING', `nothing runs on ${env.DATA_DIR}: start it by "plumbline up"`)
   const state = await observeTwice(instance, loadConfig(env).API_TOKEN)
   const { view, uptimeMs, restarts, troubles } = state
   process.stdout.write(

@@ -6,9 +6,9 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { PlumblineError } from '../../platform/errors.ts'
 import { withFileLock } from '../../platform/file-lock.ts'
 import { retry } from '../../platform/retry.ts'
+import { DeployError } from '../errors.ts'
 
 const run = promisify(execFile)
 const POM = fileURLToPath(new URL('pom.xml', import.meta.url))
@@ -61,7 +61,7 @@ async function runMaven(folder: string): Promise<void> {
   } catch (error) {
     const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
     const said = `${stdout}${stderr}`.trim().split('\n').slice(-8).join('\n') || String(error)
-    throw new PlumblineError('KAFKA_DOWNLOAD', `Maven could not fetch Kafka's jars:\n${said}`, {
+    throw new DeployError('KAFKA_DOWNLOAD', `Maven could not fetch Kafka's jars:\n${said}`, {
       cause: error,
       retriable: (error as NodeJS.ErrnoException).code !== 'ENOENT',
     })

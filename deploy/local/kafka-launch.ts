@@ -6,10 +6,11 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { SECRET_NAMES } from '../../platform/config.ts'
-import { messageOf, PlumblineError } from '../../platform/errors.ts'
+import { messageOf } from '../../platform/errors.ts'
 import { isPortFree } from '../../platform/free-port.ts'
 import { log4jProperties, serverProperties, STARTED } from './kafka-config.ts'
 import { supervise, tailOf, waitUntil, type Supervised } from './supervise.ts'
+import { DeployError } from '../errors.ts'
 
 const run = promisify(execFile)
 /** A start takes 3 s; recovery after SIGKILL of a large log on a busy machine takes longer. */
@@ -80,13 +81,9 @@ async function format(java: readonly string[], properties: string, logDir: strin
     rmSync(join(logDir, 'meta.properties'), { force: true })
     const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
     const said = `${stdout}${stderr}`.trim() || messageOf(error)
-    throw new PlumblineError(
-      'KAFKA_START',
-      `Kafka's storage cannot be formatted in ${logDir}:\n${said.slice(0, 2_000)}`,
-      {
-        cause: error,
-      },
-    )
+    throw new DeployError('KAFKA_START', `Kafka's storage cannot be formatted in ${logDir}:\n${said.slice(0, 2_000)}`, {
+      cause: error,
+    })
   }
 }
 
@@ -97,11 +94,11 @@ async function started(broker: Supervised, logFile: string, port: number): Promi
   await broker.kill()
   // It was free when checked; the broker's own message would name the socket that failed, not the setting to change.
   if (!(await isPortFree(port)))
-    throw new PlumblineError(
+    throw new DeployError(
       'PORT_IN_USE',
       `port ${port} has been taken by another program since it was checked: stop that one, or set KAFKA_BROKERS=127.0.0.1:${port + 1}`,
     )
-  throw new PlumblineError(
+  throw new DeployError(
     'KAFKA_START',
     `Kafka ${startup.why}; the end of ${logFile}:\n${lastLines(logFile)}\n${said.text().trim()}`,
   )

@@ -4,11 +4,11 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve as absolute } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { PlumblineError } from '../../platform/errors.ts'
 import { freePorts } from '../../platform/free-port.ts'
 import { classArchiveFlags } from './kafka-archive.ts'
 import { ensureKafkaJars, type Progress } from './kafka-jars.ts'
 import { launch, pidFile, serverFile } from './kafka-launch.ts'
+import { DeployError } from '../errors.ts'
 
 export { ensureKafkaJars, type Progress } from './kafka-jars.ts'
 
@@ -83,7 +83,7 @@ async function waitForFormerBroker(folder: string): Promise<void> {
   const pid = Number(readFileSync(pidFile(folder), 'utf8'))
   for (let waitedMs = 0; isOurs(pid, folder); waitedMs += 200) {
     if (waitedMs >= ORPHAN_WAIT_MS)
-      throw new PlumblineError('KAFKA_RUNNING', `a broker already runs on ${folder} (process ${pid}): stop it first`)
+      throw new DeployError('KAFKA_RUNNING', `a broker already runs on ${folder} (process ${pid}): stop it first`)
     await delay(200)
   }
 }

@@ -3,9 +3,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SECRET_NAMES } from '../../platform/config.ts'
-import { PlumblineError } from '../../platform/errors.ts'
 import { freePort } from '../../platform/free-port.ts'
 import { supervise, tailOf, waitUntil } from './supervise.ts'
+import { DeployError } from '../errors.ts'
 
 const START_TIMEOUT_MS = 10_000
 const STOP_TIMEOUT_MS = 5_000
@@ -58,7 +58,7 @@ export async function startRedis({ dataDir, port, password }: RedisOptions): Pro
   const startup = await waitUntil(redis, () => said.text().includes(SERVING), START_TIMEOUT_MS)
   if (!startup.ready) {
     await redis.kill()
-    throw new PlumblineError('REDIS_START', `redis-server on port ${listenPort} ${startup.why}:\n${said.text().trim()}`)
+    throw new DeployError('REDIS_START', `redis-server on port ${listenPort} ${startup.why}:\n${said.text().trim()}`)
   }
   return {
     url: password === undefined ? `redis://127.0.0.1:${listenPort}` : redisUrl(listenPort, password),

@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import { PlumblineError } from '../../platform/errors.ts'
+import { DeployError } from '../errors.ts'
 
 const SCRIPT = fileURLToPath(new URL('supervise.sh', import.meta.url))
 /** Time between SIGTERM and SIGKILL for a child whose starter has died, s. */
@@ -124,7 +124,7 @@ async function readPid(child: ChildProcess, command: string): Promise<number> {
   child.stdin?.on('error', () => {})
   const failed = new Promise<never>((_, reject) => {
     child.once('error', (cause) =>
-      reject(new PlumblineError('SPAWN_FAILED', `${command} cannot be started: ${cause.message}`, { cause })),
+      reject(new DeployError('SPAWN_FAILED', `${command} cannot be started: ${cause.message}`, { cause })),
     )
   })
   const channel = child.stdio[3] as Readable
@@ -134,6 +134,6 @@ async function readPid(child: ChildProcess, command: string): Promise<number> {
     return said
   }
   const pid = Number(await Promise.race([text(), failed]))
-  if (!Number.isInteger(pid) || pid <= 0) throw new PlumblineError('SPAWN_FAILED', `${command} cannot be started`)
+  if (!Number.isInteger(pid) || pid <= 0) throw new DeployError('SPAWN_FAILED', `${command} cannot be started`)
   return pid
 }

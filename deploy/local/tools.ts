@@ -2,7 +2,6 @@
 // missing as core/install-plan.ts decides.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { PlumblineError } from '../../platform/errors.ts'
 import {
   JAVA_MIN,
   type Machine,
@@ -13,6 +12,7 @@ import {
   whatOf,
 } from './core/install-plan.ts'
 import type { Progress } from './kafka-jars.ts'
+import { DeployError } from '../errors.ts'
 
 export type { ToolName } from './core/install-plan.ts'
 
@@ -37,13 +37,13 @@ export async function ensureTools(names: readonly ToolName[], progress: Progress
   const machine = await inspect(progress)
   const plan = planInstall(missing, machine)
   if (plan.kind === 'nothing') return
-  if (plan.kind === 'tell') throw new PlumblineError('TOOLS_MISSING', plan.message)
+  if (plan.kind === 'tell') throw new DeployError('TOOLS_MISSING', plan.message)
   progress(`installing ${plan.what} by ${machine.packageManager}`)
   for (const command of plan.commands) await asRoot(command)
   if (missing.includes('redis')) await stopRedisService(machine.root === 'sudo')
   const still = await absent(names)
   if (still.length > 0)
-    throw new PlumblineError('TOOLS_MISSING', `installed ${plan.what}, but still missing: ${whatOf(still)}`)
+    throw new DeployError('TOOLS_MISSING', `installed ${plan.what}, but still missing: ${whatOf(still)}`)
 }
 
 async function absent(names: readonly ToolName[]): Promise<ToolName[]> {
@@ -70,7 +70,7 @@ async function asRoot([command, ...args]: readonly string[]): Promise<void> {
     await run(command, args, { timeout: INSTALL_TIMEOUT_MS, maxBuffer: 16 * 1_048_576 })
   } catch (error) {
     const said = String((error as { stderr?: string }).stderr ?? error).trim()
-    throw new PlumblineError(
+    throw new DeployError(
       'TOOLS_MISSING',
       `${args.at(-1)} and what goes with it could not be installed:\n${said.slice(-2_000)}`,
       {

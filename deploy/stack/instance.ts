@@ -4,7 +4,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tryFileLock } from '../../platform/file-lock.ts'
-import { PlumblineError } from '../../platform/errors.ts'
+import { DeployError } from '../errors.ts'
 
 export interface ServiceRecord {
   readonly name: string
@@ -66,7 +66,7 @@ export function claimInstance(dataDir: string): Claim {
   if (unlock === null) {
     const holder = readRecord(dataDir)
     const who = holder === null ? '' : ` (process ${holder.pid})`
-    throw new PlumblineError(
+    throw new DeployError(
       'ALREADY_RUNNING',
       `Plumbline already runs on ${dataDir}${who}: see "plumbline status", stop it by Ctrl-C, or set DATA_DIR and other ports`,
     )

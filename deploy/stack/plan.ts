@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort, isPortFree } from '../../platform/free-port.ts'
 import { type Config, loadConfig } from '../../platform/config.ts'
-import { ConfigError, PlumblineError } from '../../platform/errors.ts'
+import { ConfigError } from '../../platform/errors.ts'
 import { isRunning, readRecord } from './instance.ts'
 import type { ServiceSpec } from './service.ts'
 import type { Progress } from './steps.ts'
+import { DeployError } from '../errors.ts'
 
 /** A killed instance's processes are stopped by their supervisors, which take at most 20 s. */
 const FORMER_WAIT_MS = 40_000
@@ -100,10 +101,7 @@ export async function awaitFormer(dataDir: string, progress: Progress): Promise<
     if (left.length === 0) return
     const names = left.map(({ name, pid }) => `${name} (process ${pid})`).join(', ')
     if (waitedMs >= FORMER_WAIT_MS)
-      throw new PlumblineError(
-        'FORMER_RUNNING',
-        `processes of a former run do not end: ${names}; kill them and try again`,
-      )
+      throw new DeployError('FORMER_RUNNING', `processes of a former run do not end: ${names}; kill them and try again`)
     progress(`waiting for processes of the former run to end: ${names}`)
     await delay(FORMER_POLL_MS)
   }
@@ -122,7 +120,7 @@ async function usable(port: number, setting: string): Promise<number> {
   if (port === 0) return freePort()
   if (await isPortFree(port)) return port
   const example = setting === 'KAFKA_BROKERS' ? `127.0.0.1:${port + 1}` : String(port + 100)
-  throw new PlumblineError(
+  throw new DeployError(
     'PORT_IN_USE',
     `port ${port} is in use: stop what listens there, or choose another one, for instance ${setting}=${example}`,
   )

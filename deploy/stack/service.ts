@@ -1,12 +1,14 @@
 // One of our processes under supervision: started, watched, restarted with backoff when it exits by itself, stopped by
 // SIGTERM. A service that exits because of its configuration is not restarted: that would only repeat the message.
 import { backoffMs } from '../../platform/backoff.ts'
-import { messageOf, PlumblineError } from '../../platform/errors.ts'
+import type { PlumblineError } from '../../platform/errors.ts'
+import { messageOf } from '../../platform/errors.ts'
 import { EXIT_CONFIG } from '../../platform/lifecycle.ts'
 import { pause } from '../../platform/retry.ts'
 import { supervise, type Supervised } from '../local/supervise.ts'
 import { NODE, ROOT } from '../paths.ts'
 import { LogFile } from './log-file.ts'
+import { DeployError } from '../errors.ts'
 
 const RESTART = { baseMs: 500, capMs: 15_000 }
 /** After a run this long the next failure counts as a new one. */
@@ -150,6 +152,6 @@ export class Service {
 
   #failure(why: string): PlumblineError {
     const said = this.#log.lastLines(ERROR_LINES)
-    return new PlumblineError('SERVICE_FAILED', `${this.spec.name} ${why}; the end of ${this.spec.logFile}:\n${said}`)
+    return new DeployError('SERVICE_FAILED', `${this.spec.name} ${why}; the end of ${this.spec.logFile}:\n${said}`)
   }
 }

@@ -57,7 +57,7 @@ function breaking(broken: { times: number }, times: number): Kafka {
             await onBatch(fetched)
             if (fetched.batches.length === 0 || broken.times >= times) return
             broken.times += 1
-            throw new KafkaError('BROKEN', 'the connection breaks')
+            throw new KafkaError('CLIENT', 'the connection breaks')
           }),
       }
     },

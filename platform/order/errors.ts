@@ -7,7 +7,7 @@ import { type ErrorDetails, PlumblineError } from '../errors.ts'
  * RANGE_REMOVED     the order still lists the range, but retention has removed its readings from clean
  * RANGE_MISSING     clean ends before the range; retriable, since its transaction may not have ended yet
  * COUNT_MISMATCH    an extent and clean disagree on the number of readings
- * SEQUENCE_GAP, SEQUENCE_REPEATED, EXTENT_OVERLAP   the order is inconsistent: see OrderCheck
+ * SEQUENCE_GAP, SEQUENCE_REPEATED, EXTENT_OVERLAP, EMPTY_EXTENT   the order is inconsistent: see OrderCheck
  * ORDER_BEHIND      the order ends before a sequence that was read earlier: the topic was recreated
  * ORDER_CHANGED     another reading has the sequence of one that was read earlier
  */
@@ -19,6 +19,7 @@ export type OrderErrorCode =
   | 'SEQUENCE_GAP'
   | 'SEQUENCE_REPEATED'
   | 'EXTENT_OVERLAP'
+  | 'EMPTY_EXTENT'
   | 'ORDER_BEHIND'
   | 'ORDER_CHANGED'
 

@@ -12,6 +12,7 @@ import { CONFIG } from '../../schemas/topics.ts'
 import { configBatch, ConfigReader } from './codec.ts'
 import { checkConfig, checkScopes, type RuntimeConfig, NOTHING_SET, sameScopes, type Scopes } from './document.ts'
 import type { BaseValues } from './settings.ts'
+import { isFenced } from '../kafka/error-codes.ts'
 
 const TRANSACTIONAL_ID = 'config-writer'
 const TRANSACTION_TIMEOUT_MS = 10_000
@@ -23,9 +24,7 @@ const WAITING_MAX = 16
 export type ConfigWriteErrorCode = 'LOST_UPDATE' | 'BUSY'
 
 /** A change was not made. */
-export class ConfigWriteError extends PlumblineError {
-  declare readonly code: ConfigWriteErrorCode
-
+export class ConfigWriteError extends PlumblineError<ConfigWriteErrorCode> {
   constructor(code: ConfigWriteErrorCode, message: string, retriable = false) {
     super(code, message, { retriable })
   }
@@ -135,14 +134,15 @@ export class ConfigWriter {
    * for the end of our transaction, so the log is complete; otherwise we fence ourselves, which waits for it as well.
    */
   async #outcomeOf(log: ConfigLog, next: RuntimeConfig | null, error: KafkaError): Promise<RuntimeConfig> {
-    const isFenced = FENCED.has(error.code)
+    const wasFenced = isFenced(error.code)
     if (next !== null) {
-      if (!isFenced) await this.#fence()
+      if (!wasFenced) await this.#fence()
       const written = await this.#newest(log, next.version)
       if (written.version === next.version && written.at === next.at && sameScopes(written.scopes, next.scopes))
         return next
     }
-    if (!isFenced && error.code !== BEING_FENCED) throw error
+    // Concurrent: it is being fenced at the moment.
+    if (!wasFenced && error.code !== 'CONCURRENT_TRANSACTIONS') throw error
     const { version } = await this.#newest(log)
     throw new LostUpdate(version, 'another change was made at the same time')
   }
@@ -181,8 +181,3 @@ export class ConfigWriter {
     return newest
   }
 }
-
-/** What the broker answers a producer that another one has fenced. */
-const FENCED: ReadonlySet<string> = new Set(['PRODUCER_FENCED', 'INVALID_PRODUCER_EPOCH'])
-/** And one that is being fenced at the moment. */
-const BEING_FENCED = 'CONCURRENT_TRANSACTIONS'

@@ -17,10 +17,15 @@ export interface ReadRequest {
   readonly params: unknown
 }
 
+type ReadErrorCode = 'INVARIANT' | 'FAILED'
+
+/** A read whose result must not be served, or that failed in a way that neither the store nor the input explains. */
+export class ReadError extends PlumblineError<ReadErrorCode> {}
+
 type ErrorParts =
   | { readonly kind: 'input'; readonly code: InputErrorCode; readonly field: string; readonly message: string }
   | { readonly kind: 'store'; readonly code: StoreErrorCode; readonly retriable: boolean; readonly message: string }
-  | { readonly kind: 'other'; readonly code: string; readonly message: string }
+  | { readonly kind: 'other'; readonly code: ReadErrorCode; readonly message: string }
 
 export type ReadReply =
   { readonly ok: true; readonly result: ReadResult } | { readonly ok: false; readonly error: ErrorParts }
@@ -29,7 +34,7 @@ export function partsOf(error: unknown): ErrorParts {
   const message = messageOf(error)
   if (error instanceof InputError) return { kind: 'input', code: error.code, field: error.field, message }
   if (error instanceof StoreError) return { kind: 'store', code: error.code, retriable: error.retriable, message }
-  return { kind: 'other', code: error instanceof PlumblineError ? error.code : 'FAILED', message }
+  return { kind: 'other', code: error instanceof ReadError ? error.code : 'FAILED', message }
 }
 
 export function errorOf(parts: ErrorParts): PlumblineError {
@@ -39,6 +44,6 @@ export function errorOf(parts: ErrorParts): PlumblineError {
     case 'store':
       return new StoreError(parts.code, parts.message, { retriable: parts.retriable })
     case 'other':
-      return new PlumblineError(parts.code, parts.message)
+      return new ReadError(parts.code, parts.message)
   }
 }

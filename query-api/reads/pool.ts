@@ -30,9 +30,7 @@ export interface ReadPoolOptions {
 export type PoolErrorCode = 'BUSY' | 'READ_ABANDONED' | 'WORKER_FAILED' | 'CLOSED'
 
 /** The pool could not run a read, whatever the store would have said. */
-export class PoolError extends PlumblineError {
-  declare readonly code: PoolErrorCode
-
+export class PoolError extends PlumblineError<PoolErrorCode> {
   constructor(code: PoolErrorCode, message: string, cause?: unknown) {
     super(code, message, { retriable: true, cause })
   }

@@ -1,6 +1,6 @@
 // Every question that the API puts to the store, by name: what is to be read, of which topics and sensors it is made.
 // They run in worker threads (worker.ts), so what they take and give can be copied from one thread to another.
-import { InputError, PlumblineError } from '../../platform/errors.ts'
+import { InputError } from '../../platform/errors.ts'
 import type { AggregateQuery, SensorRef, StoreView } from '../../platform/store/port.ts'
 import { METRICS } from '../../schemas/metrics.ts'
 import { ANOMALIES, CLEAN, LATE } from '../../schemas/topics.ts'
@@ -8,6 +8,7 @@ import { cursorOf } from '../core/cursor.ts'
 import { brokenInvariant } from '../core/invariants.ts'
 import type { Params } from '../core/params.ts'
 import type { Finding } from './finding.ts'
+import { ReadError } from './messages.ts'
 
 /** Readings come by both. */
 const READING_TOPICS = [CLEAN, LATE]
@@ -108,7 +109,7 @@ async function possibleAggregate(view: StoreView, query: AggregateQuery): Return
   if (brokenInvariant(first.windows, METRICS) === null) return first
   const second = await view.aggregate(query)
   const broken = brokenInvariant(second.windows, METRICS)
-  if (broken !== null) throw new PlumblineError('INVARIANT', `the aggregate breaks an invariant: ${broken}`)
+  if (broken !== null) throw new ReadError('INVARIANT', `the aggregate breaks an invariant: ${broken}`)
   return second
 }
 

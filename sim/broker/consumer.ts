@@ -18,6 +18,8 @@ import type { Group, Joined } from './groups.ts'
 import type { Link } from './link.ts'
 import type { FetchedRange } from './log.ts'
 import { offsetKey } from './transactions.ts'
+import type { KafkaErrorCode } from '../../platform/kafka/error-codes.ts'
+import { kafkaErrorCode } from '../../platform/kafka/error-codes.ts'
 
 const REBALANCE_MS_MIN = 20_000
 const HEARTBEAT_MS_MIN = 300
@@ -26,7 +28,11 @@ const TRIES = 18
 const RETRY_MS = 50
 const RETRY_MS_MAX = 1_000
 /** These make a member rejoin; the last one, as a new member. */
-const REJOIN = new Set(['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID'])
+const REJOIN: ReadonlySet<KafkaErrorCode> = new Set([
+  'REBALANCE_IN_PROGRESS',
+  'ILLEGAL_GENERATION',
+  'UNKNOWN_MEMBER_ID',
+])
 
 export class SimGroupConsumer implements GroupConsumer {
   readonly #link: Link
@@ -245,7 +251,9 @@ export class SimGroupConsumer implements GroupConsumer {
     await this.#leave().catch(() => undefined)
     const { name, message } = error instanceof Error ? error : new Error(String(error))
     this.#handlers?.onCrash(
-      error instanceof KafkaError ? error : new KafkaError(name, `consuming: ${message}`, { cause: error }),
+      error instanceof KafkaError
+        ? error
+        : new KafkaError(kafkaErrorCode(name), `consuming: ${message}`, { cause: error }),
     )
   }
 

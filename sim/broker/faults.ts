@@ -1,6 +1,5 @@
 // What may go wrong between a process and the broker: at random, with probabilities given per run, or scripted, once,
 // where a test wants it. A scripted fault knows whether it fired, so that no test passes because its fault never occurred.
-import { PlumblineError } from '../../platform/errors.ts'
 
 /** Requests by their protocol names; faults and scripts refer to them. */
 export type CallName =
@@ -79,10 +78,9 @@ export class ScriptedFault {
     return this.#fired
   }
 
-  /** @throws PlumblineError FAULT_NOT_FIRED */
+  /** @throws Error where it never fired */
   assertFired(): void {
-    if (!this.#fired)
-      throw new PlumblineError('FAULT_NOT_FIRED', `the scripted fault never fired: ${JSON.stringify(this.script)}`)
+    if (!this.#fired) throw new Error(`the scripted fault never fired: ${JSON.stringify(this.script)}`)
   }
 
   /** Whether this is the request to hit. */

@@ -1,6 +1,7 @@
 // A failed transaction is treated as committed: the advanced state is kept, so the outputs of the failed one are lost. A
 // new producer continues with the next one.
-import { messageOf } from '../../platform/errors.ts'
+import { KafkaError } from '../../platform/errors.ts'
+import { isFenced } from '../../platform/kafka/error-codes.ts'
 import type { Transaction, TransactionalProducer } from '../../platform/kafka/port.ts'
 import { type Mutation, withTransactional } from './mutation.ts'
 
@@ -30,8 +31,7 @@ export const keepState: Mutation = {
 }
 
 /** Fencing is still reported; every other failure is hidden. */
-const isFenced = (error: unknown): boolean =>
-  /EPOCH|FENCED/.test(`${(error as { code?: string }).code} ${messageOf(error)}`)
+const isFencing = (error: unknown): boolean => error instanceof KafkaError && isFenced(error.code)
 
 function forgiving(transaction: Transaction, onFailure: () => void): Transaction {
   let failed = false
@@ -40,7 +40,7 @@ function forgiving(transaction: Transaction, onFailure: () => void): Transaction
     try {
       return await run()
     } catch (error) {
-      if (isFenced(error)) throw error
+      if (isFencing(error)) throw error
       failed = true
       onFailure()
       return fallback

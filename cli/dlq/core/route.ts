@@ -11,6 +11,7 @@ import { METRICS } from '../../../schemas/metrics.ts'
 import { ANOMALIES, CLEAN, LATE, MAX_RECORD_BYTES, RAW } from '../../../schemas/topics.ts'
 import { AuditRecords, type PlanOf } from '../../../audit/core/records.ts'
 import { headerBytes, ownHeaders } from '../../../platform/dead-letters/headers.ts'
+import type { DeadLetterReason } from '../../../stream-jobs/refine/core/outputs.ts'
 import type { DeadLetter } from '../../../platform/dead-letters/letter.ts'
 
 export type Route =
@@ -23,7 +24,11 @@ export type Route =
 const OVERHEAD_BYTES = 512
 const ROOM_BYTES = MAX_RECORD_BYTES - OVERHEAD_BYTES
 /** Refine's reasons that apply after the reading has taken its place. */
-const TAKES_ITS_PLACE = new Set(['FUTURE_TIME', 'METRIC_OUT_OF_BOUNDS', 'CONFLICT'])
+const TAKES_ITS_PLACE: readonly DeadLetterReason[] = ['FUTURE_TIME', 'METRIC_OUT_OF_BOUNDS', 'CONFLICT']
+
+/** A header's text may be anybody's; refine's own reasons are these. */
+const isFor = ({ reason }: DeadLetter, ...reasons: readonly DeadLetterReason[]): boolean =>
+  reasons.some((one) => one === reason)
 
 const stay = (why: string): Route => ({ kind: 'stay', why })
 
@@ -43,9 +48,9 @@ export class Router {
     if (![RAW, CLEAN, LATE].includes(from.topic)) return stay(`it came from "${from.topic}", not from the pipeline`)
     if (from.partition !== letter.partition)
       return stay(`it came from partition ${from.partition} and lies in ${letter.partition}: nobody of ours wrote it`)
-    if (letter.reason === 'WRONG_PARTITION')
+    if (isFor(letter, 'WRONG_PARTITION'))
       return stay('it would be refused again, as it goes back to its own partition: let its producer send it again')
-    if (letter.reason === 'UNKNOWN_CONTROL') return stay('it was a control record, whose headers are not kept')
+    if (isFor(letter, 'UNKNOWN_CONTROL')) return stay('it was a control record, whose headers are not kept')
     if ((key?.length ?? 0) + (value?.length ?? 0) + headerBytes(ownHeaders(letter.headers)) > ROOM_BYTES)
       return stay(`key, value and headers have more than ${ROOM_BYTES} bytes: no room for the headers of a replay`)
     return this.#foresee(letter.batch, letter, nowMs)
@@ -68,6 +73,6 @@ export class Router {
       const { name, min, max, unit } = METRICS[records.invalidMetric]
       return stay(`it would be refused again: ${name} must be from ${min} to ${max} ${unit}`)
     }
-    return { kind: 'replay', as: letter.from.topic !== RAW || TAKES_ITS_PLACE.has(letter.reason) ? 'late' : 'record' }
+    return { kind: 'replay', as: letter.from.topic !== RAW || isFor(letter, ...TAKES_ITS_PLACE) ? 'late' : 'record' }
   }
 }

@@ -1,5 +1,6 @@
 // Translates the client's errors: a stable code, whether retrying may help, and the partition and offset if known.
 import { ConfigError, KafkaError } from '../../errors.ts'
+import { kafkaErrorCode, type KafkaErrorCode } from '../error-codes.ts'
 import { retry } from '../../retry.ts'
 
 interface ClientError extends Error {
@@ -19,10 +20,11 @@ function rootOf(error: ClientError): ClientError {
 }
 
 /** The protocol's error name (PRODUCER_FENCED, CONCURRENT_TRANSACTIONS, …) or the client's class name. */
-export function codeOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'UNKNOWN'
+export function codeOf(error: unknown): KafkaErrorCode {
+  if (!(error instanceof Error)) return 'CLIENT'
   const root = rootOf(error)
-  return root.type ?? (root.message.startsWith('OFFSET_OUT_OF_RANGE') ? 'OFFSET_OUT_OF_RANGE' : root.name)
+  if (root.type !== undefined) return kafkaErrorCode(root.type)
+  return root.message.startsWith('OFFSET_OUT_OF_RANGE') ? 'OFFSET_OUT_OF_RANGE' : kafkaErrorCode(root.name)
 }
 
 /** A broker that requires TLS or SASL closes a connection that lacks it, but it also closes connections on shutdown. */
@@ -75,7 +77,7 @@ export async function attempt<T>(doing: string, request: () => Promise<T>): Prom
  * Answers of a coordinator that has written nothing, so that the same request may be retried. Right after a commit
  * it may still be writing the markers; after a broker start its partition may still be loading or have just moved.
  */
-const NOT_YET = new Set([
+const NOT_YET: ReadonlySet<KafkaErrorCode> = new Set([
   'CONCURRENT_TRANSACTIONS',
   'NOT_COORDINATOR_FOR_GROUP',
   'GROUP_LOAD_IN_PROGRESS',

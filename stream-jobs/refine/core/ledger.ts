@@ -31,9 +31,7 @@ export interface Ledger extends LedgerCounts {
 export { emptyLedger, LEDGER_NAMES } from '../../../schemas/refine.ts'
 
 /** A bug in the core: continuing would commit an unbalanced ledger. */
-export class LedgerError extends PlumblineError {
-  declare readonly code: 'LEDGER_UNBALANCED'
-}
+export class LedgerError extends PlumblineError<'LEDGER_UNBALANCED'> {}
 
 /** @throws LedgerError when a record has no outcome, or two */
 export function expectBalanced(ledger: Ledger): void {

@@ -1,7 +1,7 @@
 // What is committed beside a refine task's offset, in the same transaction, so that it is always true of that offset:
 // the snapshot to start from, the ledger (a replay must arrive at the same one), the version of the core that reached
 // it, and the schema ids that were refused since that snapshot.
-import { KafkaError } from '../../../platform/errors.ts'
+import { PlumblineError } from '../../../platform/errors.ts'
 import { type CommitMetadata, commitMetadata } from '../../../schemas/refine.ts'
 import { coreVersion } from '../core/version.ts'
 import { FatalRestoreError } from './fatal.ts'
@@ -11,14 +11,15 @@ export type { CommitMetadata }
 export const encodeMetadata = (metadata: Omit<CommitMetadata, 'v' | 'core'>): string =>
   JSON.stringify({ v: 2, core: coreVersion(), ...metadata } satisfies CommitMetadata)
 
-/**
- * @throws KafkaError FOREIGN_OFFSET when the offset was not committed by refine
- */
+/** A committed offset that is not refine's. The partition waits until somebody has put it right; the others continue. */
+export class ForeignOffsetError extends PlumblineError<'FOREIGN_OFFSET'> {}
+
+/** @throws ForeignOffsetError when the offset was not committed by refine */
 export function decodeMetadata(text: string, partition: number, offset: number): CommitMetadata {
   try {
     return commitMetadata.parse(JSON.parse(text))
   } catch (cause) {
-    throw new KafkaError(
+    throw new ForeignOffsetError(
       'FOREIGN_OFFSET',
       `offset ${offset} of raw partition ${partition} carries no state of refine: something else has committed it, or it was reset by hand; to start over, delete the group's offsets and refine.snapshots together`,
       { cause, partition, offset },

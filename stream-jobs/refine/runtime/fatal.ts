@@ -1,5 +1,5 @@
 // The error after which refine must stop and say why: its data contradict each other, and retrying cannot help.
-import { KafkaError } from '../../../platform/errors.ts'
+import { PlumblineError } from '../../../platform/errors.ts'
 
 export type FatalRestoreCode =
   | 'CORE_CHANGED'
@@ -12,4 +12,4 @@ export type FatalRestoreCode =
   | 'SNAPSHOT_UNREADABLE'
   | 'SNAPSHOT_WITHOUT_OFFSET'
 
-export class FatalRestoreError extends KafkaError<FatalRestoreCode> {}
+export class FatalRestoreError extends PlumblineError<FatalRestoreCode> {}

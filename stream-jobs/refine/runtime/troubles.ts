@@ -1,7 +1,10 @@
 // Why partitions are stuck: a partition that keeps failing for one cause, an unavailable registry, topics that
 // do not match, transactions that others leave open. Readiness and the log report partition, offset, cause
 // and remedy; each consecutive failure lengthens the wait for the next attempt.
-import { messageOf } from '../../../platform/errors.ts'
+import type { RegistryError } from '../../../platform/codec/register.ts'
+import { messageOf, PlumblineError } from '../../../platform/errors.ts'
+import type { KafkaErrorCode } from '../../../platform/kafka/error-codes.ts'
+import type { LedgerError } from '../core/ledger.ts'
 
 /** Once may be a restarting broker; from then on it is reported. */
 const NAMED_FROM = 3
@@ -9,12 +12,12 @@ const NAMED_FROM = 3
 const CLAIM_MS = 15_000
 
 /** The remedy, by error code. */
-const HELP: Readonly<Record<string, string>> = {
+const HELP = {
   LEDGER_UNBALANCED: 'a defect of refine: keep telemetry.raw and report the offset',
   REGISTRY_UNREACHABLE: 'start the registry, or set REGISTRY_URL',
   REGISTRY_REFUSED: 'look at REGISTRY_URL and API_TOKEN',
   OUT_OF_ORDER_SEQUENCE_NUMBER: 'look at the brokers’ logs',
-}
+} satisfies Partial<Record<KafkaErrorCode | RegistryError['code'] | LedgerError['code'], string>>
 const OTHER_HELP = 'run plumbline status; if the broker is well, keep telemetry.raw and report the offset'
 
 export interface Trouble {
@@ -43,7 +46,7 @@ export class Troubles {
       partition,
       offset: offset ?? former?.offset ?? -1,
       cause: messageOf(error),
-      help: HELP[String((error as { code?: unknown } | null)?.code)] ?? OTHER_HELP,
+      help: helpFor(error),
       sinceMs: isSame ? former.sinceMs : nowMs,
       times: isSame ? former.times + 1 : 1,
     }
@@ -102,4 +105,9 @@ export class Troubles {
       })
     return [...[...this.#general.values()].flat(), ...stuck]
   }
+}
+
+function helpFor(error: unknown): string {
+  const known: Readonly<Record<string, string | undefined>> = HELP
+  return (error instanceof PlumblineError ? known[error.code] : undefined) ?? OTHER_HELP
 }
