@@ -7,6 +7,7 @@ import { ReadingScanner } from '../../platform/codec/reading-scanner.ts'
 import { readingProblem } from '../../platform/codec/reading-verdict.ts'
 import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { CONTROL_HEADER } from '../../schemas/refine.ts'
+import { isFramed, schemaIdAt } from '../../platform/codec/framing.ts'
 
 /**
  * control         one of our control records
@@ -58,8 +59,8 @@ export class AuditRecords {
     const { bytes } = batch
     const at = batch.valueAt(i)
     const length = batch.valueLength(i)
-    if (batch.keyLength(i) <= 0 || length < FRAME_BYTES || bytes[at] !== 0) return 'placeless'
-    this.schemaId = bytes.readUInt32BE(at + 1)
+    if (batch.keyLength(i) <= 0 || !isFramed(batch, i)) return 'placeless'
+    this.schemaId = schemaIdAt(bytes, at)
     const plan = this.#planOf(this.schemaId)
     if (plan === undefined) return 'unknown-schema'
     const scanner = this.#scanner

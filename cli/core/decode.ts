@@ -1,3 +1,5 @@
+import { schemaIdAt } from '../../platform/codec/framing.ts'
+import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 // A record as a person wants to see it: the Avro value by the schema that wrote it, headers and key as text, and bytes
 // that are neither in hexadecimal. Nothing here trusts the bytes: whatever cannot be decoded is shown as it is.
 import type avsc from 'avsc'
@@ -16,7 +18,6 @@ export interface ShownRecord {
   readonly note?: string
 }
 
-const FRAME_BYTES = 5
 const HEX_BYTES_MAX = 64
 /** Of a value, key or header on a terminal; a record may have a megabyte. */
 const SHOWN_CHARS_MAX = 2_000
@@ -24,7 +25,7 @@ const SHOWN_CHARS_MAX = 2_000
 /** Schema id of a value in Confluent's framing; null if there is none. */
 export function schemaIdOf(value: Uint8Array | null): number | null {
   if (value === null || value.length < FRAME_BYTES || value[0] !== 0) return null
-  return new DataView(value.buffer, value.byteOffset).getInt32(1)
+  return schemaIdAt(value, 0)
 }
 
 /** @param type the schema that the value names; null: unknown or not an Avro value */

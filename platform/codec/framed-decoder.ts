@@ -4,8 +4,9 @@ import avsc from 'avsc'
 import { PlumblineError } from '../errors.ts'
 import { loadSchema } from '../../schemas/load.ts'
 import type { FetchSchema } from './register.ts'
+import { schemaIdAt } from './framing.ts'
+import { FRAME_BYTES } from './reading.ts'
 
-const FRAME_BYTES = 5
 /** Versions of one schema that are met in one log. */
 const RESOLVERS_MAX = 100
 
@@ -78,6 +79,6 @@ export class FramedDecoder<T> {
 
 /** @throws DecodeError NOT_FRAMED */
 export function idOf(value: Buffer): number {
-  if (value.length >= FRAME_BYTES && value[0] === 0) return value.readUInt32BE(1)
+  if (value.length >= FRAME_BYTES && value[0] === 0) return schemaIdAt(value, 0)
   throw new DecodeError('NOT_FRAMED', 'the value does not begin with a schema id')
 }

@@ -9,6 +9,7 @@ import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch
 import type { Anomaly } from '../../platform/store/port.ts'
 import { type AvroRecord, loadSchema } from '../../schemas/load.ts'
 import { LATE } from '../../schemas/topics.ts'
+import { schemaIdOf, UNFRAMED } from '../../platform/codec/framing.ts'
 
 /** Decodes the body in [at, end) of `bytes`; throws when it is not one record of the schema, no more and no less. */
 export type Decode<T> = (bytes: Buffer, at: number, end: number) => T
@@ -78,17 +79,10 @@ function resolverFrom(reader: avsc.Type, schema: AvroRecord): avsc.Resolver | un
 export function collectSchemaIds(fetched: FetchedBatch, position: number): Set<number> {
   const ids = new Set<number>()
   for (const batch of fetched.batches) {
-    for (let i = 0; i < batch.count; i += 1) if (batch.offset(i) >= position) ids.add(schemaId(batch, i))
+    for (let i = 0; i < batch.count; i += 1) if (batch.offset(i) >= position) ids.add(schemaIdOf(batch, i))
   }
   ids.delete(UNFRAMED)
   return ids
-}
-
-const UNFRAMED = -1
-
-function schemaId(batch: RecordBatch, i: number): number {
-  const at = batch.valueAt(i)
-  return batch.valueLength(i) < FRAME_BYTES || batch.bytes[at] !== 0 ? UNFRAMED : batch.bytes.readInt32BE(at + 1)
 }
 
 /**
@@ -139,7 +133,7 @@ export function rejectsAt({ batches }: FetchedBatch, reasons: ReadonlyMap<number
 
 function decodeRecord<T>(batch: RecordBatch, i: number, codecs: ReadonlyMap<number, Codec<T>>): T {
   if (batch.problem !== null) throw new Error(batch.problem)
-  const id = schemaId(batch, i)
+  const id = schemaIdOf(batch, i)
   if (id === UNFRAMED) throw new Error('the value is not in Confluent’s framing')
   const codec = codecs.get(id)!
   if ('refused' in codec) throw new Error(`schema id ${id}: ${codec.refused}`)

@@ -8,6 +8,7 @@ import { type Codec, readingCodec } from '../core/decode.ts'
 import { rowOf, textCell } from '../core/replica-csv.ts'
 import { ReplicaError } from './state.ts'
 import type { RowFiles } from './row-files.ts'
+import { schemaIdOf, UNFRAMED } from '../../platform/codec/framing.ts'
 
 /** Beyond this the cache is cleared. (An LRU would allocate space for all of them at once.) */
 const SENSORS_MAX = 100_000
@@ -67,13 +68,6 @@ export class Rows {
     }
     this.#files.add(sensor.path, this.#header, rowOf(place, sensor.cell, reading))
   }
-}
-
-const UNFRAMED = -1
-
-function schemaIdOf(batch: RecordBatch, i: number): number {
-  const at = batch.valueAt(i)
-  return batch.valueLength(i) < FRAME_BYTES || batch.bytes[at] !== 0 ? UNFRAMED : batch.bytes.readInt32BE(at + 1)
 }
 
 function decode(batch: RecordBatch, i: number, codecs: ReadonlyMap<number, Codec<Reading>>): Reading {

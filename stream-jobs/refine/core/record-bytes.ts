@@ -1,14 +1,6 @@
-// The layout of a record's bytes: the frame of its value, its schema id, and small copies of what is kept.
-import { FRAME_BYTES } from '../../../platform/codec/reading.ts'
+// The bytes of a record: where they are in its batch, and small copies of what is kept.
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import type { RecordBytes } from './outputs.ts'
-
-export const isFramed = (batch: RecordBatch, i: number): boolean =>
-  batch.valueLength(i) >= FRAME_BYTES && batch.bytes[batch.valueAt(i)] === 0
-
-/** The schema id of a framed value. */
-export const schemaIdAt = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at + 1] << 24) | (bytes[at + 2] << 16) | (bytes[at + 3] << 8) | bytes[at + 4]) >>> 0
 
 const NOTHING = new Uint8Array(0)
 export const NO_BYTES = { key: NOTHING, value: NOTHING }

@@ -1,10 +1,9 @@
 // What a raw record needs before its content is examined: a readable batch, a key, a value of a size
 // that can be passed on, and Confluent's frame.
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
-import { framingProblem } from '../../../platform/codec/framing.ts'
+import { framingProblem, isFramed } from '../../../platform/codec/framing.ts'
 import { MAX_RECORD_BYTES } from '../../../schemas/topics.ts'
 import type { Problem } from './outputs.ts'
-import { isFramed } from './record-bytes.ts'
 
 /** A larger value, which only a compressed batch can bring, could not be passed on; it is what raw takes uncompressed. */
 const VALUE_BYTES_MAX = MAX_RECORD_BYTES

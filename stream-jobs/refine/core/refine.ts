@@ -19,10 +19,11 @@ import { emptyLedger, expectBalanced, type Ledger } from './ledger.ts'
 import type { DeadLetterReason, LateReason, Outputs, Problem, RecordBytes } from './outputs.ts'
 import { imbalance } from '../../../schemas/refine.ts'
 import { formProblem } from './record-form.ts'
-import { copiesOf, isFramed, NO_BYTES, recordOf, schemaIdAt } from './record-bytes.ts'
+import { copiesOf, NO_BYTES, recordOf } from './record-bytes.ts'
 import { Sensor } from './sensor.ts'
 import type { CoreSettings } from './settings.ts'
 import { Thresholds } from './thresholds.ts'
+import { isFramed, schemaIdAt } from '../../../platform/codec/framing.ts'
 
 /** Sensors per partition; the state of one is some 4 KB. Beyond it readings of new sensors are dead letters. */
 export const SENSORS_MAX = 500_000

@@ -15,6 +15,7 @@ import type { Refine } from './refine.ts'
 import { Sensor } from './sensor.ts'
 import { SensorClock } from './sensor-clock.ts'
 import { parseSettings, settingsText } from './settings.ts'
+import { schemaIdAt } from '../../../platform/codec/framing.ts'
 
 export const snapshotType = avsc.Type.forSchema(loadSchema('snapshot') as unknown as avsc.Schema)
 
@@ -131,7 +132,7 @@ export function schemaIdsOf(chunks: readonly SnapshotChunk[]): Set<number> {
   for (const { sensors } of chunks) {
     for (const { lanes } of sensors) {
       for (const { held } of lanes)
-        for (const { state, value } of held) if (state === LIVE) ids.add(value.readUInt32BE(1))
+        for (const { state, value } of held) if (state === LIVE) ids.add(schemaIdAt(value, 0))
     }
   }
   return ids

@@ -17,6 +17,7 @@ import { FatalRestoreError } from './fatal.ts'
 import { type FetchSchema, Refusals, type SchemaPlans } from './plans.ts'
 import { readSnapshot } from './snapshot-reader.ts'
 import { Task, type TaskDeps } from './task.ts'
+import { schemaIdAt } from '../../../platform/codec/framing.ts'
 
 export interface AcquireDeps extends TaskDeps {
   readonly kafka: Kafka
@@ -150,7 +151,7 @@ async function replay(
       for (let i = batch.firstAtOrAfter(position); i < end;) {
         i = core.run(batch, i, end)
         if (i > 0) position = batch.offset(i - 1) + 1
-        if (i < end) await learn(plans, batch.value(i)!.readUInt32BE(1))
+        if (i < end) await learn(plans, schemaIdAt(batch.bytes, batch.valueAt(i)))
       }
     }
   })

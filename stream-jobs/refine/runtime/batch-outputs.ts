@@ -14,6 +14,7 @@ import { LATE_REASON_HEADER } from '../../../schemas/refine.ts'
 import type { RefineTopics } from '../../../schemas/topics.ts'
 import type { SchemaPlans } from './plans.ts'
 import type { DeadLetterReason, LateReason, Outputs, RecordBytes, Score } from '../core/outputs.ts'
+import { schemaIdAt } from '../../../platform/codec/framing.ts'
 
 /** How much of a dead letter's key and value is kept; the rest is still in raw, at the offset that it names. */
 const DEAD_KEY_BYTES_MAX = 64 * 1024
@@ -102,7 +103,7 @@ export class BatchOutputs implements Outputs {
 
   anomaly({ key, keyAt, keyLength, value, valueAt, valueLength }: RecordBytes, score: Score): void {
     const bytes = Buffer.from(value.buffer, value.byteOffset + valueAt, valueLength)
-    const id = bytes.readUInt32BE(1)
+    const id = schemaIdAt(bytes, 0)
     const plan = this.#schemas.get(id)!
     const reading = decodeReading(this.#scanner, plan, id, bytes, FRAME_BYTES, bytes.length)
     const encoded = encodeFramed(anomalyType, this.#anomalySchemaId, {
@@ -129,7 +130,7 @@ export class BatchOutputs implements Outputs {
     const at = { topic: this.#topics.raw, partition: this.#partition, offset: batch.offset(index) }
     const message =
       reason === 'UNKNOWN_SCHEMA'
-        ? `${detail}: ${this.#schemas.whyRefused(batch.value(index)!.readUInt32BE(1))}`
+        ? `${detail}: ${this.#schemas.whyRefused(schemaIdAt(batch.bytes, batch.valueAt(index)))}`
         : detail
     const refusal = { ...at, stage: REFINE_STAGE, reason, message }
     const headers = encodeHeaders(deadLetterHeaders(refusal, batch.headers(index)))

@@ -14,7 +14,6 @@ import type { RecordBatch } from '../../../platform/kafka/record-batch/record-ba
 import { loadSchema } from '../../../schemas/load.ts'
 import type { RefineTopics } from '../../../schemas/topics.ts'
 import { emptyLedger, type Ledger, LEDGER_NAMES } from '../core/ledger.ts'
-import { isFramed, schemaIdAt } from '../core/record-bytes.ts'
 import type { Refine } from '../core/refine.ts'
 import type { CoreSettings } from '../core/settings.ts'
 import { snapshotType, takeSnapshot } from '../core/snapshot.ts'
@@ -22,6 +21,7 @@ import { BatchList, type BatchOutputs } from './batch-outputs.ts'
 import { type CommitMetadata, encodeMetadata } from './commit-metadata.ts'
 import { fulfilsWithin } from './fulfils-within.ts'
 import { type Refusals, REFUSALS_MAX, type SchemaPlans } from './plans.ts'
+import { isFramed, schemaIdAt } from '../../../platform/codec/framing.ts'
 
 /** Records between checks of the outputs' size. */
 const STRIDE = 1_024
