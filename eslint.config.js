@@ -1,24 +1,7 @@
 // Lint rules, with the walls of the layout: rooms never import each other, only platform/kafka/kafkajs/ knows the client,
 // and every core/ is pure. test/walls.test.ts holds the same walls by reading the imports themselves.
 import tseslint from 'typescript-eslint'
-
-const ROOMS = [
-  'registry',
-  'producers',
-  'stream-jobs',
-  'sinks',
-  'query-api',
-  'audit',
-  'forecast',
-  'models',
-  'dashboard',
-  'deploy',
-  'cli',
-  'sim',
-  'bench',
-]
-/** Rooms that start or measure the others may reach into them; nobody reaches into these. */
-const OUTER = ['sim', 'bench', 'cli']
+import { OUTER, ROOMS } from './test/rooms.ts'
 
 const foreignRooms = (room) =>
   OUTER.includes(room)

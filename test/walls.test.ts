@@ -6,25 +6,9 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
+import { OUTER, ROOMS } from './rooms.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const ROOMS = [
-  'registry',
-  'producers',
-  'stream-jobs',
-  'sinks',
-  'query-api',
-  'audit',
-  'forecast',
-  'models',
-  'dashboard',
-  'deploy',
-  'cli',
-  'sim',
-  'bench',
-]
-/** These start or measure the others: they may reach into them and hand the environment on to them. */
-const OUTER = ['sim', 'bench', 'cli']
 /** Everything that a core needs can be computed; what talks to the world is none of these. */
 const PURE_PACKAGES = ['avsc', 'tinyqueue', 'pure-rand', 'lru-cache', 'csv-parse', 'zod']
 const IMPURE_NAMES = [

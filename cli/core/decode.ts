@@ -1,7 +1,7 @@
-import { schemaIdAt } from '../../platform/codec/framing.ts'
-import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 // A record as a person wants to see it: the Avro value by the schema that wrote it, headers and key as text, and bytes
 // that are neither in hexadecimal. Nothing here trusts the bytes: whatever cannot be decoded is shown as it is.
+import { schemaIdAt } from '../../platform/codec/framing.ts'
+import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 import type avsc from 'avsc'
 
 export interface ShownRecord {

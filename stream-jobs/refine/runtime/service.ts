@@ -102,14 +102,13 @@ function beginLife(deps: Lasting, { fail, renew }: LifeEnds, onTasks: (tasks: Ta
     assignment: 'shared',
   })
   const tasks = new Tasks({
-    ...connectionsOf(deps),
+    ...deps,
     consumer,
     settings: settingsOf(deps),
     coreSettings: () => deps.configuration.wanted,
     transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
     anomalySchemaId: deps.schemaIds.get(ANOMALIES)!,
     onCommit: (report) => observer.committed(report),
-    onStep: deps.onStep,
     onFatal: fail,
   })
   onTasks(tasks)
@@ -126,30 +125,6 @@ function beginLife(deps: Lasting, { fail, renew }: LifeEnds, onTasks: (tasks: Ta
     release: (how) => tasks.stop(how),
   }
 }
-
-const connectionsOf = ({
-  kafka,
-  admin,
-  reader,
-  controls,
-  clock,
-  random,
-  log,
-  fetchSchema,
-  plans,
-  troubles,
-}: Lasting) => ({
-  kafka,
-  admin,
-  reader,
-  controls,
-  clock,
-  random,
-  log,
-  fetchSchema,
-  plans,
-  troubles,
-})
 
 const settingsOf = ({ config, topics, schemaIds }: Lasting) => ({
   group: config.REFINE_GROUP,
