@@ -83,7 +83,7 @@ async function measure(
   progress: (text: string) => void,
 ): Promise<PipelineReport> {
   const monitor = new Monitor(undefined, seconds * 2_000)
-  const watched = stack.rooms().map(({ spec }) => spec)
+  const watched = stack.services().map(({ spec }) => spec)
   const pids = processIds(stack)
   const first = (await monitor.observe(watched)).view
   const startedAt = performance.now()
@@ -121,10 +121,10 @@ interface Part {
 }
 
 function processIds(stack: Stack): Part[] {
-  const rooms = stack
-    .rooms()
+  const services = stack
+    .services()
     .flatMap(({ spec, state }) => (state.kind === 'running' ? [{ name: spec.name, pid: state.pid }] : []))
-  return [...rooms, { name: 'kafka', pid: stack.kafkaPid }]
+  return [...services, { name: 'kafka', pid: stack.kafkaPid }]
 }
 
 const byPart = (parts: readonly Part[], value: (part: Part, index: number) => number): Record<string, number> =>

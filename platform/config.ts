@@ -117,7 +117,7 @@ const PRODUCTION_SETTINGS = {
   // Members and the total order
   MEMBER_ID: optional(
     text.regex(/^[\w.@-]{1,100}$/),
-    'Name of this process among the members of the cluster; by its room, host and process if not set.',
+    'Name of this process among the members of the cluster; by its service, host and process if not set.',
   ),
   HEARTBEAT_MS: setting(int(100, 60_000), '5000', 'Time between the heartbeats of a member, ms.'),
   HEARTBEAT_TIMEOUT_MS: setting(

@@ -17,7 +17,7 @@ import { readWalSummary } from '../platform/wal/reader.ts'
 import { NODES, RAW, TOPICS } from '../schemas/topics.ts'
 import { startTestKafka, type TestKafka } from '../test/fixtures/kafka.ts'
 import { readMetric, until } from '../test/fixtures/metric.ts'
-import { Processes, type Room } from '../test/fixtures/processes.ts'
+import { Processes, type ServiceProcess } from '../test/fixtures/processes.ts'
 
 const PARTITIONS = 3
 const processes = new Processes()
@@ -48,8 +48,8 @@ afterAll(async () => {
   for (const dir of dirs) rmSync(dir, { recursive: true, force: true })
 })
 
-/** The port that the room says it listens on; the last one, should it have said several. */
-const portOf = (room: Room): number => Number(/"port":(\d+)(?!.*"port":)/s.exec(room.output())?.[1])
+/** The port that the service says it listens on; the last one, should it have said several. */
+const portOf = (service: ServiceProcess): number => Number(/"port":(\d+)(?!.*"port":)/s.exec(service.output())?.[1])
 
 function newDataDir(): string {
   const dir = mkdtempSync(join(tmpdir(), 'plumbline-producers-'))
@@ -69,14 +69,14 @@ const envOf = (dataDir: string, env: Record<string, string>): Record<string, str
   ...env,
 })
 
-const start = (dataDir: string, env: Record<string, string> = {}): Promise<Room> =>
+const start = (dataDir: string, env: Record<string, string> = {}): Promise<ServiceProcess> =>
   processes.start({ main: 'producers/main.ts', env: envOf(dataDir, env), ready: { output: 'producers run' } })
 
-const call = (room: Room, path: string, init?: RequestInit): Promise<Response> =>
-  fetch(`http://127.0.0.1:${portOf(room)}${path}`, init)
+const call = (service: ServiceProcess, path: string, init?: RequestInit): Promise<Response> =>
+  fetch(`http://127.0.0.1:${portOf(service)}${path}`, init)
 
-const metric = (room: Room, name: string): Promise<number> =>
-  readMetric(`http://127.0.0.1:${portOf(room)}`, `plumbline_producer_${name}`)
+const metric = (service: ServiceProcess, name: string): Promise<number> =>
+  readMetric(`http://127.0.0.1:${portOf(service)}`, `plumbline_producer_${name}`)
 
 async function readValues(topic: string): Promise<{ key: string; partition: number; value: Buffer }[]> {
   const admin = await kafka.admin()
@@ -142,12 +142,12 @@ describe('the producers on a real broker', () => {
     const dataDir = newDataDir()
     let posted = 0
     for (let round = 0; round < 3; round += 1) {
-      const room = await start(dataDir, { FLEET_OUT_OF_ORDER: '0.05', FLEET_DUPLICATES: '0.02' })
+      const service = await start(dataDir, { FLEET_OUT_OF_ORDER: '0.05', FLEET_DUPLICATES: '0.02' })
       for (let i = 0; i < 10; i += 1) {
         const body = JSON.stringify(
           Array.from({ length: 20 }, (_, n) => ({ sensor_id: `http-${n % 3}`, ts: Date.now(), power_w: n })),
         )
-        const answer = await call(room, '/readings', {
+        const answer = await call(service, '/readings', {
           method: 'POST',
           body,
           headers: { 'content-type': 'application/json' },
@@ -156,7 +156,7 @@ describe('the producers on a real broker', () => {
         posted += 20
         await delay(100)
       }
-      await room.kill()
+      await service.kill()
     }
     const last = await start(dataDir)
     await until(async () => (await metric(last, 'acknowledged_total')) > 1_000, 'the broker acknowledges')
@@ -175,26 +175,26 @@ describe('the producers on a real broker', () => {
 
   test('the broker is killed and comes back: sampling goes on within the ring’s bound, degraded goes true and back, nothing is missing (MI-2, MI-3, MI-8)', async () => {
     const dataDir = newDataDir()
-    const room = await start(dataDir, { RING_CAPACITY: '500' })
-    await until(async () => (await metric(room, 'acknowledged_total')) > 500, 'the broker acknowledges')
-    expect(await metric(room, 'degraded_nodes')).toBe(0)
+    const service = await start(dataDir, { RING_CAPACITY: '500' })
+    await until(async () => (await metric(service, 'acknowledged_total')) > 500, 'the broker acknowledges')
+    expect(await metric(service, 'degraded_nodes')).toBe(0)
     await broker.kill()
-    const before = await metric(room, 'accepted_total')
-    await until(async () => (await metric(room, 'degraded_nodes')) === 4, 'all nodes are degraded')
-    await until(async () => (await metric(room, 'accepted_total')) > before + 5_000, 'sampling goes on')
-    expect(await metric(room, 'ring_fill_ratio')).toBeLessThanOrEqual(1)
-    expect(await metric(room, 'unacknowledged_readings')).toBeGreaterThan(4 * 500)
-    expect((await call(room, '/readyz')).status).toBe(200)
+    const before = await metric(service, 'accepted_total')
+    await until(async () => (await metric(service, 'degraded_nodes')) === 4, 'all nodes are degraded')
+    await until(async () => (await metric(service, 'accepted_total')) > before + 5_000, 'sampling goes on')
+    expect(await metric(service, 'ring_fill_ratio')).toBeLessThanOrEqual(1)
+    expect(await metric(service, 'unacknowledged_readings')).toBeGreaterThan(4 * 500)
+    expect((await call(service, '/readyz')).status).toBe(200)
     await broker.restart()
-    await until(async () => (await metric(room, 'degraded_nodes')) === 0, 'no node is degraded any more')
-    expect(await room.stop()).toBe(0)
+    await until(async () => (await metric(service, 'degraded_nodes')) === 0, 'no node is degraded any more')
+    expect(await service.stop()).toBe(0)
     const { accepted } = await expectAllInRaw(dataDir)
     expect(accepted).toBeGreaterThan(before + 5_000)
   })
 
   test('drops, late acknowledgements, an outage and a clock that steps back: nothing is missing, time still increases per sensor (MI-1, MI-4, MI-6)', async () => {
     const dataDir = newDataDir()
-    const room = await start(dataDir, {
+    const service = await start(dataDir, {
       FLEET_OUT_OF_ORDER: '0',
       FAULT_DROP_PROBABILITY: '0.3',
       FAULT_ACK_DELAY_MS: '20',
@@ -202,9 +202,9 @@ describe('the producers on a real broker', () => {
       FAULT_OUTAGE_MS: '2000',
       FAULT_CLOCK_STEP_MS: '-60000',
     })
-    await until(async () => (await metric(room, 'send_failures_total')) > 0, 'the outage is felt')
+    await until(async () => (await metric(service, 'send_failures_total')) > 0, 'the outage is felt')
     await delay(11_000)
-    expect(await room.stop()).toBe(0)
+    expect(await service.stop()).toBe(0)
     const { raw } = await expectAllInRaw(dataDir)
     const final = (await heartbeatsOf('node-0001')).at(-1)
     expect(final?.diagnostics.dropped_faults).toBeGreaterThan(0)
@@ -214,9 +214,9 @@ describe('the producers on a real broker', () => {
 
   test('nodes come and go while it runs, and what one left behind is sent after a crash (MI-7)', async () => {
     const dataDir = newDataDir()
-    const room = await start(dataDir, { FLEET_NODES: '1', FLEET_SENSORS: '5' })
+    const service = await start(dataDir, { FLEET_NODES: '1', FLEET_SENSORS: '5' })
     const post = (body: object): Promise<Response> =>
-      call(room, '/nodes', {
+      call(service, '/nodes', {
         method: 'POST',
         body: JSON.stringify(body),
         headers: { 'content-type': 'application/json' },
@@ -226,13 +226,13 @@ describe('the producers on a real broker', () => {
     expect((await post({ id: 'annex' })).status).toBe(400)
     expect((await post({ id: '../../etc' })).status).toBe(400)
     await delay(500)
-    const gone = await call(room, '/nodes/node-0002', { method: 'DELETE' })
+    const gone = await call(service, '/nodes/node-0002', { method: 'DELETE' })
     const { accepted, acknowledged } = (await gone.json()) as { accepted: number; acknowledged: number }
     expect(accepted).toBeGreaterThan(0)
     expect(acknowledged).toBe(accepted)
     expect((await heartbeatsOf('node-0002')).at(-1)?.final).toBe(true)
-    expect((await call(room, '/nodes/node-0002', { method: 'DELETE' })).status).toBe(404)
-    await room.kill()
+    expect((await call(service, '/nodes/node-0002', { method: 'DELETE' })).status).toBe(404)
+    await service.kill()
     const restarted = await start(dataDir, { FLEET_NODES: '1', FLEET_SENSORS: '5' })
     await until(
       async () =>
@@ -246,21 +246,21 @@ describe('the producers on a real broker', () => {
 
   test('a full log pauses sampling and turns POST /readings away; both go on when the broker is back (MI-2)', async () => {
     const dataDir = newDataDir()
-    const room = await start(dataDir, {
+    const service = await start(dataDir, {
       WAL_MAX_BYTES: '262144',
       FLEET_NODES: '1',
       FLEET_SENSORS: '40',
       FLEET_RATE_HZ: '50',
     })
-    await until(async () => (await metric(room, 'acknowledged_total')) > 100, 'the broker acknowledges')
+    await until(async () => (await metric(service, 'acknowledged_total')) > 100, 'the broker acknowledges')
     await broker.kill()
-    await until(async () => (await metric(room, 'paused_nodes')) === 1, 'sampling pauses')
-    expect(room.output()).toContain('sampling pauses')
-    expect(await metric(room, 'wal_bytes')).toBeLessThan(2 * 262_144)
-    expect((await call(room, '/readyz')).status).toBe(503)
+    await until(async () => (await metric(service, 'paused_nodes')) === 1, 'sampling pauses')
+    expect(service.output()).toContain('sampling pauses')
+    expect(await metric(service, 'wal_bytes')).toBeLessThan(2 * 262_144)
+    expect((await call(service, '/readyz')).status).toBe(503)
     await broker.restart()
-    await until(async () => (await metric(room, 'paused_nodes')) === 0, 'sampling goes on')
-    expect(await room.stop()).toBe(0)
+    await until(async () => (await metric(service, 'paused_nodes')) === 0, 'sampling goes on')
+    expect(await service.stop()).toBe(0)
     await expectAllInRaw(dataDir)
   })
 
@@ -296,14 +296,14 @@ describe('the producers on a real broker', () => {
     const dataDir = newDataDir()
     const file = join(dataDir, 'bad.csv')
     writeFileSync(file, 'sensor_id,ts,power_w\ns,1,1\ns,2,oops\n')
-    const room = await processes.start({
+    const service = await processes.start({
       main: 'producers/main.ts',
       args: ['import', file, '--max-errors', '0'],
       env: envOf(dataDir, {}),
       ready: { output: 'Nothing was imported' },
     })
-    expect(await room.exited).toBe(1)
-    expect(room.output()).toContain('line 3, power_w')
+    expect(await service.exited).toBe(1)
+    expect(service.output()).toContain('line 3, power_w')
   })
 })
 

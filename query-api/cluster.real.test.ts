@@ -1,4 +1,4 @@
-// The cluster as GET /cluster and `plumbline cluster` show it, with every room as a process: they come, leave cleanly,
+// The cluster as GET /cluster and `plumbline cluster` show it, with every service as a process: they come, leave cleanly,
 // are killed, and the broker goes away. Heartbeats are frequent, so that time-outs are short.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,7 +11,7 @@ import type { CurrentView, MemberState, View } from '../platform/membership/clus
 import { FRAME_BYTES } from '../platform/codec/reading.ts'
 import { type Heartbeat, heartbeatType } from '../platform/membership/heartbeat.ts'
 import { NODES } from '../schemas/topics.ts'
-import type { Room } from '../test/fixtures/processes.ts'
+import type { ServiceProcess } from '../test/fixtures/processes.ts'
 import { startStack, type Stack } from '../test/fixtures/refine.ts'
 import { readTopic } from '../test/fixtures/topic-records.ts'
 
@@ -22,10 +22,10 @@ const QUICK = { HEARTBEAT_MS: '400', HEARTBEAT_TIMEOUT_MS: '3000', LOG_LEVEL: 'i
 let stack: Stack
 let folder: string
 let api: string
-let rooms: Record<'refine' | 'sinks' | 'producers' | 'query', Room>
+let services: Record<'refine' | 'sinks' | 'producers' | 'query', ServiceProcess>
 
-const portOf = (room: Room): number => Number(/"port":(\d+)/.exec(room.output())![1])
-const memberOf = (room: string, { pid }: Room): RegExp => new RegExp(`^${room}@.*-${pid}$`)
+const portOf = (service: ServiceProcess): number => Number(/"port":(\d+)/.exec(service.output())![1])
+const memberOf = (service: string, { pid }: ServiceProcess): RegExp => new RegExp(`^${service}@.*-${pid}$`)
 
 beforeAll(async () => {
   stack = await startStack(2)
@@ -46,7 +46,7 @@ beforeAll(async () => {
       ready: { output: 'producers run' },
     }),
   ])
-  rooms = { refine, sinks, query, producers }
+  services = { refine, sinks, query, producers }
   api = `http://127.0.0.1:${portOf(query)}`
 })
 afterAll(async () => {
@@ -87,7 +87,7 @@ async function heartbeatsOf(id: RegExp | string): Promise<Heartbeat[]> {
 }
 
 const nodes = (method: string, path: string, body?: object): Promise<Response> =>
-  fetch(`http://127.0.0.1:${portOf(rooms.producers)}/nodes${path}`, {
+  fetch(`http://127.0.0.1:${portOf(services.producers)}/nodes${path}`, {
     method,
     ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
   })
@@ -122,10 +122,10 @@ async function show(...args: string[]): Promise<string> {
 describe('the cluster', () => {
   test('DS-3: every process is a member, of its kind, with a heartbeat that is fresh by the broker’s clock', async () => {
     const expected: readonly (readonly [RegExp | string, string])[] = [
-      [memberOf('stream-jobs', rooms.refine), 'stream-jobs'],
-      [memberOf('sinks', rooms.sinks), 'sinks'],
-      [memberOf('query-api', rooms.query), 'query-api'],
-      [memberOf('producers', rooms.producers), 'ingest'],
+      [memberOf('stream-jobs', services.refine), 'stream-jobs'],
+      [memberOf('sinks', services.sinks), 'sinks'],
+      [memberOf('query-api', services.query), 'query-api'],
+      [memberOf('producers', services.producers), 'ingest'],
       ['node-0001', 'producer'],
       ['node-0002', 'producer'],
     ]
@@ -139,7 +139,7 @@ describe('the cluster', () => {
     }
     const { view, staleness_ms, data_through } = answer.body
     expect(view!.members).toHaveLength(expected.length)
-    expect(view!.leader).toMatch(memberOf('stream-jobs', rooms.refine))
+    expect(view!.leader).toMatch(memberOf('stream-jobs', services.refine))
     expect(staleness_ms).toBeLessThanOrEqual(5_000)
     expect(data_through).toBeLessThanOrEqual(Date.now())
     expect(find(answer, 'node-0001')!.heartbeat!.accepted).toBeGreaterThan(0)
@@ -177,11 +177,11 @@ describe('the cluster', () => {
   })
 
   test('MI-8: a clean stop ends with a final heartbeat, and the member leaves before its time is out', async () => {
-    expect(await rooms.sinks.stop()).toBe(0)
-    expect((await heartbeatsOf(memberOf('sinks', rooms.sinks))).at(-1)).toMatchObject({ final: true, kind: 'sinks' })
-    await until((answer) => find(answer, memberOf('sinks', rooms.sinks)) === undefined)
-    expect(await rooms.producers.stop()).toBe(0)
-    for (const id of ['node-0001', 'node-0002', memberOf('producers', rooms.producers)])
+    expect(await services.sinks.stop()).toBe(0)
+    expect((await heartbeatsOf(memberOf('sinks', services.sinks))).at(-1)).toMatchObject({ final: true, kind: 'sinks' })
+    await until((answer) => find(answer, memberOf('sinks', services.sinks)) === undefined)
+    expect(await services.producers.stop()).toBe(0)
+    for (const id of ['node-0001', 'node-0002', memberOf('producers', services.producers)])
       expect((await heartbeatsOf(id)).at(-1)).toMatchObject({ final: true })
     await until(({ body }) => body.view?.members.length === 2)
   })

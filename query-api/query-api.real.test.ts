@@ -11,7 +11,7 @@ import { partitionOf } from '../platform/kafka/partitioner.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 import { METRICS } from '../schemas/metrics.ts'
 import { RAW } from '../schemas/topics.ts'
-import type { Room } from '../test/fixtures/processes.ts'
+import type { ServiceProcess } from '../test/fixtures/processes.ts'
 import { startStack, type Stack } from '../test/fixtures/refine.ts'
 
 const NULLS = Object.fromEntries(METRICS.map(({ name }) => [name, null]))
@@ -20,7 +20,7 @@ const EPOCH = 1
 let stack: Stack
 let folder: string
 let url: string
-let sink: Room
+let sink: ServiceProcess
 
 beforeAll(async () => {
   stack = await startStack(2)

@@ -4,7 +4,7 @@ import { SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../platform/free-port.ts'
 import { startTestKafka, type TestKafka } from '../test/fixtures/kafka.ts'
-import { Processes, type Room } from '../test/fixtures/processes.ts'
+import { Processes, type ServiceProcess } from '../test/fixtures/processes.ts'
 import { schemaText } from '../schemas/load.ts'
 import { cachedSchemas, fetchSchema, registerSchemas } from '../platform/codec/register.ts'
 import { CLEAN, RAW, subjectOf, TOPICS } from '../schemas/topics.ts'
@@ -14,7 +14,7 @@ const processes = new Processes()
 let kafka: TestKafka
 let port: number
 let url: string
-let room: Room
+let service: ServiceProcess
 
 const record = (...fields: object[]): string => JSON.stringify({ type: 'record', name: 'R', namespace: 'test', fields })
 const X = { name: 'x', type: 'int' }
@@ -22,7 +22,7 @@ const V1 = record(X)
 const V2 = record(X, { name: 'y', type: ['null', 'double'], default: null, unit: 'W', min: -1.5 })
 const INCOMPATIBLE = record({ name: 'x', type: 'string' })
 
-const start = (env: Record<string, string> = {}): Promise<Room> =>
+const start = (env: Record<string, string> = {}): Promise<ServiceProcess> =>
   processes.start({
     main: 'registry/main.ts',
     env: { KAFKA_BROKERS: kafka.brokers, REGISTRY_PORT: String(port), ...env },
@@ -49,7 +49,7 @@ beforeAll(async () => {
   kafka = await startTestKafka()
   port = await freePort()
   url = `http://127.0.0.1:${port}`
-  room = await start()
+  service = await start()
 })
 afterAll(async () => {
   await processes.stopAll()
@@ -195,12 +195,12 @@ describe('the schema registry', () => {
       schema: record({ name: 'last', type: 'int' }),
     })
     const before = await picture()
-    await room.kill()
-    room = await start()
+    await service.kill()
+    service = await start()
     expect(await picture()).toEqual(before)
     expect((await call('GET', '/subjects/last/versions/latest')).json).toMatchObject(acknowledged as object)
-    expect(await room.stop()).toBe(0)
-    room = await start()
+    expect(await service.stop()).toBe(0)
+    service = await start()
     expect(await picture()).toEqual(before)
   })
 
@@ -224,12 +224,12 @@ describe('the schema registry', () => {
       expect(await call('GET', `/subjects/${subject}/versions`)).toMatchObject({ status: 200, json: [1] })
     }
     expect(await call('POST', '/subjects/a%0d%0ab/versions', { schema: V1 })).toMatchObject({ status: 422 })
-    expect(room.isRunning()).toBe(true)
+    expect(service.isRunning()).toBe(true)
   })
 
   it('asks for the token where one is set, and registerSchemas sends it', async () => {
-    await room.stop()
-    room = await start({ API_TOKEN: 'token-of-the-test' })
+    await service.stop()
+    service = await start({ API_TOKEN: 'token-of-the-test' })
     expect((await fetch(`${url}/subjects`)).status).toBe(401)
     await expect(registerSchemas(url)).rejects.toMatchObject({ code: 'REGISTRY_REFUSED', retriable: false })
     expect(await fetchSchema(url, 1, 'token-of-the-test')).toBe(canonicalText(V1))

@@ -2,7 +2,7 @@
 // differ a lot, since each has only some kinds of faults, at its own rates: a frequent fault would mask other bugs.
 import type { BrokerFaults } from './broker/faults.ts'
 import { chance, pick, type Random, randomOf, whole } from './random.ts'
-import { NO_STORE_FAULTS, type StoreFaults } from './rooms/sink.ts'
+import { NO_STORE_FAULTS, type StoreFaults } from './services/sink.ts'
 
 /** What happens to the world from outside, at moments drawn from the seed. */
 export const CHAOS = [

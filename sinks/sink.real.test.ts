@@ -12,7 +12,7 @@ import type { Progress, StoreView } from '../platform/store/port.ts'
 import { SqliteStore } from '../platform/store/sqlite/store.ts'
 import { METRICS } from '../schemas/metrics.ts'
 import { ANOMALIES, CLEAN, DLQ, LATE, RAW } from '../schemas/topics.ts'
-import type { Room } from '../test/fixtures/processes.ts'
+import type { ServiceProcess } from '../test/fixtures/processes.ts'
 import { startStack, type Stack } from '../test/fixtures/refine.ts'
 import { anomalyType } from './core/decode.ts'
 
@@ -57,7 +57,7 @@ const record = (sent: Sent): { key: Buffer; value: Buffer } => ({
 })
 
 /** Ready when it says so: on a free port, which nobody has to know. */
-function startSink(file: string, more: Readonly<Record<string, string>> = {}): Promise<Room> {
+function startSink(file: string, more: Readonly<Record<string, string>> = {}): Promise<ServiceProcess> {
   const env = stack.env({ SQLITE_FILE: file, SINKS_PORT: '0', SINK_LINGER_MS: '20', LOG_LEVEL: 'info', ...more })
   return stack.processes.start({ main: 'sinks/main.ts', env, ready: { output: '"listening"' } })
 }

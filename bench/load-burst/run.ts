@@ -75,7 +75,7 @@ async function burst(
   const end = AbortSignal.any([signal, AbortSignal.timeout(options.seconds * 1_000)])
   const samples: Sample[] = []
   const take = async (): Promise<void> => {
-    const { view } = await monitor.observe(stack.rooms().map(({ spec }) => spec))
+    const { view } = await monitor.observe(stack.services().map(({ spec }) => spec))
     const sample = sampleOf(view, Math.round((performance.now() - startedAt) / 100) / 10)
     samples.push(sample)
     show(sample)

@@ -99,7 +99,7 @@ interface Replay {
 
 async function replay({ plan }: Stack, file: string): Promise<Replay> {
   const args = ['producers/main.ts', 'import', file, '--preset', 'household-power', '--rate', String(ROWS_PER_S)]
-  const [{ env }] = plan.rooms.producers
+  const [{ env }] = plan.services.producers
   const process = await supervise({ command: NODE, args, cwd: ROOT, env })
   const log = new LogFile(join(plan.config.DATA_DIR, 'logs', 'import.log'))
   log.attach(process.stdout, process.stderr)
@@ -122,7 +122,7 @@ function rowsOf(file: string): string {
 }
 
 async function showAnswers({ plan }: Stack): Promise<void> {
-  const [{ url, token }] = plan.rooms['query-api']
+  const [{ url, token }] = plan.services['query-api']
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
   const paths = [
     '/sensors/household-1/recent?limit=1',

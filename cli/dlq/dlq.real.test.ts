@@ -15,7 +15,7 @@ import { schemaText } from '../../schemas/load.ts'
 import { REPLAY_OF_HEADER } from '../../schemas/refine.ts'
 import { CLEAN, DLQ, DLQ_MARKS, LATE, RAW, subjectOf } from '../../schemas/topics.ts'
 import { type LoadRecord, readingOf, recordOf } from '../../test/fixtures/load.ts'
-import type { Room } from '../../test/fixtures/processes.ts'
+import type { ServiceProcess } from '../../test/fixtures/processes.ts'
 import { settled, type Stack, startStack } from '../../test/fixtures/refine.ts'
 import { readTopic } from '../../test/fixtures/topic-records.ts'
 import { audit } from '../../audit/audit.ts'
@@ -31,7 +31,7 @@ const SENSORS = 20
 const NOW = Date.now() - 3_600_000
 
 let stack: Stack
-let refine: Room
+let refine: ServiceProcess
 let dataDir: string
 let newSchemaId: number
 let unknown: LoadRecord[]

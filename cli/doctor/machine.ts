@@ -55,9 +55,9 @@ async function wantedPorts(config: Config): Promise<PortUse[]> {
 }
 
 /** While it runs: the ports of its parts, which may have been chosen freely. */
-async function usedPorts({ rooms }: Instance): Promise<PortUse[]> {
+async function usedPorts({ services }: Instance): Promise<PortUse[]> {
   const uses: PortUse[] = []
-  for (const { name, url } of rooms) {
+  for (const { name, url } of services) {
     const port = Number(new URL(url).port)
     uses.push({ setting: name, port, use: (await isPortFree(port)) ? 'free' : 'ours' })
   }

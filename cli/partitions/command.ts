@@ -66,10 +66,10 @@ async function look(admin: Admin, group: string): Promise<PartitionFacts[]> {
 }
 
 /** What /readyz of each stream-jobs process finds wrong. */
-async function reasonsOf({ rooms }: Instance, token: string | undefined): Promise<string[]> {
+async function reasonsOf({ services }: Instance, token: string | undefined): Promise<string[]> {
   const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
-  const asked = rooms
-    .filter(({ room }) => room === 'stream-jobs')
+  const asked = services
+    .filter(({ service }) => service === 'stream-jobs')
     .map(async ({ url, name }) => {
       const response = await fetch(`${url}/readyz`, { headers, signal: AbortSignal.timeout(ASK_MS) })
       const { checks = {} } = (await response.json()) as { checks?: Record<string, { ready: boolean; detail: string }> }

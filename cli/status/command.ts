@@ -39,15 +39,15 @@ async function status(env: Readonly<Record<string, string>>, asJson: boolean): P
 
 async function observeTwice(instance: Instance, token: string | undefined): Promise<PanelState> {
   const monitor = new Monitor(token)
-  const running = instance.rooms.filter(({ pid }) => pid > 0)
+  const running = instance.services.filter(({ pid }) => pid > 0)
   await monitor.observe(running)
   await delay(RATE_MS)
   const { view, troubles } = await monitor.observe(running)
-  const away = instance.rooms.filter(({ pid }) => pid === 0).map(({ name }) => `${name} is being started again`)
+  const away = instance.services.filter(({ pid }) => pid === 0).map(({ name }) => `${name} is being started again`)
   return {
     view,
     uptimeMs: Date.now() - instance.startedMs,
-    restarts: instance.rooms.reduce((all, room) => all + room.restarts, 0),
+    restarts: instance.services.reduce((all, service) => all + service.restarts, 0),
     troubles: [...away, ...troubles],
     links: [],
     hint: `process ${instance.pid}`,

@@ -86,8 +86,8 @@ async function flowing(up: Run, more: number): Promise<number> {
   return until('more readings than before', up, () => stored(more))
 }
 
-const partsOf = ({ rooms }: Instance): number[] => [
-  ...rooms.map(({ pid }) => pid),
+const partsOf = ({ services }: Instance): number[] => [
+  ...services.map(({ pid }) => pid),
   Number(readFileSync(join(dataDir, 'kafka-data/broker.pid'), 'utf8')),
 ]
 
@@ -153,13 +153,13 @@ describe('plumbline up', { timeout: RUN_TIMEOUT_MS }, () => {
     expect(alive(pids)).toEqual([])
   })
 
-  it('starts a room again that was killed', async () => {
+  it('starts a service again that was killed', async () => {
     const up = await plumbline(['up', ...FLEET], settings)
     before = await flowing(up, before)
-    const sinks = instance().rooms.find(({ name }) => name === 'sinks')!
+    const sinks = instance().services.find(({ name }) => name === 'sinks')!
     process.kill(sinks.pid, 'SIGKILL')
     await until('another sink', up, async () => {
-      const now = instance().rooms.find(({ name }) => name === 'sinks')!
+      const now = instance().services.find(({ name }) => name === 'sinks')!
       return now.restarts === 1 && now.pid !== 0 && now.pid !== sinks.pid ? now : null
     })
     before = await until('readings of the new sink', up, () => stored(before))

@@ -15,7 +15,7 @@ if (missing !== null) process.stderr.write(`skipped: ${missing}\n`)
 
 const MINUTE_MS = 60_000
 /** Ours: what runs in them must not be root. */
-const ROOMS = ['producers', 'stream-jobs', 'sinks', 'query-api']
+const SERVICES = ['producers', 'stream-jobs', 'sinks', 'query-api']
 const PARTITIONS = 6
 const SITE = 'compose'
 /** A simulated load that two cores carry beside everything else. */
@@ -125,7 +125,9 @@ describe.skipIf(missing !== null)('docker compose up', { timeout: 5 * MINUTE_MS 
 
   test('every service is healthy, and what is published is published on loopback only', async () => {
     const containers = await compose.containers()
-    expect(containers.map(({ Service }) => Service)).toEqual(expect.arrayContaining([...ROOMS, 'kafka', 'prometheus']))
+    expect(containers.map(({ Service }) => Service)).toEqual(
+      expect.arrayContaining([...SERVICES, 'kafka', 'prometheus']),
+    )
     for (const { Service, Health } of containers) expect([Service, Health]).toEqual([Service, 'healthy'])
     const published = containers.flatMap(({ Publishers }) => Publishers ?? []).filter((at) => at.PublishedPort > 0)
     expect(published.length).toBeGreaterThan(4)
@@ -133,9 +135,9 @@ describe.skipIf(missing !== null)('docker compose up', { timeout: 5 * MINUTE_MS 
   })
 
   test('our containers run without root and cannot change their own code', async () => {
-    for (const room of ROOMS) {
-      expect((await compose.do(['exec', '-T', room, 'id', '-u'])).trim()).toBe('1000')
-      await expect(compose.do(['exec', '-T', room, 'touch', 'package.json'])).rejects.toThrow(
+    for (const service of SERVICES) {
+      expect((await compose.do(['exec', '-T', service, 'id', '-u'])).trim()).toBe('1000')
+      await expect(compose.do(['exec', '-T', service, 'touch', 'package.json'])).rejects.toThrow(
         /Permission denied|Read-only/,
       )
     }
@@ -210,8 +212,8 @@ describe.skipIf(missing !== null)('docker compose up', { timeout: 5 * MINUTE_MS 
       why(empty.map(({ title, expr }) => `${title}: ${expr}`).join('\n'))
       return empty.length === 0 ? true : null
     })
-    const rooms = await prometheus('count by (room) (process_start_time_seconds{job="plumbline"})')
-    expect(new Set(rooms.map(({ metric }) => metric.room))).toEqual(new Set(ROOMS))
+    const found = await prometheus('count by (room) (process_start_time_seconds{job="plumbline"})')
+    expect(new Set(found.map(({ metric }) => metric.room))).toEqual(new Set(SERVICES))
     await compose.do(['run', '--rm', '-T', 'kcat', '-P', '-t', 'telemetry.raw', '-k', 'default/broken'], 'garbage\n')
     await eventually('the dead letter in its panel', 60, async () => {
       const [letters] = await prometheus(queries.find(({ title }) => title === 'Dead letters')!.expr)
@@ -219,7 +221,7 @@ describe.skipIf(missing !== null)('docker compose up', { timeout: 5 * MINUTE_MS 
     })
   })
 
-  test('DS-1 DS-3 DS-4: the order is gapless, every room is a member, and a replica in its profile has every reading', async () => {
+  test('DS-1 DS-3 DS-4: the order is gapless, every service is a member, and a replica in its profile has every reading', async () => {
     showLogsOnFailure()
     await compose.do(['--profile', 'replicas', 'up', '--detach', '--wait', '--wait-timeout', '180', '--no-recreate'])
     const verified = await compose.do(['run', '--rm', '-T', 'plumbline', 'order', 'verify'])

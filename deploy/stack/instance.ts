@@ -8,7 +8,7 @@ import { DeployError } from '../errors.ts'
 
 export interface ServiceRecord {
   readonly name: string
-  readonly room: string
+  readonly service: string
   /** From the root of the checkout: part of its command line. */
   readonly main: string
   readonly pid: number
@@ -24,7 +24,7 @@ export interface Instance {
   readonly startedMs: number
   /** Settings with which the parts are found. */
   readonly addresses: Readonly<Record<string, string>>
-  readonly rooms: readonly ServiceRecord[]
+  readonly services: readonly ServiceRecord[]
 }
 
 /** Part of the command line of the process that runs `up`. */

@@ -9,9 +9,9 @@ const PROBE_TIMEOUT_MS = 2_000
 const SPAN_MS = 10_000
 
 export interface Watched {
-  /** Name of the process; several may serve one room. */
+  /** Name of the process; a service may have several. */
   readonly name: string
-  readonly room: string
+  readonly service: string
   readonly url: string
 }
 
@@ -31,11 +31,11 @@ export class Monitor {
   }
 
   async observe(watched: readonly Watched[]): Promise<Observation> {
-    const answers = await Promise.all(watched.map((room) => this.#ask(room)))
+    const answers = await Promise.all(watched.map((service) => this.#ask(service)))
     const processes = new Map<string, ProcessMetrics>()
-    watched.forEach(({ name, room }, i) => {
+    watched.forEach(({ name, service }, i) => {
       const { metrics } = answers[i]
-      if (metrics !== null) processes.set(name, { room, metrics: parseExposition(metrics) })
+      if (metrics !== null) processes.set(name, { service, metrics: parseExposition(metrics) })
     })
     const frame: Frame = { atMs: performance.now(), processes }
     return {

@@ -15,7 +15,7 @@ const FORMER_WAIT_MS = 40_000
 const FORMER_POLL_MS = 200
 const ANYWHERE = new Set(['0.0.0.0', '::'])
 
-const ROOMS = {
+const SERVICES = {
   registry: { main: 'registry/main.ts', port: 'REGISTRY_PORT' },
   'stream-jobs': { main: 'stream-jobs/main.ts', port: 'STREAM_JOBS_PORT' },
   sinks: { main: 'sinks/main.ts', port: 'SINKS_PORT' },
@@ -26,16 +26,16 @@ const ROOMS = {
 /** Any number of these, each on an ephemeral port: so none is among the addresses given to others. */
 const REPLICA_MAIN = 'sinks/replica/main.ts'
 
-type FixedRoom = keyof typeof ROOMS
-export type ServiceName = FixedRoom | 'replica'
-type PortSetting = (typeof ROOMS)[FixedRoom]['port']
+type FixedService = keyof typeof SERVICES
+export type ServiceName = FixedService | 'replica'
+type PortSetting = (typeof SERVICES)[FixedService]['port']
 
 export interface Plan {
   readonly config: Config
   readonly kafkaPort: number
   /** Settings with which other commands find the parts. */
   readonly addresses: Readonly<Record<string, string>>
-  readonly rooms: Readonly<Record<ServiceName, readonly ServiceSpec[]>>
+  readonly services: Readonly<Record<ServiceName, readonly ServiceSpec[]>>
 }
 
 /**
@@ -50,7 +50,7 @@ export async function makePlan(
   const config = loadConfig(env)
   const kafkaPort = await usable(portOfBroker(config.KAFKA_BROKERS), 'KAFKA_BROKERS')
   const ports = {} as Record<PortSetting, number>
-  for (const { port } of Object.values(ROOMS)) ports[port] = await usable(config[port], port)
+  for (const { port } of Object.values(SERVICES)) ports[port] = await usable(config[port], port)
   const host = ANYWHERE.has(config.LISTEN_HOST) ? '127.0.0.1' : config.LISTEN_HOST
   const addresses: Record<string, string> = {
     KAFKA_BROKERS: `127.0.0.1:${kafkaPort}`,
@@ -59,7 +59,7 @@ export async function makePlan(
   }
   const anySpec = (name: ServiceName, main: string, portSetting: string, label: string, port: number): ServiceSpec => ({
     name: label,
-    room: name,
+    service: name,
     main,
     args: [],
     url: `http://${host}:${port}`,
@@ -67,9 +67,9 @@ export async function makePlan(
     token: config.API_TOKEN,
     logFile: join(config.DATA_DIR, 'logs', `${label}.log`),
   })
-  const spec = (name: FixedRoom, label: string, port: number): ServiceSpec =>
-    anySpec(name, ROOMS[name].main, ROOMS[name].port, label, port)
-  const one = (name: FixedRoom): ServiceSpec[] => [spec(name, name, ports[ROOMS[name].port])]
+  const spec = (name: FixedService, label: string, port: number): ServiceSpec =>
+    anySpec(name, SERVICES[name].main, SERVICES[name].port, label, port)
+  const one = (name: FixedService): ServiceSpec[] => [spec(name, name, ports[SERVICES[name].port])]
   const shared = one('stream-jobs')
   for (let i = 2; i <= streamJobs; i += 1) shared.push(spec('stream-jobs', `stream-jobs-${i}`, await freePort()))
   const copies: ServiceSpec[] = []
@@ -82,7 +82,7 @@ export async function makePlan(
     config: loadConfig({ ...env, ...addresses }),
     kafkaPort,
     addresses,
-    rooms: {
+    services: {
       registry: one('registry'),
       'stream-jobs': shared,
       sinks: one('sinks'),
@@ -95,9 +95,9 @@ export async function makePlan(
 
 /** Waits until the processes of a killed instance are gone; deploy/local/kafka.ts waits for its broker. */
 export async function awaitFormer(dataDir: string, progress: Progress): Promise<void> {
-  const rooms = readRecord(dataDir)?.rooms ?? []
+  const services = readRecord(dataDir)?.services ?? []
   for (let waitedMs = 0; ; waitedMs += FORMER_POLL_MS) {
-    const left = rooms.filter(({ pid, main }) => isRunning(pid, main))
+    const left = services.filter(({ pid, main }) => isRunning(pid, main))
     if (left.length === 0) return
     const names = left.map(({ name, pid }) => `${name} (process ${pid})`).join(', ')
     if (waitedMs >= FORMER_WAIT_MS)

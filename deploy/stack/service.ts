@@ -24,9 +24,9 @@ const NO_ANSWER = 'it does not answer yet'
 const ERROR_LINES = 6
 
 export interface ServiceSpec {
-  /** Of the process; several may serve one room. */
+  /** Of the process; a service may have several. */
   readonly name: string
-  readonly room: string
+  readonly service: string
   /** From the root of the checkout: sinks/main.ts. */
   readonly main: string
   readonly args: readonly string[]

@@ -35,7 +35,7 @@ export interface StackOptions {
 
 export class Stack {
   readonly #options: StackOptions
-  readonly #rooms = new Map<ServiceName, Service[]>()
+  readonly #services = new Map<ServiceName, Service[]>()
   readonly #kafka: ServerSupervisor
   readonly #redis: ServerSupervisor
   /** Generated at every start: other users of this machine cannot read or poison the cache. */
@@ -67,13 +67,13 @@ export class Stack {
     return this.#startedMs
   }
 
-  rooms(): Service[] {
-    return [...this.#rooms.values()].flat()
+  services(): Service[] {
+    return [...this.#services.values()].flat()
   }
 
   /** Restarts of all parts together. */
   restarts(): number {
-    return this.rooms().reduce((sum, room) => sum + room.restarts, this.#kafka.restarts + this.#redis.restarts)
+    return this.services().reduce((sum, service) => sum + service.restarts, this.#kafka.restarts + this.#redis.restarts)
   }
 
   /**
@@ -106,22 +106,22 @@ export class Stack {
       redis = redisUrl(port, this.#redisPassword)
       return `on 127.0.0.1:${port}`
     })
-    await this.#startRooms(steps, 'registry', 'schema registry', {})
-    await this.#startRooms(steps, 'sinks', 'sinks', {})
-    await this.#startRooms(steps, 'stream-jobs', 'stream jobs', {})
-    if (replicas > 0) await this.#startRooms(steps, 'replica', 'replicas', {})
-    await this.#startRooms(steps, 'query-api', 'query API', { REDIS_URL: redis })
-    await this.#startRooms(steps, 'producers', 'producers', {})
+    await this.#startServices(steps, 'registry', 'schema registry', {})
+    await this.#startServices(steps, 'sinks', 'sinks', {})
+    await this.#startServices(steps, 'stream-jobs', 'stream jobs', {})
+    if (replicas > 0) await this.#startServices(steps, 'replica', 'replicas', {})
+    await this.#startServices(steps, 'query-api', 'query API', { REDIS_URL: redis })
+    await this.#startServices(steps, 'producers', 'producers', {})
   }
 
   /** Stops the producers; what they have accepted is in Kafka afterwards. */
   async stopProducers(steps: Steps): Promise<void> {
-    await this.#stopRooms(steps, 'producers')
+    await this.#stopServices(steps, 'producers')
   }
 
   /** Stops everything in order; parts that never started are skipped, and one that fails to stop keeps nobody else running. */
   async stop(steps: Steps): Promise<void> {
-    for (const name of STOP_ORDER) await this.#stopRooms(steps, name).catch(ignore)
+    for (const name of STOP_ORDER) await this.#stopServices(steps, name).catch(ignore)
     if (this.#plan !== null) {
       const stopServers = async (progress: Progress): Promise<void> => {
         progress('Kafka writes its logs to disk')
@@ -134,7 +134,7 @@ export class Stack {
 
   /** SIGKILL to all of it. */
   async kill(): Promise<void> {
-    await Promise.all([...this.rooms().map((room) => room.kill()), this.#redis.kill(), this.#kafka.kill()])
+    await Promise.all([...this.services().map((service) => service.kill()), this.#redis.kill(), this.#kafka.kill()])
     this.#release()
   }
 
@@ -157,42 +157,42 @@ export class Stack {
     return `${TOPICS.length}, data topics with ${config.TOPIC_PARTITIONS} partitions`
   }
 
-  async #startRooms(
+  async #startServices(
     steps: Steps,
     name: ServiceName,
     title: string,
     extra: Readonly<Record<string, string>>,
   ): Promise<void> {
-    const specs = this.plan.rooms[name].map((spec) => ({ ...spec, env: { ...spec.env, ...extra } }))
+    const specs = this.plan.services[name].map((spec) => ({ ...spec, env: { ...spec.env, ...extra } }))
     await steps.run(title, async (progress) => {
-      const rooms = specs.map((spec) => new Service(spec, () => this.#record()))
-      this.#rooms.set(name, rooms)
-      await Promise.all(rooms.map((room) => room.start(progress)))
+      const services = specs.map((spec) => new Service(spec, () => this.#record()))
+      this.#services.set(name, services)
+      await Promise.all(services.map((service) => service.start(progress)))
       return `on ${specs.map(({ url }) => url).join(', ')}`
     })
   }
 
-  async #stopRooms(steps: Steps, name: ServiceName): Promise<void> {
-    const rooms = this.#rooms.get(name)
-    if (rooms === undefined) return
+  async #stopServices(steps: Steps, name: ServiceName): Promise<void> {
+    const services = this.#services.get(name)
+    if (services === undefined) return
     await steps.run(`${name} stopped`, async (progress) => {
       progress(STOP_WAITS_FOR[name])
-      await Promise.all(rooms.map((room) => room.stop()))
+      await Promise.all(services.map((service) => service.stop()))
     })
-    this.#rooms.delete(name)
+    this.#services.delete(name)
   }
 
   /** Records where everything is, after every change. */
   #record(): void {
-    const rooms = this.rooms().map(({ spec, state, restarts }) => ({
+    const services = this.services().map(({ spec, state, restarts }) => ({
       name: spec.name,
-      room: spec.room,
+      service: spec.service,
       main: spec.main,
       url: spec.url,
       pid: state.kind === 'running' ? state.pid : 0,
       restarts,
     }))
-    this.#claim?.write({ pid: process.pid, startedMs: this.#startedMs, addresses: this.plan.addresses, rooms })
+    this.#claim?.write({ pid: process.pid, startedMs: this.#startedMs, addresses: this.plan.addresses, services })
   }
 }
 

@@ -39,14 +39,14 @@ export async function watchStack(
 }
 
 async function observe(stack: Stack, monitor: Monitor, hint: string): Promise<PanelState> {
-  const rooms = stack.rooms()
-  const running = rooms.filter(({ state }) => state.kind === 'running')
+  const services = stack.services()
+  const running = services.filter(({ state }) => state.kind === 'running')
   const { view, troubles } = await monitor.observe(running.map(({ spec }) => spec))
   return {
     view,
     uptimeMs: Date.now() - stack.startedMs,
     restarts: stack.restarts(),
-    troubles: [...rooms.flatMap(troubleOf), ...troubles],
+    troubles: [...services.flatMap(troubleOf), ...troubles],
     links: linksOf(stack),
     hint,
   }
@@ -66,8 +66,8 @@ function troubleOf({ spec, state }: Service): string[] {
 }
 
 export function linksOf({ plan }: Stack): (readonly [string, string])[] {
-  const [{ url: query }] = plan.rooms['query-api']
-  const [{ url: producers }] = plan.rooms.producers
+  const [{ url: query }] = plan.services['query-api']
+  const [{ url: producers }] = plan.services.producers
   return [
     ['query', `${query}/sensors   (curl; /sites/{site}/agg, /anomalies)`],
     ['ingest', `POST ${producers}/readings`],

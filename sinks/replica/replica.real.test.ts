@@ -10,7 +10,7 @@ import { CLEAN } from '../../schemas/topics.ts'
 import { bare } from '../../test/fixtures/bare.ts'
 import { readingOf } from '../../test/fixtures/load.ts'
 import { OrderWriter } from '../../test/fixtures/order-writer.ts'
-import type { Room } from '../../test/fixtures/processes.ts'
+import type { ServiceProcess } from '../../test/fixtures/processes.ts'
 import { startStack, type Stack } from '../../test/fixtures/refine.ts'
 import { latePath, orderPath } from './file-names.ts'
 import { rowFiles } from './folder.ts'
@@ -49,7 +49,7 @@ const reading = (): Reading => {
 }
 const some = (count: number): Reading[] => Array.from({ length: count }, reading)
 
-const start = (id: string, ...args: string[]): Promise<Room> =>
+const start = (id: string, ...args: string[]): Promise<ServiceProcess> =>
   stack.processes.start({
     main: 'sinks/replica/main.ts',
     args: ['--id', id, '--dir', root, ...args],
@@ -58,14 +58,14 @@ const start = (id: string, ...args: string[]): Promise<Room> =>
   })
 
 /** Resolves when the replica's checkpoint says that it has everything. */
-async function caughtUp(id: string, room: Room): Promise<void> {
+async function caughtUp(id: string, service: ServiceProcess): Promise<void> {
   const lates = late.map((rows) => (JSON.parse(rows.at(-1) ?? '{"offset":-1}') as { offset: number }).offset + 1)
   for (const deadline = performance.now() + WAIT_MS; performance.now() < deadline; await delay(50)) {
     const state = readState(join(root, id))
     if (state?.next_sequence === writer.next && lates.every((end, p) => (state.late_next[p] ?? 0) >= end)) return
-    if (!room.isRunning()) break
+    if (!service.isRunning()) break
   }
-  throw new Error(`${id} did not catch up: ${JSON.stringify(readState(join(root, id)))}\n${room.output()}`)
+  throw new Error(`${id} did not catch up: ${JSON.stringify(readState(join(root, id)))}\n${service.output()}`)
 }
 
 const contents = (id: string): Record<string, string> =>
@@ -145,10 +145,10 @@ afterAll(async () => {
 })
 
 describe('replicas', () => {
-  const rooms = new Map<string, Room>()
+  const services = new Map<string, ServiceProcess>()
 
   it('hold the same bytes, every reading once and in order, one killed again and again, one started late (DS-1, DS-4, DS-5)', async () => {
-    rooms.set('r1', await start('r1'))
+    services.set('r1', await start('r1'))
     const fed = new AbortController()
     const feeding = feed(1_000, 160, fed.signal)
     let killed = await start('r2')
@@ -159,31 +159,31 @@ describe('replicas', () => {
       killed = await start('r2', '--resume')
     }
     fed.abort()
-    rooms.set('r2', killed)
+    services.set('r2', killed)
     await feeding
-    rooms.set('r3', await start('r3'))
-    for (const [id, room] of rooms) await caughtUp(id, room)
+    services.set('r3', await start('r3'))
+    for (const [id, service] of services) await caughtUp(id, service)
     const files = expected()
     expect(Object.keys(files).length).toBeGreaterThan(SENSORS.length * TENANTS.length)
-    for (const id of rooms.keys()) expect(contents(id)).toEqual(files)
+    for (const id of services.keys()) expect(contents(id)).toEqual(files)
   })
 
   it('stop cleanly with everything on disk, and a second process never writes the same folder', async () => {
     await expect(start('r1', '--resume')).rejects.toThrow(/another process writes the replica r1/)
-    expect(await rooms.get('r1')!.stop()).toBe(0)
+    expect(await services.get('r1')!.stop()).toBe(0)
     expect(contents('r1')).toEqual(expected())
   })
 
   it('are cleared on start unless they are resumed, and then end with the same bytes', async () => {
     await feed(3, 0)
-    const room = await start('r1')
-    await caughtUp('r1', room)
-    await caughtUp('r2', rooms.get('r2')!)
+    const service = await start('r1')
+    await caughtUp('r1', service)
+    await caughtUp('r2', services.get('r2')!)
     expect(contents('r1')).toEqual(contents('r2'))
     expect(contents('r1')).toEqual(expected())
-    await room.kill()
-    await rooms.get('r2')!.stop()
-    await rooms.get('r3')!.stop()
+    await service.kill()
+    await services.get('r2')!.stop()
+    await services.get('r3')!.stop()
   })
 
   it('begin behind what retention has removed and say so; a resumed one that misses it ends loudly', async () => {

@@ -11,7 +11,7 @@ import { CLEAN, DLQ, RAW, subjectOf } from '../../schemas/topics.ts'
 import { bare } from '../fixtures/bare.ts'
 import { javaProduce } from '../fixtures/java-producer.ts'
 import { type LoadRecord, readingOf, recordOf, UNKNOWN_SCHEMA_ID } from '../fixtures/load.ts'
-import type { Room } from '../fixtures/processes.ts'
+import type { ServiceProcess } from '../fixtures/processes.ts'
 import { QUICK, settled, type Stack, startStack } from '../fixtures/refine.ts'
 import { readTopic } from '../fixtures/topic-records.ts'
 import { verify } from '../oracle/verify.ts'
@@ -20,7 +20,7 @@ const PARTITIONS = 2
 const NOW = Date.now() - 60_000
 
 let stack: Stack
-let refine: Room
+let refine: ServiceProcess
 
 beforeAll(async () => {
   stack = await startStack(PARTITIONS)

@@ -16,7 +16,7 @@ import { bare } from '../fixtures/bare.ts'
 import type { TestCluster } from '../fixtures/kafka-cluster.ts'
 import { readMetric, until } from '../fixtures/metric.ts'
 import { ordered, orderProblems, QUICK_MEMBERS } from '../fixtures/order.ts'
-import type { Room } from '../fixtures/processes.ts'
+import type { ServiceProcess } from '../fixtures/processes.ts'
 import { type Stack, startStack } from '../fixtures/refine.ts'
 
 const FLEET = { FLEET_NODES: '4', FLEET_SENSORS: '20', FLEET_RATE_HZ: '5', FLEET_SEED: '7' }
@@ -36,8 +36,8 @@ let stack: Stack
 let cluster: TestCluster
 let dataDir: string
 let env: Record<string, string>
-let producers: Room
-let rooms: Room[]
+let producers: ServiceProcess
+let services: ServiceProcess[]
 
 beforeAll(async () => {
   dataDir = mkdtempSync(join(tmpdir(), 'plumbline-brokers-'))
@@ -51,12 +51,12 @@ beforeAll(async () => {
     PRODUCERS_PORT: String(producersPort),
     SINKS_PORT: String(sinksPort),
   })
-  const start = (main: string, port: string): Promise<Room> =>
+  const start = (main: string, port: string): Promise<ServiceProcess> =>
     stack.processes.start({ main, env, ready: { url: `http://127.0.0.1:${port}/readyz` } })
   const refine = await stack.startRefine(QUICK_MEMBERS)
   const sinks = await start('sinks/main.ts', env.SINKS_PORT)
   producers = await start('producers/main.ts', env.PRODUCERS_PORT)
-  rooms = [stack.registry, refine, sinks, producers]
+  services = [stack.registry, refine, sinks, producers]
 })
 afterAll(async () => {
   await stack?.stop()
@@ -135,9 +135,9 @@ describe('X-12: three brokers', () => {
 
   it('X-2, DS-1: the audit balances and the order is gapless after all that', { timeout: 300_000 }, async () => {
     expect(
-      rooms.map((room) => room.isRunning()),
+      services.map((service) => service.isRunning()),
       'no process has ended',
-    ).toEqual(rooms.map(() => true))
+    ).toEqual(services.map(() => true))
     expect(await producers.stop(), producers.output()).toBe(0)
     const config = loadConfig(env)
     expect(await untilSettled(config, stack.kafka, SETTLE_MS)).toBe(null)

@@ -16,7 +16,7 @@ import { RETRIES } from '../../sinks/store-gate.ts'
 import type { FaultyStore, StoreFault } from '../fixtures/faulty-store.ts'
 import { type LoadRecord, readingOf, recordOf } from '../fixtures/load.ts'
 import { until } from '../fixtures/metric.ts'
-import type { Room } from '../fixtures/processes.ts'
+import type { ServiceProcess } from '../fixtures/processes.ts'
 import { type Stack, startStack } from '../fixtures/refine.ts'
 
 const IS_SOAK = process.env.SOAK === '1'
@@ -53,7 +53,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const start = (main: string, more: Readonly<Record<string, string>>): Promise<Room> =>
+const start = (main: string, more: Readonly<Record<string, string>>): Promise<ServiceProcess> =>
   stack.processes.start({ main, env: { ...env, ...more }, ready: { url: `${base}/readyz` } })
 
 /** Sets what every write meets; null lifts it. */

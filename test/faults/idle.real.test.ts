@@ -6,7 +6,7 @@ import { RAW } from '../../schemas/topics.ts'
 import { RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
 import { bare } from '../fixtures/bare.ts'
 import { readingOf, recordOf } from '../fixtures/load.ts'
-import type { Room } from '../fixtures/processes.ts'
+import type { ServiceProcess } from '../fixtures/processes.ts'
 import { settled, type Stack, startStack } from '../fixtures/refine.ts'
 
 const POLL_MS = 50
@@ -15,7 +15,7 @@ const TRIES = 1_000
 const GAP = { REFINE_GAP_TIMEOUT_MS: '3000' }
 
 let stack: Stack
-let refine: Room
+let refine: ServiceProcess
 
 beforeAll(async () => {
   stack = await startStack(1)

@@ -39,7 +39,7 @@ describe(`refine under kills (FAULT_SEED=${SEED})`, () => {
     await feeding
     await settled(stack)
     expect((await verify(stack)).problems).toEqual([])
-    await Promise.all(processes.map((room) => room.stop()))
+    await Promise.all(processes.map((service) => service.stop()))
   })
 
   it('EM-3: the broker is killed twice and comes back on the same data', async () => {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { RAW } from '../../schemas/topics.ts'
 import { bare } from '../fixtures/bare.ts'
 import { makeLoad } from '../fixtures/load.ts'
-import type { Room } from '../fixtures/processes.ts'
+import type { ServiceProcess } from '../fixtures/processes.ts'
 import { QUICK, settled, type Stack, startStack } from '../fixtures/refine.ts'
 
 let stack: Stack
@@ -24,7 +24,7 @@ const load = (prefix: string) =>
     startMs: Date.now() - 60_000,
     prefix,
   })
-const start = (): Promise<Room> =>
+const start = (): Promise<ServiceProcess> =>
   stack.processes.start({
     main: 'stream-jobs/main.ts',
     env: stack.env({ ...QUICK, STREAM_JOBS_PORT: '0' }),

@@ -7,7 +7,7 @@ import { RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts
 import { CLEAN, EXTENTS, RAW } from '../../schemas/topics.ts'
 import { bare } from '../fixtures/bare.ts'
 import { type LoadRecord, readingOf, recordOf } from '../fixtures/load.ts'
-import type { Room } from '../fixtures/processes.ts'
+import type { ServiceProcess } from '../fixtures/processes.ts'
 import { QUICK, settled, type Stack, startStack } from '../fixtures/refine.ts'
 import { readTopic } from '../fixtures/topic-records.ts'
 
@@ -15,7 +15,7 @@ const NOW = Date.now() - 60_000
 const WAIT_MS = 60_000
 
 let stack: Stack
-let refine: Room
+let refine: ServiceProcess
 let url: string
 
 beforeAll(async () => {

@@ -10,7 +10,7 @@ import { OrderReader } from '../../platform/order/order-reader.ts'
 import { rowFiles } from '../../sinks/replica/folder.ts'
 import { readState } from '../../sinks/replica/state.ts'
 import { makeLoad } from '../fixtures/load.ts'
-import type { Room } from '../fixtures/processes.ts'
+import type { ServiceProcess } from '../fixtures/processes.ts'
 import { CLEAN, feed, schemasOf, settled, startStack, type Stack } from '../fixtures/refine.ts'
 import { readTopic } from '../fixtures/topic-records.ts'
 
@@ -31,8 +31,8 @@ afterAll(async () => {
 
 it('every reading of clean has one place in the order and one row in each replica, though leaders are killed under load (DS-1, DS-2, DS-5)', async () => {
   const session = { SEQUENCER_SESSION_MS: '3000' }
-  let jobs: [Room, Room] = [await stack.startRefine(session), await stack.startRefine(session)]
-  const replica = (id: string): Promise<Room> =>
+  let jobs: [ServiceProcess, ServiceProcess] = [await stack.startRefine(session), await stack.startRefine(session)]
+  const replica = (id: string): Promise<ServiceProcess> =>
     stack.processes.start({
       main: 'sinks/replica/main.ts',
       args: ['--id', id, '--dir', root, '--resume'],

@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { AuditReport } from '../../audit/core/report.ts'
 import { freePorts } from '../../platform/free-port.ts'
 import { readMetric, until } from '../fixtures/metric.ts'
-import type { Room } from '../fixtures/processes.ts'
+import type { ServiceProcess } from '../fixtures/processes.ts'
 import { type Stack, startStack } from '../fixtures/refine.ts'
 import { verify } from '../oracle/verify.ts'
 
@@ -50,13 +50,13 @@ afterAll(async () => {
   rmSync(dataDir, { recursive: true, force: true })
 })
 
-const startProducers = (): Promise<Room> =>
+const startProducers = (): Promise<ServiceProcess> =>
   stack.processes.start({
     main: 'producers/main.ts',
     env,
     ready: { url: `http://127.0.0.1:${env.PRODUCERS_PORT}/readyz` },
   })
-const startSink = (): Promise<Room> =>
+const startSink = (): Promise<ServiceProcess> =>
   stack.processes.start({ main: 'sinks/main.ts', env, ready: { url: `http://127.0.0.1:${env.SINKS_PORT}/readyz` } })
 
 const ofProducers = (name: string): Promise<number> => readMetric(`http://127.0.0.1:${env.PRODUCERS_PORT}`, name)
@@ -86,17 +86,17 @@ describe('X-2 MI-2 EM-3: the whole pipeline under kills', () => {
   it(
     'balances while everything runs, after every process was killed, and after a minute without the broker (MI-3)',
     async () => {
-      const refine = { room: await stack.startRefine(), start: () => stack.startRefine() }
-      const sink = { room: await startSink(), start: startSink }
-      const producers = { room: await startProducers(), start: startProducers }
+      const refine = { service: await stack.startRefine(), start: () => stack.startRefine() }
+      const sink = { service: await startSink(), start: startSink }
+      const producers = { service: await startProducers(), start: startProducers }
       await delay(FLOW_MS)
       const live = await audit()
       expect(live.problems).toEqual([])
       expect(live.table.raw).toBeGreaterThan(0)
       for (const part of [producers, refine, sink]) {
-        await part.room.kill()
+        await part.service.kill()
         await delay(FLOW_MS)
-        part.room = await part.start()
+        part.service = await part.start()
         await delay(FLOW_MS)
       }
       const memory = await residentBytes()
@@ -110,7 +110,7 @@ describe('X-2 MI-2 EM-3: the whole pipeline under kills', () => {
       await stack.broker.restart()
       await until(async () => (await ofProducers('plumbline_producer_degraded_nodes')) === 0, 'no node is degraded')
       await delay(FLOW_MS)
-      expect(await producers.room.stop(), producers.room.output()).toBe(0)
+      expect(await producers.service.stop(), producers.service.output()).toBe(0)
       const report = await audit('--wait', '90s')
       expect(report.problems).toEqual([])
       expect(report.notes).toEqual([])

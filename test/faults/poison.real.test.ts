@@ -16,7 +16,7 @@ import { freePorts } from '../../platform/free-port.ts'
 import { SqliteStore } from '../../platform/store/sqlite/store.ts'
 import { CLEAN, DLQ } from '../../schemas/topics.ts'
 import { type LoadRecord, readingOf, recordOf } from '../fixtures/load.ts'
-import type { Room } from '../fixtures/processes.ts'
+import type { ServiceProcess } from '../fixtures/processes.ts'
 import { type Stack, startStack } from '../fixtures/refine.ts'
 import { readTopic } from '../fixtures/topic-records.ts'
 
@@ -58,7 +58,7 @@ async function plumbline(...args: string[]): Promise<string> {
 const audit = async (): Promise<AuditReport> =>
   JSON.parse(await plumbline('audit', '--wait', '2m', '--json')) as AuditReport
 
-const startSink = (): Promise<Room> =>
+const startSink = (): Promise<ServiceProcess> =>
   stack.processes.start({ main: 'sinks/main.ts', env, ready: { url: `${base}/readyz` } })
 
 function inStore<T>(work: (db: DatabaseSync) => T): T {
@@ -75,7 +75,7 @@ const rowsIn = (where: string): number =>
 
 describe('X-3: 1,000 poison rows among 100,000', () => {
   const poison: string[] = []
-  let sink: Room
+  let sink: ServiceProcess
 
   it('are dead letters, all and only they, byte for byte; the rest is stored and the audit balances', async () => {
     const store = new SqliteStore({ file, access: 'write' })

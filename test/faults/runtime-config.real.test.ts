@@ -21,7 +21,7 @@ import { ConfigWriter, LostUpdate } from '../../platform/runtime-config/writer.t
 import { CONTROL_HEADER } from '../../schemas/refine.ts'
 import { CONFIG, NODES, RAW } from '../../schemas/topics.ts'
 import { readMetric } from '../fixtures/metric.ts'
-import type { Room } from '../fixtures/processes.ts'
+import type { ServiceProcess } from '../fixtures/processes.ts'
 import { schemasOf, startStack, type Stack } from '../fixtures/refine.ts'
 
 const WAIT_MS = 60_000
@@ -30,23 +30,23 @@ const folder = mkdtempSync(join(tmpdir(), 'plumbline-config-'))
 let stack: Stack
 let api: string
 let producersUrl: string
-let refine: Room
-let query: Room
-let producers: Room
-let rooms: Readonly<Record<string, string>>
+let refine: ServiceProcess
+let query: ServiceProcess
+let producers: ServiceProcess
+let services: Readonly<Record<string, string>>
 
-const startRefine = (member: string): Promise<Room> => stack.startRefine({ ...MEMBERS, MEMBER_ID: member })
-const startQuery = (): Promise<Room> =>
-  stack.processes.start({ main: 'query-api/main.ts', env: rooms, ready: { output: '"listening"' } })
-const startProducers = (): Promise<Room> =>
-  stack.processes.start({ main: 'producers/main.ts', env: rooms, ready: { output: 'producers run' } })
+const startRefine = (member: string): Promise<ServiceProcess> => stack.startRefine({ ...MEMBERS, MEMBER_ID: member })
+const startQuery = (): Promise<ServiceProcess> =>
+  stack.processes.start({ main: 'query-api/main.ts', env: services, ready: { output: '"listening"' } })
+const startProducers = (): Promise<ServiceProcess> =>
+  stack.processes.start({ main: 'producers/main.ts', env: services, ready: { output: 'producers run' } })
 
 beforeAll(async () => {
   stack = await startStack(2)
   const [apiPort, producersPort] = await freePorts(2)
   api = `http://127.0.0.1:${apiPort}`
   producersUrl = `http://127.0.0.1:${producersPort}`
-  rooms = stack.env({
+  services = stack.env({
     ...MEMBERS,
     DATA_DIR: folder,
     SQLITE_FILE: join(folder, 'store.sqlite'),

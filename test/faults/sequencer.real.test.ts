@@ -16,7 +16,7 @@ import { bare } from '../fixtures/bare.ts'
 import { makeLoad } from '../fixtures/load.ts'
 import { ordered, orderProblems, QUICK_MEMBERS, readOrder, readViews, viewWith } from '../fixtures/order.ts'
 import { until } from '../fixtures/metric.ts'
-import type { Room } from '../fixtures/processes.ts'
+import type { ServiceProcess } from '../fixtures/processes.ts'
 import { feed, QUICK, schemasOf, settled, type Stack, startStack } from '../fixtures/refine.ts'
 
 const SEED = Number(process.env.FAULT_SEED ?? 1)
@@ -49,9 +49,9 @@ async function feedUntil(end: AbortSignal, prefix: string): Promise<void> {
 }
 
 describe(`the sequencer killed at each step of its commit protocol (FAULT_SEED=${SEED})`, () => {
-  let refine: Room
+  let refine: ServiceProcess
 
-  const start = (step?: string, more: Record<string, string> = {}): Promise<Room> =>
+  const start = (step?: string, more: Record<string, string> = {}): Promise<ServiceProcess> =>
     stack.processes.start({
       main: 'test/faults/sequencer-entry.ts',
       env: stack.env({
@@ -114,7 +114,7 @@ describe(`the sequencer killed at each step of its commit protocol (FAULT_SEED=$
 })
 
 describe('the leader among stream jobs', () => {
-  const running = new Map<string, Room>()
+  const running = new Map<string, ServiceProcess>()
   let started = 0
 
   async function start(): Promise<void> {
@@ -200,7 +200,7 @@ describe('the leader among stream jobs', () => {
     await until(async () => (await stack.admin.offsetRanges(EXTENTS))[0].end > first, 'the abort is seen')
     await until(isPassed, 'the offsets are those of the ends')
     expect(await orderProblems(stack)).toEqual([])
-    expect(await Promise.all([...running.values()].map((room) => room.stop()))).not.toContain(1)
+    expect(await Promise.all([...running.values()].map((service) => service.stop()))).not.toContain(1)
   })
 })
 

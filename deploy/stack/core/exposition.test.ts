@@ -8,7 +8,7 @@ import { bucketIncrease, increase, mergeBuckets, parseExposition, quantile, shar
 describe('reading what prom-client writes', () => {
   it('finds counters, gauges and labels, whatever the labels hold', async () => {
     const registry = new Registry()
-    registry.setDefaultLabels({ room: 'sinks' })
+    registry.setDefaultLabels({ service: 'sinks' })
     const counter = new Counter({ name: 'rows_total', help: 'Rows.', labelNames: ['topic'], registers: [registry] })
     const gauge = new Gauge({ name: 'lag', help: 'Lag.', registers: [registry] })
     counter.inc({ topic: 'a' }, 3)
@@ -18,7 +18,7 @@ describe('reading what prom-client writes', () => {
     expect(sum(read, 'rows_total')).toBe(7)
     expect(sum(read, 'rows_total', { topic: 'a' })).toBe(3)
     expect(sum(read, 'rows_total', { topic: 'quote " comma , brace } and \\ line\nend' })).toBe(4)
-    expect(sum(read, 'lag', { room: 'sinks' })).toBe(-1.5)
+    expect(sum(read, 'lag', { service: 'sinks' })).toBe(-1.5)
     expect(sum(read, 'absent')).toBe(0)
   })
 

@@ -3,10 +3,10 @@ import { parseExposition } from './exposition.ts'
 import { type PanelState, PLAIN, renderLine, renderPanel } from './panel.ts'
 import { type Frame, FrameWindow, recordBatchOf } from './pipeline.ts'
 
-const frame = (atMs: number, processes: Record<string, [room: string, text: string]>): Frame => ({
+const frame = (atMs: number, processes: Record<string, [service: string, text: string]>): Frame => ({
   atMs,
   processes: new Map(
-    Object.entries(processes).map(([name, [room, text]]) => [name, { room, metrics: parseExposition(text) }]),
+    Object.entries(processes).map(([name, [service, text]]) => [name, { service, metrics: parseExposition(text) }]),
   ),
 })
 
@@ -22,7 +22,7 @@ const refined = (consumed: number, emitted: number, duplicate = 0): string =>
 const stage = (view: ReturnType<typeof recordBatchOf>, name: string) => view.stages.find((each) => each.name === name)!
 
 describe('the view of the pipeline', () => {
-  it('adds up the processes of a room, rates as well as lag', () => {
+  it('adds up the processes of a service, rates as well as lag', () => {
     const before = frame(0, {
       'stream-jobs': ['stream-jobs', refined(100, 90)],
       'stream-jobs-2': ['stream-jobs', refined(50, 40)],
@@ -44,7 +44,7 @@ describe('the view of the pipeline', () => {
     expect(stage(recordBatchOf(before, after), 'refine').inPerS).toBe(7)
   })
 
-  it('stays a view when a room does not answer', () => {
+  it('stays a view when a service does not answer', () => {
     const view = recordBatchOf(frame(0, {}), frame(1_000, {}))
     expect(view.stages.map(({ inPerS }) => inPerS)).toEqual([0, 0, 0])
     expect(view.latencies.map(({ p50 }) => p50)).toEqual([null, null])

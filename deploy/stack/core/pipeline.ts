@@ -20,7 +20,7 @@ export interface Frame {
 }
 
 export interface ProcessMetrics {
-  readonly room: string
+  readonly service: string
   readonly metrics: Exposition
 }
 
@@ -76,7 +76,7 @@ export interface PipelineView {
 
 interface StageNames {
   readonly name: string
-  readonly room: string
+  readonly service: string
   readonly in: Named
   readonly out: Named
   readonly lag: Named
@@ -91,21 +91,21 @@ const REFINED = 'plumbline_refine_records_total'
 const STAGES: readonly StageNames[] = [
   {
     name: 'producers',
-    room: 'producers',
+    service: 'producers',
     in: { metric: 'plumbline_producer_accepted_total' },
     out: { metric: 'plumbline_producer_acknowledged_total' },
     lag: { metric: 'plumbline_producer_unacknowledged_readings' },
   },
   {
     name: 'refine',
-    room: 'stream-jobs',
+    service: 'stream-jobs',
     in: { metric: REFINED, labels: { outcome: 'consumed' } },
     out: { metric: REFINED, labels: { outcome: 'emitted' } },
     lag: { metric: 'plumbline_refine_lag_records' },
   },
   {
     name: 'sinks',
-    room: 'sinks',
+    service: 'sinks',
     in: { metric: 'plumbline_sink_rows_total', labels: { topic: 'telemetry.clean' } },
     out: { metric: 'plumbline_sink_rows_total', labels: { topic: 'telemetry.clean' } },
     lag: { metric: 'plumbline_sink_lag_records' },
@@ -113,10 +113,10 @@ const STAGES: readonly StageNames[] = [
 ]
 
 const LATENCIES = [
-  { name: 'raw to clean', room: 'stream-jobs', metric: 'plumbline_refine_latency_seconds', labels: {} },
+  { name: 'raw to clean', service: 'stream-jobs', metric: 'plumbline_refine_latency_seconds', labels: {} },
   {
     name: 'sample to store',
-    room: 'sinks',
+    service: 'sinks',
     metric: 'plumbline_sink_latency_seconds',
     labels: { topic: 'telemetry.clean' },
   },
@@ -125,12 +125,12 @@ const LATENCIES = [
 /** @param before an older frame; null: rates and latencies are not known yet */
 export function recordBatchOf(before: Frame | null, after: Frame): PipelineView {
   const seconds = before === null ? 0 : Math.max(0.001, (after.atMs - before.atMs) / 1_000)
-  const total = ({ metric, labels }: Named, room: string): number =>
-    overRoom(after, room).reduce((all, [, metrics]) => all + sum(metrics, metric, labels), 0)
-  const perS = ({ metric, labels }: Named, room: string): number => {
+  const total = ({ metric, labels }: Named, service: string): number =>
+    ofService(after, service).reduce((all, [, metrics]) => all + sum(metrics, metric, labels), 0)
+  const perS = ({ metric, labels }: Named, service: string): number => {
     if (before === null) return 0
     return (
-      overRoom(after, room).reduce(
+      ofService(after, service).reduce(
         (all, [name, metrics]) => all + increase(former(before, name), metrics, metric, labels),
         0,
       ) / seconds
@@ -140,15 +140,15 @@ export function recordBatchOf(before: Frame | null, after: Frame): PipelineView 
   return {
     stages: STAGES.map((stage) => ({
       name: stage.name,
-      inPerS: perS(stage.in, stage.room),
-      outPerS: perS(stage.out, stage.room),
-      lag: total(stage.lag, stage.room),
-      total: total(stage.out, stage.room),
-      cpu: perS({ metric: 'process_cpu_seconds_total' }, stage.room),
-      rssBytes: total({ metric: 'process_resident_memory_bytes' }, stage.room),
+      inPerS: perS(stage.in, stage.service),
+      outPerS: perS(stage.out, stage.service),
+      lag: total(stage.lag, stage.service),
+      total: total(stage.out, stage.service),
+      cpu: perS({ metric: 'process_cpu_seconds_total' }, stage.service),
+      rssBytes: total({ metric: 'process_resident_memory_bytes' }, stage.service),
     })),
-    latencies: LATENCIES.map(({ name, room, metric, labels }) => {
-      const grown = overRoom(after, room).map(([process, metrics]): Buckets =>
+    latencies: LATENCIES.map(({ name, service, metric, labels }) => {
+      const grown = ofService(after, service).map(([process, metrics]): Buckets =>
         bucketIncrease(before === null ? undefined : former(before, process), metrics, metric, labels),
       )
       const buckets = mergeBuckets(grown)
@@ -180,7 +180,7 @@ export function recordBatchOf(before: Frame | null, after: Frame): PipelineView 
       nextSequence: total({ metric: 'plumbline_sequencer_next_sequence' }, 'stream-jobs'),
       perS: perS({ metric: 'plumbline_sequencer_readings_total' }, 'stream-jobs'),
       waitingExtents: total({ metric: 'plumbline_sequencer_lag_extents' }, 'stream-jobs'),
-      replicas: overRoom(after, 'replica').length,
+      replicas: ofService(after, 'replica').length,
       waitingForReplicas: total({ metric: 'plumbline_replica_lag_records' }, 'replica'),
     },
     store: {
@@ -196,9 +196,9 @@ export function recordBatchOf(before: Frame | null, after: Frame): PipelineView 
 
 const ratio = (sum: number, count: number): number | null => (count > 0 ? sum / count : null)
 
-const overRoom = (frame: Frame, room: string): (readonly [string, Exposition])[] =>
+const ofService = (frame: Frame, service: string): (readonly [string, Exposition])[] =>
   [...frame.processes]
-    .filter(([, process]) => process.room === room)
+    .filter(([, process]) => process.service === service)
     .map(([name, { metrics }]) => [name, metrics] as const)
 
 const former = (frame: Frame, process: string): Exposition | undefined => frame.processes.get(process)?.metrics

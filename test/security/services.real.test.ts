@@ -1,5 +1,5 @@
-// The whole pipeline as it must run off loopback (MI-11): every room on all addresses, each request with the token,
-// the broker by SASL over TLS. A reading goes the whole way, nobody gets in without the token, a room with the wrong
+// The whole pipeline as it must run off loopback (MI-11): every service on all addresses, each request with the token,
+// the broker by SASL over TLS. A reading goes the whole way, nobody gets in without the token, a service with the wrong
 // papers ends with one clear message and exit code 78, and neither token nor password is seen anywhere.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { execFile } from 'node:child_process'
@@ -15,7 +15,7 @@ import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
 import { EXIT_CONFIG } from '../../platform/lifecycle.ts'
 import { TOPICS } from '../../schemas/topics.ts'
 import { until } from '../fixtures/metric.ts'
-import { Processes, type Room } from '../fixtures/processes.ts'
+import { Processes, type ServiceProcess } from '../fixtures/processes.ts'
 import { PASSWORD, type SecureKafka, startSecureKafka, USER } from '../fixtures/secure-kafka.ts'
 
 const run = promisify(execFile)
@@ -23,8 +23,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const NODE = join(ROOT, 'node_modules/node/bin/node')
 const TOKEN = 'token-of-the-test-not-to-be-seen'
 const WRONG = 'wrong-password-not-to-be-seen'
-/** Every room with its port's setting and routes of its own, beside those that all have. */
-const ROOMS = {
+/** Every service with its port's setting and routes of its own, beside those that all have. */
+const SERVICES = {
   registry: { main: 'registry/main.ts', port: 'REGISTRY_PORT', routes: ['GET /subjects', 'PUT /config'] },
   producers: {
     main: 'producers/main.ts',
@@ -39,12 +39,12 @@ const ROOMS = {
     routes: ['GET /', 'GET /status', 'GET /sensors', 'GET /sensors/x/recent', 'GET /sites/x/agg', 'GET /anomalies'],
   },
 } as const
-type RoomName = keyof typeof ROOMS
-const NAMES = Object.keys(ROOMS) as RoomName[]
+type ServiceName = keyof typeof SERVICES
+const NAMES = Object.keys(SERVICES) as ServiceName[]
 const ON_KAFKA = NAMES.filter((name) => name !== 'query-api')
 
 const processes = new Processes()
-const rooms = new Map<RoomName, Room>()
+const services = new Map<ServiceName, ServiceProcess>()
 let secure: SecureKafka
 let folder: string
 let env: Record<string, string>
@@ -60,7 +60,7 @@ beforeAll(async () => {
   await admin.close()
   const ports = await freePorts(NAMES.length)
   env = {
-    ...Object.fromEntries(NAMES.map((name, i) => [ROOMS[name].port, String(ports[i])])),
+    ...Object.fromEntries(NAMES.map((name, i) => [SERVICES[name].port, String(ports[i])])),
     REGISTRY_URL: `http://127.0.0.1:${ports[NAMES.indexOf('registry')]}`,
     KAFKA_BROKERS: secure.brokers.sasl,
     KAFKA_TLS_CA_FILE: secure.authority.caFile,
@@ -75,7 +75,7 @@ beforeAll(async () => {
     LOG_LEVEL: 'trace',
   }
   for (const name of ['registry', 'stream-jobs', 'sinks', 'query-api', 'producers'] as const)
-    rooms.set(name, await start(name))
+    services.set(name, await start(name))
 })
 afterAll(async () => {
   await processes.stopAll()
@@ -89,21 +89,21 @@ function secretFile(name: string, text: string): string {
   return path
 }
 
-const url = (name: RoomName): string => `http://127.0.0.1:${env[ROOMS[name].port]}`
+const url = (name: ServiceName): string => `http://127.0.0.1:${env[SERVICES[name].port]}`
 
-const start = (name: RoomName): Promise<Room> =>
-  processes.start({ main: ROOMS[name].main, env, ready: { url: `${url(name)}/healthz` } })
+const start = (name: ServiceName): Promise<ServiceProcess> =>
+  processes.start({ main: SERVICES[name].main, env, ready: { url: `${url(name)}/healthz` } })
 
-/** Runs a room to its end, which must come by itself. */
-async function endOf(name: RoomName, more: Record<string, string>): Promise<{ code: number; output: string }> {
-  const own = { DATA_DIR: mkdtempSync(join(folder, 'refused-')), [ROOMS[name].port]: '0', ...more }
+/** Runs a service to its end, which must come by itself. */
+async function endOf(name: ServiceName, more: Record<string, string>): Promise<{ code: number; output: string }> {
+  const own = { DATA_DIR: mkdtempSync(join(folder, 'refused-')), [SERVICES[name].port]: '0', ...more }
   const given = Object.fromEntries(Object.entries({ ...env, ...own }).filter(([, value]) => value !== ''))
-  const room = await processes.start({ main: ROOMS[name].main, env: given, ready: { output: 'set ' } })
-  const code = await room.exited
-  return { code, output: room.output() }
+  const service = await processes.start({ main: SERVICES[name].main, env: given, ready: { output: 'set ' } })
+  const code = await service.exited
+  return { code, output: service.output() }
 }
 
-const ask = (name: RoomName, path: string, init: RequestInit = {}): Promise<Response> =>
+const ask = (name: ServiceName, path: string, init: RequestInit = {}): Promise<Response> =>
   fetch(`${url(name)}${path}`, { ...init, headers: { authorization: `Bearer ${TOKEN}`, ...init.headers } })
 
 describe('MI-11: off loopback', () => {
@@ -128,7 +128,7 @@ describe('MI-11: off loopback', () => {
 
   it.each(NAMES)('%s answers nothing but /healthz without the token', async (name) => {
     expect((await fetch(`${url(name)}/healthz`)).status).toBe(200)
-    for (const route of ['GET /readyz', 'GET /metrics', 'GET /nowhere', ...ROOMS[name].routes]) {
+    for (const route of ['GET /readyz', 'GET /metrics', 'GET /nowhere', ...SERVICES[name].routes]) {
       const [method, path] = route.split(' ')
       for (const authorization of ['', 'Bearer ', `Bearer ${TOKEN.slice(1)}`, `Bearer ${TOKEN}x`, TOKEN]) {
         const answer = await fetch(`${url(name)}${path}?token=${TOKEN}`, {
@@ -176,17 +176,18 @@ describe('MI-11: off loopback', () => {
 
   it('neither token nor password appears in a log or in a process list', async () => {
     for (const name of NAMES) {
-      // Whatever makes a room speak: unknown paths, bad bodies, secrets where they do not belong.
+      // Whatever makes a service speak: unknown paths, bad bodies, secrets where they do not belong.
       await ask(name, `/${TOKEN}`)
       await ask(name, '/readings', { method: 'POST', body: TOKEN, headers: { 'content-type': 'application/json' } })
       await ask(name, `/subjects/${TOKEN}/versions`, { method: 'POST', body: `{"schema": "${PASSWORD}"` })
     }
     const secrets = [TOKEN, PASSWORD, JSON.stringify(PASSWORD).slice(1, -1), encodeURIComponent(PASSWORD)]
     for (const secret of secrets) {
-      for (const [name, room] of rooms) expect(room.output().includes(secret), `${name} logs ${secret}`).toBe(false)
+      for (const [name, service] of services)
+        expect(service.output().includes(secret), `${name} logs ${secret}`).toBe(false)
       expect(commandLines().filter((line) => line.includes(secret))).toEqual([])
     }
-    for (const [name, room] of rooms) expect(room.output(), `${name} says something`).toContain('"level"')
+    for (const [name, service] of services) expect(service.output(), `${name} says something`).toContain('"level"')
   })
 })
 
