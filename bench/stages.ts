@@ -140,7 +140,10 @@ function newCore(): { refine: Refine; outputs: BatchOutputs } {
     zBySite: [],
     zByMetric: [],
   }
-  return { refine: new Refine(settings, () => plan, 0, outputs), outputs }
+  const refine = new Refine(settings, () => plan, 0, outputs)
+  // As a task runs it.
+  refine.careful = 0
+  return { refine, outputs }
 }
 
 function runCore(

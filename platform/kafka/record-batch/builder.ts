@@ -92,6 +92,12 @@ export class RecordBatchBuilder {
     this.#count = 0
   }
 
+  /** Takes back the last records. @param count and byteLength as they were after the last record to keep */
+  truncate(count: number, byteLength: number): void {
+    this.#count = count
+    this.#end = byteLength
+  }
+
   /**
    * Completes the header and returns the batch. The bytes stay the builder's until `clear`.
    * @param time the producer's time, ms (topics with LogAppendTime overwrite it)

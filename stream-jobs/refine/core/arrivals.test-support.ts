@@ -10,7 +10,7 @@ import { loadSchema } from '../../../schemas/load.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import type { RawRecord } from '../../../test/oracle/refine.ts'
 import { controlHeaders } from './control.ts'
-import type { DeadLetterReason, LateReason, Outputs, RecordBytes, Score } from './outputs.ts'
+import type { DeadLetterReason, KeyAndValue, LateReason, Outputs, RecordBytes, Score } from './outputs.ts'
 import { Refine } from './refine.ts'
 import type { CoreSettings } from './settings.ts'
 
@@ -308,6 +308,7 @@ export interface Said {
 /** Keeps everything that a core says, in order. */
 export class Recorder implements Outputs {
   readonly said: Said[] = []
+  #marked = 0
 
   clean(record: RecordBytes, ts: number): void {
     this.said.push({ topic: 'clean', ...textOf(record), ts, detail: '' })
@@ -329,6 +330,19 @@ export class Recorder implements Outputs {
       ts: 0,
       detail: `${reason}: ${detail}`,
     })
+  }
+
+  deadLetterOf(offset: number, bytes: KeyAndValue | null, reason: DeadLetterReason, detail: string): void {
+    const sensor = bytes === null ? '' : Buffer.from(bytes.key).toString()
+    this.said.push({ topic: 'dead letters', sensor, payload: String(offset), ts: 0, detail: `${reason}: ${detail}` })
+  }
+
+  mark(): void {
+    this.#marked = this.said.length
+  }
+
+  rollback(): void {
+    this.said.length = this.#marked
   }
 
   of(topic: Topic): Said[] {

@@ -31,7 +31,7 @@ describe('K1: an exception on one record', () => {
     expect(core.ledger).toMatchObject({ consumed: 3, deadLettered: 1, buffered: 2 })
   })
 
-  test('that is in the books already is counted, and the records after it are worked on', () => {
+  test('on a reading that waited makes that one a dead letter with its bytes, and the rest goes on', () => {
     let calls = 0
     const out = new (class extends Recorder {
       override clean(...given: Parameters<Recorder['clean']>): void {
@@ -45,9 +45,17 @@ describe('K1: an exception on one record', () => {
       recordBatchOf([reading(1)], { appendTime: START_MS }),
       recordBatchOf([reading(9_000, 'other')], { baseOffset: 1, appendTime: START_MS + 60_000 }),
     ])
+    expect(out.of('dead letters')).toMatchObject([{ sensor: 't/s', payload: '0' }])
     expect(core.failures).toBe(1)
-    expect(core.ledger).toMatchObject({ consumed: 2, emitted: 1, buffered: 1 })
+    expect(core.ledger).toMatchObject({ consumed: 2, emitted: 0, deadLettered: 1, buffered: 1 })
     expect(imbalance(core.ledger)).toBe(0)
+  })
+
+  test('without a net names the offset, so that the records are run again carefully', () => {
+    const core = new Refine(SETTINGS, (id, offset) => (offset === 1 ? ({} as ScanPlan) : planOf(id)), PARTITION, new Recorder())
+    core.careful = 0
+    const run = (): void => feed(core, [recordBatchOf([reading(1), reading(2)], { appendTime: START_MS })])
+    expect(run).toThrow(expect.objectContaining({ code: 'CORE_FAILED', offset: 1 }))
   })
 })
 

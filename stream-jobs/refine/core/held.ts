@@ -11,6 +11,8 @@ export interface Held {
   readonly value: Uint8Array
   /** Of its value; for a reading without seq, of the latest reading of its event time. */
   hash: number
+  /** Raw offset; -1 where a snapshot from before it was kept says nothing. */
+  readonly offset: number
 }
 
 /** Bytes that one sensor may hold; beyond that the wait ends early, as with a full buffer. */

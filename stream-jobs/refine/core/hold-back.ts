@@ -81,6 +81,24 @@ export class HoldBack {
     return this.#take(1, holdBackMs)
   }
 
+  /** A reading that was emitted before: it waits no longer. */
+  recall(ts: number, hash: number): void {
+    const at = this.held.findIndex((held) => held.ts === ts)
+    if (at >= 0) this.held.splice(at, 1)
+    this.remember(ts, hash)
+  }
+
+  /**
+   * Takes out a reading that cannot be emitted: the one of the event time of `blamed`, else the first one.
+   * @returns what it was; null for none
+   */
+  discard(blamed: Held | null): Held | null {
+    const at = blamed === null ? 0 : this.held.findIndex(({ ts }) => ts === blamed.ts)
+    const [held = null] = this.held.splice(Math.max(0, at), 1)
+    if (this.held.length === 0) this.deadline = Infinity
+    return held
+  }
+
   heldBytes(): number {
     let bytes = 0
     for (const held of this.held) bytes += heldBytes(held)

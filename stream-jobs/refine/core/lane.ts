@@ -4,6 +4,7 @@
 import { type Held, heldBytes, lowerBound } from './held.ts'
 import { MissingRanges } from './missing-ranges.ts'
 import { Recent } from './recent.ts'
+import { NO_BYTES } from './record-bytes.ts'
 
 export type Place = 'next' | 'early' | 'taken' | 'late'
 
@@ -93,6 +94,41 @@ export class Lane {
     let earliest = Infinity
     for (const { arrival } of this.held) earliest = Math.min(earliest, arrival)
     this.deadline = earliest + gapTimeoutMs
+  }
+
+  /** A reading that was emitted before: the lane goes on after it, and what waited up to there has had its turn. */
+  recall(seq: number, hash: number): void {
+    if (seq < this.next) return this.missing.has(seq) ? this.fill(seq, hash) : undefined
+    while (this.held.length > 0 && this.held[0].seq <= seq) this.held.shift()
+    if (seq > this.next) {
+      this.missing.add(this.next, seq - 1)
+      this.recent.abandon(this.next, seq)
+      this.next = seq
+    }
+    this.take(hash)
+  }
+
+  /** Ends the wait. @returns what waited */
+  release(): Held[] {
+    this.deadline = Infinity
+    return this.held.splice(0)
+  }
+
+  /**
+   * A reading that cannot be emitted keeps its place and goes out without a word: the one with the number of `blamed`,
+   * else the first one. Without any left the wait ends.
+   * @returns what it was; null for none
+   */
+  discard(blamed: Held | null): Held | null {
+    const at = this.held.findIndex(({ live, seq }) => live && (blamed === null || seq === blamed.seq))
+    if (at < 0) {
+      this.held.length = 0
+      this.deadline = Infinity
+      return null
+    }
+    const held = this.held[at]
+    this.held[at] = { ...held, ...NO_BYTES, live: false, hash: NaN }
+    return held
   }
 
   #heldHash(seq: number): number {

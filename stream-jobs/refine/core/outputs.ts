@@ -8,6 +8,8 @@ export type DeadLetterReason =
   | 'UNREADABLE_BATCH'
   | 'TOO_LARGE'
   | 'INTERNAL_ERROR'
+  | 'SKIPPED'
+  | 'REMOVED_UNREAD'
   | 'NO_KEY'
   | 'NO_VALUE'
   | 'NOT_FRAMED'
@@ -59,6 +61,19 @@ export interface Outputs {
   anomaly(record: RecordBytes, score: Score): void
   /** @param detail names the field and the limit, for people */
   deadLetter(batch: RecordBatch, index: number, reason: DeadLetterReason, detail: string): void
+  /**
+   * A dead letter for what is in no batch any more.
+   * @param bytes of a reading that waited; null for records that are gone
+   */
+  deadLetterOf(offset: number, bytes: KeyAndValue | null, reason: DeadLetterReason, detail: string): void
+  /** `rollback` takes back everything since the last `mark`. */
+  mark(): void
+  rollback(): void
+}
+
+export interface KeyAndValue {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
 }
 
 /** For replays: what was emitted the first time is already in the topics. */
@@ -67,4 +82,7 @@ export const discard: Outputs = {
   late: () => undefined,
   anomaly: () => undefined,
   deadLetter: () => undefined,
+  deadLetterOf: () => undefined,
+  mark: () => undefined,
+  rollback: () => undefined,
 }

@@ -8,32 +8,30 @@ import { ReadingScanner } from '../../../platform/codec/reading-scanner.ts'
 import { readingProblem } from '../../../platform/codec/reading-verdict.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { conflictDetail, contentProblem, partitionProblem } from './acceptance.ts'
+import { attempt, CAREFUL_RECORDS, CoreFailure } from './careful.ts'
 import { contentHash } from './content-hash.ts'
 import { isReplayedAsLate, readControl } from './control.ts'
-import { detect } from './detect.ts'
 import { type Due, DueQueue } from './due-queue.ts'
+import { Emitter, type PlanOf } from './emitter.ts'
 import { type Held, HELD_BYTES_MAX } from './held.ts'
 import { HoldBack } from './hold-back.ts'
 import type { Lane } from './lane.ts'
 import { emptyLedger, expectBalanced, type Ledger } from './ledger.ts'
-import type { DeadLetterReason, LateReason, Outputs, Problem, RecordBytes } from './outputs.ts'
-import { imbalance } from '../../../schemas/refine.ts'
+import type { DeadLetterReason, Outputs, Problem } from './outputs.ts'
 import { formProblem } from './record-form.ts'
-import { copiesOf, NO_BYTES, recordOf } from './record-bytes.ts'
+import { copiesOf, keyTextOf, NO_BYTES, recordOf } from './record-bytes.ts'
 import { Sensor } from './sensor.ts'
 import type { CoreSettings } from './settings.ts'
-import { Thresholds } from './thresholds.ts'
 import { isFramed, schemaIdAt } from '../../../platform/codec/framing.ts'
 
 /** Sensors per partition; the state of one is some 4 KB. Beyond it readings of new sensors are dead letters. */
 export const SENSORS_MAX = 500_000
 /** A few forged seqs near 2^52 would push the missing count beyond what a snapshot can hold. */
 const COUNT_MAX = 2 ** 53 - 2
+export type { PlanOf }
+
 /** The epoch of sources without sequence numbers. */
 const UNNUMBERED = 0
-
-/** The plan for a writer's schema id; null: the id is not one of a Reading; undefined: not known yet. */
-export type PlanOf = (schemaId: number, offset: number) => ScanPlan | null | undefined
 
 export class Refine {
   /** Arrival time of the latest record, clamped to non-decreasing, ms. */
@@ -43,19 +41,19 @@ export class Refine {
   readonly due = new DueQueue()
   /** Records on which the core threw since it started: bugs, to be reported. */
   failures = 0
+  /** How many records are still run so that an exception can be undone; see careful.ts. */
+  careful = Infinity
   readonly #scanner = new ReadingScanner()
-  /** For readings that waited: they are emitted while the current record is still in the other scanner. */
-  readonly #heldScanner = new ReadingScanner()
+  readonly #emitter: Emitter
   readonly #partition: number
   readonly #planOf: PlanOf
   #settings: CoreSettings
-  #thresholds: Thresholds
   #out: Outputs
 
   /** @param partition of raw, whose records it reads */
   constructor(settings: CoreSettings, planOf: PlanOf, partition: number, out: Outputs) {
     this.#settings = settings
-    this.#thresholds = new Thresholds(settings)
+    this.#emitter = new Emitter(settings, planOf, this.ledger, out)
     this.#planOf = planOf
     this.#partition = partition
     this.#out = out
@@ -68,43 +66,64 @@ export class Refine {
   /** Continues with these settings: a snapshot's, or those from a control record. */
   use(settings: CoreSettings): void {
     this.#settings = settings
-    this.#thresholds = new Thresholds(settings)
+    this.#emitter.use(settings)
   }
 
   /** Where outputs are sent from now on. */
   emitTo(out: Outputs): void {
     this.#out = out
+    this.#emitter.emitTo(out)
   }
 
   /**
    * Processes records [from, to) of a batch.
    * @returns the index of the first unprocessed record: `to`, or one whose schema id is not known yet
+   * @throws CoreFailure if it is not careful and something threw: its state must not be used any more
    */
   run(batch: RecordBatch, from: number, to: number): number {
-    for (let i = from; i < to; i += 1) {
-      // Resolve the schema before advancing the clock: the caller may commit before this record, without its timeouts.
-      const plan = isFramed(batch, i) ? this.#planOf(schemaIdAt(batch.bytes, batch.valueAt(i)), batch.offset(i)) : null
-      if (plan === undefined) return i
-      const time = batch.timestamp(i)
-      if (time > this.now) this.now = time
-      if (this.due.next <= this.now) this.#expire()
-      this.ledger.consumed += 1
-      try {
-        this.#step(batch, i, plan)
-      } catch (error) {
-        this.#fail(batch, i, error)
+    let i = from
+    try {
+      for (; i < to; i += 1) {
+        // Resolve the schema before advancing the clock: the caller may commit before this record, without its timeouts.
+        const plan = isFramed(batch, i) ? this.#planOf(schemaIdAt(batch.bytes, batch.valueAt(i)), batch.offset(i)) : null
+        if (plan === undefined) return i
+        const time = batch.timestamp(i)
+        if (time > this.now) this.now = time
+        if (this.due.next <= this.now) this.#expire()
+        if (this.careful > 0) this.#stepCarefully(batch, i, plan)
+        else {
+          this.ledger.consumed += 1
+          this.#step(batch, i, plan)
+        }
       }
+      expectBalanced(this.ledger)
+    } catch (error) {
+      throw new CoreFailure(batch.offset(Math.min(i, to - 1)), error)
     }
-    expectBalanced(this.ledger)
     return to
   }
 
-  /** An exception on one record is a bug in this code; retrying, as in a replay, would only throw again. */
-  #fail(batch: RecordBatch, i: number, error: unknown): void {
+  /** Dead-letters a record without looking into it. */
+  refuse(batch: RecordBatch, i: number, reason: DeadLetterReason, detail: string): void {
+    this.ledger.consumed += 1
+    this.#deadLetter(batch, i, reason, detail)
+  }
+
+  #stepCarefully(batch: RecordBatch, i: number, plan: ScanPlan | null): void {
+    this.careful -= 1
+    const failed = attempt(this, this.#out, keyTextOf(batch, i), () => {
+      this.ledger.consumed += 1
+      this.#step(batch, i, plan)
+    })
+    if (failed === null) return
+    this.#hasFailed()
+    this.refuse(batch, i, 'INTERNAL_ERROR', String(failed.error))
+  }
+
+  /** An exception is a bug in this code. */
+  #hasFailed(): void {
     this.failures += 1
-    const unaccounted = imbalance(this.ledger)
-    if (unaccounted > 1 || unaccounted < 0) throw error
-    if (unaccounted === 1) this.#deadLetter(batch, i, 'INTERNAL_ERROR', String(error))
+    this.careful = Math.max(this.careful, CAREFUL_RECORDS)
   }
 
   #step(batch: RecordBatch, i: number, plan: ScanPlan | null): void {
@@ -129,14 +148,14 @@ export class Refine {
   #reading(batch: RecordBatch, i: number): void {
     const mistake = readingProblem(this.#scanner, batch.bytes, batch.keyAt(i), batch.keyLength(i))
     if (mistake !== null) return this.#deadLetter(batch, i, mistake.reason, mistake.detail)
-    const keyText = batch.bytes.toString('latin1', batch.keyAt(i), batch.keyAt(i) + batch.keyLength(i))
+    const keyText = keyTextOf(batch, i)
     const { epoch } = this.#scanner
     const misplaced = partitionProblem(batch, i, this.#partition, this.#settings.partitions)
     if (misplaced !== null) return this.#deadLetter(batch, i, misplaced.reason, misplaced.detail)
     const problem = contentProblem(this.#scanner, this.now, this.#settings)
     if (isReplayedAsLate(batch, i)) {
       if (problem !== null) this.#deadLetter(batch, i, problem.reason, problem.detail)
-      else this.#late(recordOf(batch, i), 'replayed')
+      else this.#emitter.late(recordOf(batch, i), 'replayed')
       return
     }
     let sensor = this.sensors.get(keyText)
@@ -164,7 +183,7 @@ export class Refine {
     switch (place) {
       case 'next':
         lane.take(problem === null ? hash : NaN)
-        if (problem === null) this.#pass(sensor, recordOf(batch, i), ts, this.now, this.#scanner)
+        if (problem === null) this.#emitter.pass(sensor, recordOf(batch, i), ts, this.now, this.#scanner)
         if (lane.held.length > 0) {
           const former = lane.deadline
           this.#advance(sensor, lane)
@@ -177,7 +196,7 @@ export class Refine {
       case 'late':
         lane.fill(seq, problem === null ? hash : NaN)
         this.ledger.gapsFilledLate += 1
-        if (problem === null) this.#late(recordOf(batch, i), 'late')
+        if (problem === null) this.#emitter.late(recordOf(batch, i), 'late')
         return
     }
   }
@@ -208,7 +227,7 @@ export class Refine {
       case 'late':
       case 'ahead':
         holdBack.remember(ts, hash)
-        this.#late(recordOf(batch, i), verdict)
+        this.#emitter.late(recordOf(batch, i), verdict)
         return
       case 'held':
         this.#holdBack(sensor, holdBack, this.#held(batch, i, true, hash))
@@ -223,32 +242,45 @@ export class Refine {
       holdBack.held.length > this.#settings.holdBackBuffer ||
       (holdBack.held.length > 0 && sensor.heldBytes() > HELD_BYTES_MAX)
     )
-      this.#emitHeldBack(sensor, holdBack.releaseFirst(this.#settings.holdBackMs))
+      this.#emitter.heldBack(sensor, holdBack.releaseFirst(this.#settings.holdBackMs))
     this.#watch(sensor, UNNUMBERED, former, holdBack.deadline)
   }
 
   /** Ends every wait that is over. An entry whose deadline has moved is stale: the new deadline has its own. */
   #expire(): void {
     for (let due = this.due.take(this.now); due !== null; due = this.due.take(this.now)) {
-      try {
-        this.#end(due)
-      } catch (error) {
-        this.failures += 1
-        if (imbalance(this.ledger) !== 0) throw error
-      }
+      if (this.careful > 0) this.#endCarefully(due)
+      else this.#end(due)
     }
   }
 
-  #end({ deadline, key, epoch }: Due): void {
+  /** A reading that cannot be emitted is a dead letter, and its wait goes on without it. */
+  #endCarefully(due: Due): void {
+    this.#emitter.emitting = null
+    const failed = attempt(this, this.#out, due.key, () => this.#end(due))
+    if (failed === null) return
+    this.#hasFailed()
+    const held = this.#waitOf(due)?.discard(this.#emitter.emitting)
+    if (held === null || held === undefined) return
+    this.ledger.buffered -= 1
+    this.ledger.deadLettered += 1
+    this.#out.deadLetterOf(held.offset, held, 'INTERNAL_ERROR', String(failed.error))
+  }
+
+  #waitOf({ key, epoch }: Due): Lane | HoldBack | null {
     const sensor = this.sensors.get(key)
-    const wait = epoch === UNNUMBERED ? sensor?.holdBack : sensor?.lanes.find((lane) => lane.epoch === epoch)
-    if (sensor === undefined || wait?.deadline !== deadline) return
-    try {
-      if (wait instanceof HoldBack) this.#emitHeldBack(sensor, wait.release(this.now, this.#settings.holdBackMs))
-      else while (wait.deadline <= this.now) this.#giveUp(sensor, wait)
-    } finally {
-      this.#watch(sensor, epoch, deadline, wait.deadline)
-    }
+    if (sensor === undefined) return null
+    return epoch === UNNUMBERED ? sensor.holdBack : (sensor.lanes.find((lane) => lane.epoch === epoch) ?? null)
+  }
+
+  #end(due: Due): void {
+    const { deadline, key, epoch } = due
+    const wait = this.#waitOf(due)
+    if (wait?.deadline !== deadline) return
+    const sensor = this.sensors.get(key)!
+    if (wait instanceof HoldBack) this.#emitter.heldBack(sensor, wait.release(this.now, this.#settings.holdBackMs))
+    else while (wait.deadline <= this.now) this.#giveUp(sensor, wait)
+    this.#watch(sensor, epoch, deadline, wait.deadline)
   }
 
   /** Every finite deadline has its entry in the queue. */
@@ -265,52 +297,8 @@ export class Refine {
   #advance(sensor: Sensor, lane: Lane): void {
     let taken = lane.takeNext()
     if (taken === null) return
-    for (; taken !== null; taken = lane.takeNext()) this.#emitHeld(sensor, taken)
+    for (; taken !== null; taken = lane.takeNext()) this.#emitter.held(sensor, taken)
     lane.settle(this.#settings.gapTimeoutMs)
-  }
-
-  /** They were judged by the sensor's clock when they came. */
-  #emitHeldBack(sensor: Sensor, released: readonly Held[]): void {
-    for (const held of released) {
-      this.ledger.buffered -= 1
-      this.#emit(sensor, this.#scanHeld(held), held.ts, this.#heldScanner)
-      sensor.holdBack!.remember(held.ts, held.hash)
-    }
-  }
-
-  #emitHeld(sensor: Sensor, held: Held): void {
-    if (!held.live) return
-    this.ledger.buffered -= 1
-    this.#pass(sensor, this.#scanHeld(held), held.ts, held.arrival, this.#heldScanner)
-  }
-
-  #scanHeld({ key, value }: Held): RecordBytes {
-    this.#heldScanner.scan(this.#planOf(schemaIdAt(value, 0), -1)!, value, FRAME_BYTES, value.length)
-    return { key, keyAt: 0, keyLength: key.length, value, valueAt: 0, valueLength: value.length }
-  }
-
-  /** A numbered reading whose turn it is. */
-  #pass(sensor: Sensor, record: RecordBytes, ts: number, arrival: number, scanner: ReadingScanner): void {
-    if (ts > sensor.lastTs && !sensor.clock.believes(ts, arrival, this.#settings.aheadMs)) this.#late(record, 'ahead')
-    else this.#emit(sensor, record, ts, scanner)
-  }
-
-  #emit(sensor: Sensor, record: RecordBytes, ts: number, scanner: ReadingScanner): void {
-    if (ts <= sensor.lastTs) {
-      this.#late(record, 'regressed')
-      return
-    }
-    sensor.lastTs = ts
-    this.ledger.emitted += 1
-    this.#out.clean(record, ts)
-    const thresholds = this.#thresholds.of(sensor, scanner, record.value)
-    this.ledger.anomalies += detect(sensor, record, scanner, this.#settings, thresholds, this.#out)
-  }
-
-  #late(record: RecordBytes, reason: LateReason): void {
-    this.ledger.late += 1
-    if (reason === 'correction' || reason === 'regressed' || reason === 'ahead') this.ledger[reason] += 1
-    this.#out.late(record, reason)
   }
 
   #openLane(sensor: Sensor, epoch: number): Lane {
@@ -324,10 +312,12 @@ export class Refine {
   #apply(settings: CoreSettings, overrules: number | undefined): void {
     const { version } = this.#settings
     if (settings.version < version && overrules !== version) return
-    const resized = settings.window < this.#settings.window
+    if (settings.window >= this.#settings.window) return this.use(settings)
+    // All are made before the first is replaced, so that an exception changes nothing.
+    const resized = [...this.sensors.values()].map((sensor) => sensor.resizedWindows(settings.window))
     this.use(settings)
-    if (!resized) return
-    for (const sensor of this.sensors.values()) sensor.resizeWindows(settings.window)
+    let at = 0
+    for (const sensor of this.sensors.values()) sensor.windows = resized[at++]
   }
 
   #conflict(batch: RecordBatch, i: number): void {
@@ -342,7 +332,7 @@ export class Refine {
 
   #held(batch: RecordBatch, i: number, live: boolean, hash: number): Held {
     const { seq, ts } = this.#scanner
-    return { seq, ts, arrival: this.now, live, ...(live ? copiesOf(batch, i) : NO_BYTES), hash }
+    return { seq, ts, arrival: this.now, live, ...(live ? copiesOf(batch, i) : NO_BYTES), hash, offset: batch.offset(i) }
   }
 }
 

@@ -20,7 +20,7 @@ export class Sensor {
   readonly lanes: Lane[] = []
   holdBack: HoldBack | null = null
   readonly clock: SensorClock
-  readonly windows: (MetricWindow | null)[] = new Array<MetricWindow | null>(METRICS.length).fill(null)
+  windows: (MetricWindow | null)[] = new Array<MetricWindow | null>(METRICS.length).fill(null)
   /** Follows from the settings and the reading, so it is in no snapshot. */
   thresholds: Found | null = null
 
@@ -54,9 +54,9 @@ export class Sensor {
     return { lane, forgotten: this.lanes.length > LANES_MAX ? this.lanes.pop()! : null }
   }
 
-  /** After a change of the settings: no window keeps more samples than that. */
-  resizeWindows(size: number): void {
-    for (let i = 0; i < this.windows.length; i += 1) this.windows[i] = this.windows[i]?.resized(size) ?? null
+  /** Its windows for changed settings: none keeps more samples than that. */
+  resizedWindows(size: number): (MetricWindow | null)[] {
+    return this.windows.map((window) => window?.resized(size) ?? null)
   }
 
   /** Readings waiting in any lane that will be emitted. */

@@ -6,6 +6,7 @@
 // Contradictions here are fatal: continuing would silently lose or duplicate data.
 import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
 import type { Admin, Kafka, OffsetRange, RangeReader, TransactionalProducer } from '../../../platform/kafka/port.ts'
+import { CAREFUL_RECORDS } from '../core/careful.ts'
 import { LEDGER_NAMES } from '../core/ledger.ts'
 import { discard } from '../core/outputs.ts'
 import { Refine } from '../core/refine.ts'
@@ -28,7 +29,12 @@ export interface AcquireDeps extends TaskDeps {
   readonly coreSettings: () => CoreSettings
   readonly transactionTimeoutMs: number
   readonly anomalySchemaId: number
+  /** Whether the core has thrown on this partition, so that an exception must be undone. */
+  readonly isCareful: (partition: number) => boolean
 }
+
+/** Whoever has the producer of this id is the partition's owner. */
+export const transactionalIdOf = (group: string, partition: number): string => `${group}-${partition}`
 
 /**
  * Acquires a partition.
@@ -38,7 +44,7 @@ export interface AcquireDeps extends TaskDeps {
 export async function acquire(deps: AcquireDeps, partition: number): Promise<Task> {
   const { kafka, settings, transactionTimeoutMs } = deps
   const producer = await kafka.transactionalProducer({
-    transactionalId: `${settings.group}-${partition}`,
+    transactionalId: transactionalIdOf(settings.group, partition),
     transactionTimeoutMs,
   })
   try {
@@ -51,12 +57,30 @@ export async function acquire(deps: AcquireDeps, partition: number): Promise<Tas
 }
 
 async function restore(deps: AcquireDeps, partition: number, producer: TransactionalProducer): Promise<Task> {
-  const { admin, reader, settings, plans, coreSettings } = deps
+  const { admin, reader, settings } = deps
   const { topics } = settings
   const committed = (await admin.committedOffsets(settings.group, topics.raw))[partition] ?? null
   const raw = (await admin.offsetRanges(topics.raw))[partition]
-  let live = false
   const metadata = committed === null ? null : decodeMetadata(committed.metadata, partition, committed.offset)
+  const { core, outputs, refusals, goLive } = prepare(deps, partition, metadata)
+  if (committed === null || metadata === null) await expectNoSnapshot(admin, reader, topics.snapshots, partition)
+  else await rebuild(deps, core, partition, metadata, committed.offset, raw)
+  goLive()
+  return new Task(deps, partition, {
+    producer,
+    core,
+    outputs,
+    refusals,
+    snapshot: metadata?.snapshot ?? null,
+    position: committed?.offset ?? raw.start,
+    endOffset: raw.end,
+  })
+}
+
+/** A core that discards its outputs and repeats former decisions until it goes live. */
+export function prepare(deps: AcquireDeps, partition: number, metadata: CommitMetadata | null) {
+  const { plans, settings, coreSettings } = deps
+  let live = false
   const refusals = Refusals.fromEntries(metadata?.refusals ?? [])
   const planOf = (id: number, offset: number): ScanPlan | null | undefined => {
     // An offset of -1 asks for a reading that was accepted before and waits.
@@ -65,22 +89,16 @@ async function restore(deps: AcquireDeps, partition: number, producer: Transacti
     if (known === undefined) return undefined
     return live && offset >= 0 ? refusals.decide(id, offset, known) : (known ?? undefined)
   }
-  const outputs = new BatchOutputs(topics, partition, deps.anomalySchemaId, plans)
+  const outputs = new BatchOutputs(settings.topics, partition, deps.anomalySchemaId, plans)
   const core = new Refine(coreSettings(), planOf, partition, discard)
-  if (committed === null || metadata === null) await expectNoSnapshot(admin, reader, topics.snapshots, partition)
-  else await rebuild(deps, core, partition, metadata, committed.offset, raw)
-  live = true
-  core.emitTo(outputs)
-  const position = committed?.offset ?? raw.start
-  return new Task(deps, partition, {
-    producer,
-    core,
-    outputs,
-    refusals,
-    snapshot: metadata?.snapshot ?? null,
-    position,
-    endOffset: raw.end,
-  })
+  const isCareful = deps.isCareful(partition)
+  core.careful = isCareful ? Infinity : 0
+  const goLive = (): void => {
+    live = true
+    core.emitTo(outputs)
+    core.careful = isCareful ? CAREFUL_RECORDS : 0
+  }
+  return { core, outputs, refusals, goLive }
 }
 
 /** An owner that died in a partition's first transaction leaves an aborted snapshot, which does not count. */
@@ -108,7 +126,7 @@ async function rebuild(
   if (snapshot.input < raw.start) {
     throw new FatalRestoreError(
       'OFFSET_OUT_OF_RANGE',
-      `raw partition ${partition} begins at ${raw.start}, behind the snapshot's offset ${snapshot.input}: retention has removed records that are still needed`,
+      `raw partition ${partition} begins at ${raw.start}, behind the snapshot's offset ${snapshot.input}: retention has removed records that are still needed; to go on without them, run plumbline partitions accept-loss ${deps.settings.topics.raw} ${partition}`,
       {
         topic: deps.settings.topics.raw,
         partition,
@@ -158,7 +176,7 @@ async function replay(
 }
 
 /** In a replay every id has already been decided: an accepted one must be known to the registry. */
-async function learn(plans: SchemaPlans, id: number): Promise<void> {
+export async function learn(plans: SchemaPlans, id: number): Promise<void> {
   if (plans.get(id) === undefined) await plans.learn(id)
   if (plans.get(id) == null) {
     throw new FatalRestoreError(

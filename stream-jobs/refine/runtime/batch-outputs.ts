@@ -13,7 +13,7 @@ import { METRICS } from '../../../schemas/metrics.ts'
 import { LATE_REASON_HEADER } from '../../../schemas/refine.ts'
 import type { RefineTopics } from '../../../schemas/topics.ts'
 import type { SchemaPlans } from './plans.ts'
-import type { DeadLetterReason, LateReason, Outputs, RecordBytes, Score } from '../core/outputs.ts'
+import type { DeadLetterReason, KeyAndValue, LateReason, Outputs, RecordBytes, Score } from '../core/outputs.ts'
 import { schemaIdAt } from '../../../platform/codec/framing.ts'
 
 /** How much of a dead letter's key and value is kept; the rest is still in raw, at the offset that it names. */
@@ -36,6 +36,7 @@ export const anomalyType = avsc.Type.forSchema(loadSchema('anomaly') as unknown 
 export class BatchList {
   readonly #builders = [new RecordBatchBuilder()]
   #last = 0
+  #marked = { last: 0, count: 0, byteLength: this.#builders[0].byteLength }
 
   /** The batch to append to. */
   current(): RecordBatchBuilder {
@@ -59,6 +60,18 @@ export class BatchList {
     return this.#builders.reduce((sum, builder) => sum + builder.byteLength, 0)
   }
 
+  mark(): void {
+    const { count, byteLength } = this.#builders[this.#last]
+    this.#marked = { last: this.#last, count, byteLength }
+  }
+
+  rollback(): void {
+    const { last, count, byteLength } = this.#marked
+    this.#builders.length = last + 1
+    this.#last = last
+    this.#builders[last].truncate(count, byteLength)
+  }
+
   clear(): void {
     this.#builders.length = 1
     this.#builders[0].clear()
@@ -73,6 +86,7 @@ export class BatchOutputs implements Outputs {
   readonly cleanBatches = new BatchList()
   tsMin = Infinity
   tsMax = -Infinity
+  #markedTimes = { tsMin: Infinity, tsMax: -Infinity }
   readonly #late = new BatchList()
   readonly #anomalies = new BatchList()
   readonly #deadLetters = new BatchList()
@@ -148,6 +162,22 @@ export class BatchOutputs implements Outputs {
       )
   }
 
+  deadLetterOf(offset: number, bytes: KeyAndValue | null, reason: DeadLetterReason, message: string): void {
+    const at = { topic: this.#topics.raw, partition: this.#partition, offset }
+    const headers = deadLetterHeaders({ ...at, stage: REFINE_STAGE, reason, message }, [])
+    this.#deadLetters.current().add(bytes?.key ?? null, bytes?.value ?? null, headers)
+  }
+
+  mark(): void {
+    for (const list of this.#lists()) list.mark()
+    this.#markedTimes = { tsMin: this.tsMin, tsMax: this.tsMax }
+  }
+
+  rollback(): void {
+    for (const list of this.#lists()) list.rollback()
+    Object.assign(this, this.#markedTimes)
+  }
+
   get byteLength(): number {
     return (
       this.cleanBatches.byteLength + this.#late.byteLength + this.#anomalies.byteLength + this.#deadLetters.byteLength
@@ -172,8 +202,12 @@ export class BatchOutputs implements Outputs {
   }
 
   clear(): void {
-    for (const list of [this.cleanBatches, this.#late, this.#anomalies, this.#deadLetters]) list.clear()
+    for (const list of this.#lists()) list.clear()
     this.tsMin = Infinity
     this.tsMax = -Infinity
+  }
+
+  #lists(): BatchList[] {
+    return [this.cleanBatches, this.#late, this.#anomalies, this.#deadLetters]
   }
 }

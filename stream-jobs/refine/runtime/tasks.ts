@@ -12,6 +12,7 @@ import type {
 } from '../../../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
 import type { Logger } from '../../../platform/log.ts'
+import { CoreFailure } from '../core/careful.ts'
 import { type Control, controlHeaders } from '../core/control.ts'
 import { type CoreSettings, settingsText } from '../core/settings.ts'
 import { acquire, type AcquireDeps } from './acquire.ts'
@@ -30,7 +31,7 @@ const TICK_MS = 500
 /** A lagging partition reads its settings late; they are not resent for this long. */
 const ASK_AGAIN_MS = 30_000
 
-export interface TasksDeps extends AcquireDeps {
+export interface TasksDeps extends Omit<AcquireDeps, 'isCareful'> {
   readonly consumer: GroupConsumer
   /** For control records: raw has no transactional writer. */
   readonly controls: Producer
@@ -49,6 +50,8 @@ export class Tasks {
   readonly #busy = new WeakMap<Task, Promise<void>>()
   /** Batches in flight, so that a clean stop can wait for them. */
   readonly #working = new Set<Promise<void>>()
+  /** Partitions on which the core has thrown: they are acquired again carefully (core/careful.ts). */
+  readonly #careful = new Set<number>()
   /** Which settings a task was sent, and when. */
   readonly #asked = new WeakMap<Task, { readonly settings: CoreSettings; readonly atMono: number }>()
   #stopped = false
@@ -226,6 +229,7 @@ export class Tasks {
       const { log, troubles, clock } = this.#deps
       const { partition, committedPosition: position } = task
       const { times } = troubles.failed(partition, position, error, clock.now())
+      if (error instanceof CoreFailure) this.#careful.add(partition)
       log.warn({ err: error, partition, position, times }, 'a transaction is in doubt: acquiring the partition again')
       this.#drop(task)
     }
@@ -265,9 +269,10 @@ export class Tasks {
         const failures = troubles.times(partition)
         return failures > 1 ? backoffMs(REPEATED, failures, random) : 0
       },
-      acquire: () => acquire(this.#deps, partition),
+      acquire: () => acquire({ ...this.#deps, isCareful: (one) => this.#careful.has(one) }, partition),
       onOwned: (task) => this.#run(task),
       onFailure: (error) => {
+        if (error instanceof CoreFailure) this.#careful.add(partition)
         const { times } = troubles.failed(partition, null, error, clock.now())
         log.warn({ err: error, partition, times }, 'failed to acquire the partition; trying again')
       },
