@@ -38,6 +38,9 @@ it('K1: its readings are dead letters and nothing else of them remains; the part
   const letters = (await readTopic(stack.kafka, DLQ)).flat()
   expect(letters).toHaveLength(40)
   for (const { key, headers } of letters)
-    expect([key!.toString(), headers['__connect.errors.exception.class.name']]).toEqual(['t1/mistaken', 'INTERNAL_ERROR'])
+    expect([key!.toString(), headers['__connect.errors.exception.class.name']]).toEqual([
+      't1/mistaken',
+      'INTERNAL_ERROR',
+    ])
   expect(refine.output()).toContain('CORE_FAILED')
 })

@@ -52,7 +52,12 @@ describe('K1: an exception on one record', () => {
   })
 
   test('without a net names the offset, so that the records are run again carefully', () => {
-    const core = new Refine(SETTINGS, (id, offset) => (offset === 1 ? ({} as ScanPlan) : planOf(id)), PARTITION, new Recorder())
+    const core = new Refine(
+      SETTINGS,
+      (id, offset) => (offset === 1 ? ({} as ScanPlan) : planOf(id)),
+      PARTITION,
+      new Recorder(),
+    )
     core.careful = 0
     const run = (): void => feed(core, [recordBatchOf([reading(1), reading(2)], { appendTime: START_MS })])
     expect(run).toThrow(expect.objectContaining({ code: 'CORE_FAILED', offset: 1 }))

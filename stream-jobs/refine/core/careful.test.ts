@@ -63,9 +63,7 @@ afterEach(() => {
 })
 
 const bytesOf = (core: Refine): string[] =>
-  takeSnapshot(core, 'id', 0).map((chunk) =>
-    snapshotType.toBuffer({ ...chunk, now: 0, counters: {} }).toString('hex'),
-  )
+  takeSnapshot(core, 'id', 0).map((chunk) => snapshotType.toBuffer({ ...chunk, now: 0, counters: {} }).toString('hex'))
 
 const recordsOf = (batches: readonly RecordBatch[]): [RecordBatch, number][] =>
   batches.flatMap((batch) => Array.from({ length: batch.count }, (_, i): [RecordBatch, number] => [batch, i]))

@@ -44,7 +44,9 @@ export class Recall {
   /** Ends every wait: nobody knows any more what else waited with these. @returns the readings */
   release(): Held[] {
     return [...this.#sensors.values()].flatMap(({ lanes, holdBack }) =>
-      [...lanes, ...(holdBack === null ? [] : [holdBack])].flatMap((wait) => wait.release(Infinity, 0)).filter(({ live }) => live),
+      [...lanes, ...(holdBack === null ? [] : [holdBack])]
+        .flatMap((wait) => wait.release(Infinity, 0))
+        .filter(({ live }) => live),
     )
   }
 }

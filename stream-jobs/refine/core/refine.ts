@@ -85,7 +85,9 @@ export class Refine {
     try {
       for (; i < to; i += 1) {
         // Resolve the schema before advancing the clock: the caller may commit before this record, without its timeouts.
-        const plan = isFramed(batch, i) ? this.#planOf(schemaIdAt(batch.bytes, batch.valueAt(i)), batch.offset(i)) : null
+        const plan = isFramed(batch, i)
+          ? this.#planOf(schemaIdAt(batch.bytes, batch.valueAt(i)), batch.offset(i))
+          : null
         if (plan === undefined) return i
         const time = batch.timestamp(i)
         if (time > this.now) this.now = time
@@ -332,7 +334,15 @@ export class Refine {
 
   #held(batch: RecordBatch, i: number, live: boolean, hash: number): Held {
     const { seq, ts } = this.#scanner
-    return { seq, ts, arrival: this.now, live, ...(live ? copiesOf(batch, i) : NO_BYTES), hash, offset: batch.offset(i) }
+    return {
+      seq,
+      ts,
+      arrival: this.now,
+      live,
+      ...(live ? copiesOf(batch, i) : NO_BYTES),
+      hash,
+      offset: batch.offset(i),
+    }
   }
 }
 

@@ -29,7 +29,7 @@ export interface SkipPlan {
 /**
  * Which record refine would read next, without disturbing it.
  * @returns null when it has passed `offset` already
- * @throws InputError NOT_STUCK_THERE when its next record is another one
+ * @throws InputError PLACE when its next record is another one
  */
 export async function planSkip(deps: AcquireDeps, partition: number, offset: number): Promise<SkipPlan | null> {
   const { admin, reader, settings } = deps
@@ -42,10 +42,13 @@ export async function planSkip(deps: AcquireDeps, partition: number, offset: num
   return { offset: batch.offset(i), text: what }
 }
 
-/** Moves the record at which refine is stuck into the dead letters. @throws InputError NOT_STUCK_THERE */
+/** Moves the record at which refine is stuck into the dead letters. @throws InputError PLACE */
 export async function skipRecord(deps: AcquireDeps, partition: number, offset: number): Promise<Repaired> {
   const at = { topic: deps.settings.topics.raw, partition }
-  const passed = { kind: 'nothing', text: `refine has passed offset ${offset} of ${at.topic}/${partition} already` } as const
+  const passed = {
+    kind: 'nothing',
+    text: `refine has passed offset ${offset} of ${at.topic}/${partition} already`,
+  } as const
   if ((await planSkip(deps, partition, offset)) === null) return passed
   const task = await acquire(deps, partition)
   try {
@@ -55,7 +58,10 @@ export async function skipRecord(deps: AcquireDeps, partition: number, offset: n
     task.core.refuse(batch, i, 'SKIPPED', detail)
     task.position = batch.offset(i) + 1
     await task.finish()
-    return { kind: 'done', text: `${at.topic}/${partition}: offset ${batch.offset(i)} is a dead letter; refine goes on at ${task.position}` }
+    return {
+      kind: 'done',
+      text: `${at.topic}/${partition}: offset ${batch.offset(i)} is a dead letter; refine goes on at ${task.position}`,
+    }
   } finally {
     await task.close()
   }
@@ -83,7 +89,7 @@ async function nextRecord(
   // An unreadable batch counts as one record at its last offset; any of its offsets names it.
   if (next !== null && named >= position && named <= offset) return next
   throw new InputError(
-    'NOT_STUCK_THERE',
+    'PLACE',
     'offset',
     `refine's next record in ${at.topic}/${at.partition} is at offset ${offset}, not ${named}: only that one can be skipped; plumbline partitions shows where a partition is stuck`,
   )
@@ -148,8 +154,7 @@ export async function lossOf({ admin, settings }: Pick<AcquireDeps, 'admin' | 's
   if (at === null) return null
   const metadata = decodeMetadata(at.metadata, partition, at.offset)
   const { start } = (await admin.offsetRanges(raw))[partition]
-  const { input } = metadata.snapshot
-  return input >= start ? null : input === at.offset || at.offset >= 0 ? { metadata, committed: at.offset, start } : null
+  return metadata.snapshot.input >= start ? null : { metadata, committed: at.offset, start }
 }
 
 /** Reads what was sent since the snapshot. */
@@ -177,7 +182,13 @@ async function recallSent(
 }
 
 /** An offset at or before the first record that arrived at `ms` or later. */
-async function firstSince(reader: RangeReader, at: TopicPartition, start: number, end: number, ms: number): Promise<number> {
+async function firstSince(
+  reader: RangeReader,
+  at: TopicPartition,
+  start: number,
+  end: number,
+  ms: number,
+): Promise<number> {
   let low = start
   let high = end
   while (low < high) {

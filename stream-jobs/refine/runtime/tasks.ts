@@ -2,6 +2,7 @@
 // (fenced-owner.ts has the rules that keep two owners apart). A task that keeps its owner over a rebalance is kept and
 // sought to its own position.
 import { backoffMs } from '../../../platform/backoff.ts'
+import { KafkaError } from '../../../platform/errors.ts'
 import { FencedOwner, Membership } from '../../../platform/kafka/fenced-owner.ts'
 import type {
   BatchContext,
@@ -111,6 +112,19 @@ export class Tasks {
   async recommit(task: Task): Promise<void> {
     if (!this.#owns(task) || this.#stopped) return
     await this.#queue(task, () => task.recommit())
+  }
+
+  /** The group has an offset that this task did not commit: an operator's repair, or another owner, has fenced it. */
+  async overtaken(task: Task, offset: number): Promise<void> {
+    if (!this.#owns(task) || this.#stopped) return
+    await this.#queue(task, () => {
+      if (offset <= task.committedPosition) return Promise.resolve()
+      const { partition } = task
+      throw new KafkaError(
+        'PRODUCER_FENCED',
+        `offset ${offset} of partition ${partition} was committed by another owner`,
+      )
+    })
   }
 
   /** Sets the partition aside until the registry has answered: the others share its fetches and must not wait. */

@@ -12,7 +12,7 @@ describe('K1: a partition that fails again and again', () => {
     expect(troubles.describe('telemetry.raw')).toEqual([])
     troubles.failed(2, 17, BROKEN, 3_000)
     expect(troubles.describe('telemetry.raw')).toEqual([
-      'telemetry.raw/2 at offset 17 has failed 3 times since 1970-01-01T00:00:01.000Z: the ledger is off by 1; a defect of refine: keep telemetry.raw and report the offset',
+      'telemetry.raw/2 at offset 17 has failed 3 times since 1970-01-01T00:00:01.000Z: the ledger is off by 1; a defect of refine: keep telemetry.raw and report the offset; if this record alone is the cause: plumbline partitions skip telemetry.raw 2 17',
     ])
   })
 

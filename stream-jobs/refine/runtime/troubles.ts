@@ -4,6 +4,7 @@
 import type { RegistryError } from '../../../platform/codec/register.ts'
 import { messageOf, PlumblineError } from '../../../platform/errors.ts'
 import type { KafkaErrorCode } from '../../../platform/kafka/error-codes.ts'
+import type { CoreFailure } from '../core/careful.ts'
 import type { LedgerError } from '../core/ledger.ts'
 
 /** Once may be a restarting broker; from then on it is reported. */
@@ -11,13 +12,17 @@ const NAMED_FROM = 3
 /** How far a process may lag another in reading topic config, ms. */
 const CLAIM_MS = 15_000
 
+const DEFECT = 'a defect of refine: keep telemetry.raw and report the offset'
 /** The remedy, by error code. */
 const HELP = {
-  LEDGER_UNBALANCED: 'a defect of refine: keep telemetry.raw and report the offset',
+  CORE_FAILED: DEFECT,
+  LEDGER_UNBALANCED: DEFECT,
   REGISTRY_UNREACHABLE: 'start the registry, or set REGISTRY_URL',
   REGISTRY_REFUSED: 'look at REGISTRY_URL and API_TOKEN',
   OUT_OF_ORDER_SEQUENCE_NUMBER: 'look at the brokers’ logs',
-} satisfies Partial<Record<KafkaErrorCode | RegistryError['code'] | LedgerError['code'], string>>
+} satisfies Partial<
+  Record<KafkaErrorCode | RegistryError['code'] | LedgerError['code'] | CoreFailure['code'], string>
+>
 const OTHER_HELP = 'run plumbline status; if the broker is well, keep telemetry.raw and report the offset'
 
 export interface Trouble {
@@ -30,6 +35,10 @@ export interface Trouble {
   /** Consecutive failures without getting past the offset. */
   readonly times: number
 }
+
+/** What helps where waiting does not: the record out of the way. */
+export const skipCommand = (topic: string, partition: number, offset: number): string =>
+  `plumbline partitions skip ${topic} ${partition} ${offset}`
 
 export class Troubles {
   readonly #partitions = new Map<number, Trouble>()
@@ -95,13 +104,20 @@ export class Troubles {
     this.#general.set(kind, found)
   }
 
+  /** What keeps a partition from moving; null for nothing that has lasted. */
+  of(partition: number): Trouble | null {
+    const trouble = this.#partitions.get(partition)
+    return trouble !== undefined && trouble.times >= NAMED_FROM ? trouble : null
+  }
+
   /** One sentence each; empty when all is well. @param topic of the partitions */
   describe(topic: string): string[] {
     const stuck = [...this.#partitions.values()]
       .filter(({ times }) => times >= NAMED_FROM)
       .map(({ partition, offset, cause, help, sinceMs, times }) => {
         const place = offset < 0 ? `${topic}/${partition}` : `${topic}/${partition} at offset ${offset}`
-        return `${place} has failed ${times} times since ${new Date(sinceMs).toISOString()}: ${cause}; ${help}`
+        const skip = offset < 0 ? '' : `; if this record alone is the cause: ${skipCommand(topic, partition, offset)}`
+        return `${place} has failed ${times} times since ${new Date(sinceMs).toISOString()}: ${cause}; ${help}${skip}`
       })
     return [...[...this.#general.values()].flat(), ...stuck]
   }

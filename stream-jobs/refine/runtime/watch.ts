@@ -129,13 +129,17 @@ export function describeTransaction(open: OpenTransaction): string {
   return `${topic}/${partition} is held at offset ${firstOffset} by a transaction of ${who}, open since ${new Date(sinceMs).toISOString()}: end it there, wait for its time-out, or run ${abort}`
 }
 
-/** An offset that somebody has deleted or reset would be missing at the next start: it is reported and rewritten. */
+/**
+ * An offset that somebody has deleted or reset would be missing at the next start: it is reported and rewritten. One
+ * that is ahead was committed by another owner.
+ */
 async function lookAtOffsets(tasks: Tasks, { admin, group, topics, log }: WatchDeps): Promise<void> {
   const expected = tasks.running().map((task) => ({ task, offset: task.committedPosition }))
   if (expected.length === 0) return
   const committed = await admin.committedOffsets(group, topics.raw)
   for (const { task, offset } of expected) {
     const found = committed.at(task.partition)?.offset ?? null
+    if (found !== null && found > task.committedPosition) void tasks.overtaken(task, found)
     if (found !== null && found >= offset) continue
     const at = { topic: topics.raw, partition: task.partition, offset, found }
     log.error(
