@@ -1,6 +1,7 @@
 // Recalls from clean and late what refine has sent since its last snapshot, where the raw records themselves are gone and
 // cannot be replayed. What matters is that nothing is emitted again and time does not go back: every sensor's time, its
 // next numbers and the hashes that tell a repeat. The detector's windows stay as the snapshot has them.
+import { isFramed, schemaIdAt } from '../../../platform/codec/framing.ts'
 import { FRAME_BYTES } from '../../../platform/codec/reading.ts'
 import { ReadingScanner } from '../../../platform/codec/reading-scanner.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
@@ -8,7 +9,7 @@ import { contentHash } from './content-hash.ts'
 import type { PlanOf } from './emitter.ts'
 import type { Held } from './held.ts'
 import { HoldBack } from './hold-back.ts'
-import { isFramed, keyTextOf, schemaIdAt } from './record-bytes.ts'
+import { keyTextOf } from './record-bytes.ts'
 import { Sensor } from './sensor.ts'
 
 const UNNUMBERED = 0

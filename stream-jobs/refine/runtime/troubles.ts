@@ -20,9 +20,7 @@ const HELP = {
   REGISTRY_UNREACHABLE: 'start the registry, or set REGISTRY_URL',
   REGISTRY_REFUSED: 'look at REGISTRY_URL and API_TOKEN',
   OUT_OF_ORDER_SEQUENCE_NUMBER: 'look at the brokers’ logs',
-} satisfies Partial<
-  Record<KafkaErrorCode | RegistryError['code'] | LedgerError['code'] | CoreFailure['code'], string>
->
+} satisfies Partial<Record<KafkaErrorCode | RegistryError['code'] | LedgerError['code'] | CoreFailure['code'], string>>
 const OTHER_HELP = 'run plumbline status; if the broker is well, keep telemetry.raw and report the offset'
 
 export interface Trouble {
