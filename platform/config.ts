@@ -196,6 +196,7 @@ const PRODUCTION_SETTINGS = {
   DETECTOR_MIN_SAMPLES: setting(int(2, 100_000), '30', 'Samples before the first z-score.'),
   // Sinks and query
   SINK_GROUP: setting(text.regex(/^[\w.-]{1,100}$/), 'sink', 'Consumer group of the sink.'),
+  SINK_SESSION_MS: setting(int(1_000, 300_000), '10000', 'Time after which a silent sink loses its partitions, ms.'),
   SINK_LINGER_MS: setting(int(1, 10_000), '100', 'Longest time that rows wait for their batch, ms.'),
   SINK_WRITE_TIMEOUT_MS: setting(
     int(100, 60_000),

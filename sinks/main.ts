@@ -56,6 +56,7 @@ runService('sinks', process.env, async (service) => {
     log,
     fetchSchema,
     group: config.SINK_GROUP,
+    sessionTimeoutMs: config.SINK_SESSION_MS,
     refineGroup: config.REFINE_GROUP,
     lingerMs: config.SINK_LINGER_MS,
     writeTimeoutMs: config.SINK_WRITE_TIMEOUT_MS,

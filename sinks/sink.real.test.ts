@@ -58,7 +58,8 @@ const record = (sent: Sent): { key: Buffer; value: Buffer } => ({
 
 /** Ready when it says so: on a free port, which nobody has to know. */
 function startSink(file: string, more: Readonly<Record<string, string>> = {}): Promise<ServiceProcess> {
-  const env = stack.env({ SQLITE_FILE: file, SINKS_PORT: '0', SINK_LINGER_MS: '20', LOG_LEVEL: 'info', ...more })
+  const quick = { SINKS_PORT: '0', SINK_LINGER_MS: '20', SINK_SESSION_MS: '3000', LOG_LEVEL: 'info' }
+  const env = stack.env({ SQLITE_FILE: file, ...quick, ...more })
   return stack.processes.start({ main: 'sinks/main.ts', env, ready: { output: '"listening"' } })
 }
 

@@ -31,7 +31,6 @@ const LOOK_EVERY_MS = 250
 const RECREATE = { baseMs: 200, capMs: 2_000 }
 /** While a batch waits for the store or the broker, membership is confirmed this often. */
 const HEARTBEAT_MS = 1_000
-const SESSION_MS = 10_000
 /** The broker answers a fetch at once when it has data, otherwise after this long. */
 const FETCH_WAIT_MS = 100
 /** One fetch of one partition: some ten thousand readings. */
@@ -48,6 +47,7 @@ export interface SinkOptions {
   readonly metrics: SinkMetrics
   readonly log: Logger
   readonly group: string
+  readonly sessionTimeoutMs: number
   readonly refineGroup: string
   readonly lingerMs: number
   /** Deadline of one write to the store. */
@@ -142,7 +142,7 @@ export class Sink {
       maxWaitMs: FETCH_WAIT_MS,
       minBytes: 1,
       maxBytesPerPartition: FETCH_BYTES,
-      sessionTimeoutMs: SESSION_MS,
+      sessionTimeoutMs: this.#options.sessionTimeoutMs,
       assignment: 'shared',
     })
     this.#consumer = consumer

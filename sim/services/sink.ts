@@ -97,6 +97,7 @@ export async function runSinkService(options: SinkServiceOptions): Promise<void>
     log,
     fetchSchema: (id) => life.call(() => registry.fetchSchema(id)),
     group: config.SINK_GROUP,
+    sessionTimeoutMs: config.SINK_SESSION_MS,
     refineGroup: config.REFINE_GROUP,
     lingerMs: config.SINK_LINGER_MS,
     writeTimeoutMs: config.SINK_WRITE_TIMEOUT_MS,

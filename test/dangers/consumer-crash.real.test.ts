@@ -1,5 +1,5 @@
 // The workaround for danger 6 in a whole refine process: its client's consumer ends for good because the network loses
-// FindCoordinator during a rebalance; the member is built anew, and nothing is lost or twice.
+// FindCoordinator during a rebalance; the member is created again, and nothing is lost or doubled.
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { makeLoad } from '../fixtures/load.ts'
@@ -7,7 +7,7 @@ import { feed, settled, type Stack, startStack } from '../fixtures/refine.ts'
 import { FIND_COORDINATOR } from '../fixtures/kafka-proxy.ts'
 import { verify } from '../oracle/verify.ts'
 
-const REBUILT = 'the consumer has ended; it is built anew'
+const REBUILT = 'has ended; recreating it'
 
 let stack: Stack
 

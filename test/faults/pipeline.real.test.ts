@@ -43,6 +43,7 @@ beforeAll(async () => {
     SQLITE_FILE: join(dataDir, 'store.sqlite'),
     PRODUCERS_PORT: String(producers),
     SINKS_PORT: String(sinks),
+    SINK_SESSION_MS: '3000',
   })
 })
 afterAll(async () => {

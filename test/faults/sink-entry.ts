@@ -40,6 +40,7 @@ runMain(async (signal) => {
     log,
     fetchSchema: cachedSchemas(config.REGISTRY_URL),
     group: config.SINK_GROUP,
+    sessionTimeoutMs: config.SINK_SESSION_MS,
     refineGroup: config.REFINE_GROUP,
     lingerMs: config.SINK_LINGER_MS,
     writeTimeoutMs: config.SINK_WRITE_TIMEOUT_MS,

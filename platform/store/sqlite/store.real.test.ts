@@ -4,6 +4,7 @@ import { fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -121,16 +122,18 @@ describe('SQLite store among processes', () => {
   })
 
   it('readers wait for the sink’s migrations with an error that says so', async () => {
-    const reader = new SqliteStore({ file: join(folder, 'none.sqlite'), access: 'read' })
+    const file = join(folder, 'none.sqlite')
+    const reader = new SqliteStore({ file, access: 'read' })
     await expect(reader.read((view) => view.totals())).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',
       retriable: true,
     })
-    const store = new SqliteStore({ file: join(folder, 'none.sqlite'), access: 'write' })
+    new DatabaseSync(file).exec('CREATE TABLE foreign_table (x)')
     await expect(reader.read((view) => view.totals())).rejects.toMatchObject({
       code: 'STORE_NOT_READY',
       retriable: true,
     })
+    const store = new SqliteStore({ file, access: 'write' })
     await store.migrate()
     expect((await reader.read((view) => view.totals())).readings).toBe(0)
     await Promise.all([reader.close(), store.close()])
