@@ -22,6 +22,7 @@ import { type Inputs, readInputs, type Sleep, topicPartition } from './inputs.ts
 import { lanesByPartition, type Logs, readLogs } from './logs.ts'
 import { findOpenTransactions } from './open-transactions.ts'
 import { OrderScanner } from './order.ts'
+import { MovedReplays } from './core/moved-replays.ts'
 import { PartitionScanner } from './scan.ts'
 import { readStore, type StoreState } from './store.ts'
 import { Strays } from './strays.ts'
@@ -102,6 +103,7 @@ async function judgeKafka(
     const ordered = await orders.readOrder(inputs.ranges.order[0] ?? { start: 0, end: 0 }, partitions)
     const lanes = lanesByPartition(logs.lanes, partitions)
     const strays = new Strays(partitions)
+    const moved = new MovedReplays()
     const expected = new Map<string, ExpectedRows>()
     const rows: PartitionRow[] = []
     for (let partition = 0; partition < partitions; partition += 1) {
@@ -119,9 +121,11 @@ async function judgeKafka(
           findings,
         )
       strays.collect(book)
+      moved.collect(book, cut.starts.raw, findings)
       for (const sensor of book.sensors.values()) expected.set(sensor.key, sensor.expected())
     }
     await strays.judge(scanner, inputs.ranges, findings)
+    moved.judge(findings)
     if (store === null) return { rows, store: null }
     await judgeAnomalies(scanner, inputs, store, findings)
     for (const key of strays.keys) expected.delete(key)

@@ -143,7 +143,7 @@ const FAULTS: Readonly<Record<Exclude<ProblemCode, ScannedCode>, Fault>> = {
   },
   REPLAY_MISSING: {
     fault: 'a dead letter is marked as replayed and was not',
-    plant: ({ book }) => book.marks.add({ partition: 0, offset: 0 }, 'replayed'),
+    plant: ({ book }) => book.marks.add({ place: { partition: 0, offset: 0 }, outcome: 'replayed' }),
     says: /dead letters 0@0 are marked as replayed and are not in raw/,
   },
   NOT_IN_STORE: {

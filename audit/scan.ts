@@ -1,7 +1,6 @@
 // Reads the topics of one partition into its book: marks, dead letters, late, clean, raw, in this order (core/entries.ts
 // says why). What cannot be read is a problem with its place, and the audit continues with what can.
-import { planOrNull } from '../platform/codec/reading-decoder.ts'
-import type { ScanPlan } from '../platform/codec/reading-plan.ts'
+import type { SchemaName } from '../platform/codec/framing.ts'
 import type { FetchSchema } from '../platform/codec/register.ts'
 import { readRefusal } from '../platform/dead-letters/headers.ts'
 import { readMarksOf } from '../platform/dead-letters/letters.ts'
@@ -17,28 +16,29 @@ import { ExtentCoverage, type Extents } from './core/extents.ts'
 import type { Findings } from './core/findings.ts'
 import type { Cut } from './core/judge.ts'
 import { AuditRecords, type RecordKind } from './core/records.ts'
+import { AuditSchemas } from './schemas.ts'
 import type { Ranges } from './inputs.ts'
 
 export class PartitionScanner {
   /** Everything so far could be read. */
   hasReadAll = true
   readonly #reader: RangeReader
-  readonly #fetchSchema: FetchSchema
   readonly #findings: Findings
   readonly #onRecords: (count: number) => void
-  readonly #plans = new Map<number, ScanPlan | null>()
-  readonly #records = new AuditRecords((id) => this.#plans.get(id))
-  readonly #passing = new Passing(this.#records)
-
+  readonly #schemas: AuditSchemas
+  readonly #records: AuditRecords
+  readonly #passing: Passing
   /** Schemas that could not be fetched: asked for once. */
-  readonly #unanswered = new Set<number>()
+  readonly #unanswered = new Set<number | string>()
   /** Everything in the current partition could be read. */
   #isComplete = true
 
   /** @param onRecords called with the number of records read, for progress display */
   constructor(reader: RangeReader, fetchSchema: FetchSchema, findings: Findings, onRecords: (count: number) => void) {
     this.#reader = reader
-    this.#fetchSchema = fetchSchema
+    this.#schemas = new AuditSchemas(fetchSchema)
+    this.#records = new AuditRecords(this.#schemas.planOf, this.#schemas.idOfGuid)
+    this.#passing = new Passing(this.#records)
     this.#findings = findings
     this.#onRecords = onRecords
   }
@@ -130,7 +130,7 @@ export class PartitionScanner {
     for (let i = 0; i < batch.count && batch.offset(i) < end; i += 1) {
       let kind = records.kindOf(batch, i)
       if (kind === 'unknown-schema') {
-        const isKnown = await this.#learn(records.schemaId)
+        const isKnown = await this.#learn(records.schema)
         kind = isKnown ? records.kindOf(batch, i) : 'unread'
       }
       this.#passing.fill(kind, batch, i)
@@ -140,18 +140,18 @@ export class PartitionScanner {
   }
 
   /** False if the registry does not answer. */
-  async #learn(schemaId: number): Promise<boolean> {
-    if (this.#unanswered.has(schemaId)) return false
+  async #learn(name: SchemaName): Promise<boolean> {
+    const key = 'id' in name ? name.id : name.guid
+    if (this.#unanswered.has(key)) return false
     try {
-      const text = await this.#fetchSchema(schemaId)
-      this.#plans.set(schemaId, planOrNull(text))
+      await this.#schemas.learn(name)
       return true
     } catch (error) {
-      this.#unanswered.add(schemaId)
+      this.#unanswered.add(key)
       this.#isComplete = false
       this.#findings.problem(
         'REGISTRY_UNAVAILABLE',
-        `schema ${schemaId} cannot be fetched, so its records cannot be compared: ${messageOf(error)}`,
+        `schema ${key} cannot be fetched, so its records cannot be compared: ${messageOf(error)}`,
       )
       return false
     }

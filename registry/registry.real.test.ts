@@ -6,7 +6,7 @@ import { freePort } from '../platform/free-port.ts'
 import { startTestKafka, type TestKafka } from '../test/fixtures/kafka.ts'
 import { Processes, type ServiceProcess } from '../test/fixtures/processes.ts'
 import { schemaText } from '../schemas/load.ts'
-import { cachedSchemas, fetchSchema, registerSchemas } from '../platform/codec/register.ts'
+import { cachedSchemas, fetchIdOfGuid, fetchSchema, registerSchemas } from '../platform/codec/register.ts'
 import { CLEAN, RAW, subjectOf, TOPICS } from '../schemas/topics.ts'
 import { canonicalText } from './core/canonical.ts'
 
@@ -77,10 +77,16 @@ describe('the schema registry', () => {
       type: 'application/vnd.schemaregistry.v1+json',
     })
     const { json } = await call('GET', '/subjects/rest-value/versions/latest')
-    const { id } = json as { id: number }
-    expect(json).toEqual({ subject: 'rest-value', version: 1, id, schema: canonicalText(V1) })
+    const { id, guid } = json as { id: number; guid: string }
+    expect(json).toEqual({ subject: 'rest-value', version: 1, id, guid, schema: canonicalText(V1) })
     expect((await call('POST', '/subjects/rest-value', { schema: V1 })).json).toEqual(json)
     expect((await call('GET', `/schemas/ids/${id}`)).json).toEqual({ schema: canonicalText(V1) })
+    // K12: serializers that put the GUID into a header take it from the answer to their registration.
+    expect((await call('POST', '/subjects/rest-value/versions', { schema: V1 })).json).toEqual({ id, guid })
+    expect((await call('GET', `/schemas/guids/${guid}`)).json).toEqual({ schema: canonicalText(V1), guid })
+    expect((await call('GET', `/schemas/guids/${guid}/ids`)).json).toEqual([{ context: '.', id }])
+    expect(await fetchIdOfGuid(url, guid)).toBe(id)
+    expect(await fetchIdOfGuid(url, '89791762-2336-4186-9674-299b90a802e2')).toBeNull()
     expect((await call('GET', `/schemas/ids/${id}/versions`)).json).toContainEqual({
       subject: 'rest-value',
       version: 1,
@@ -107,6 +113,7 @@ describe('the schema registry', () => {
     ['GET', '/subjects/rest-value/versions/x', undefined, 422, 42202],
     ['GET', '/schemas/ids/99999', undefined, 404, 40403],
     ['GET', '/schemas/ids/x', undefined, 404, 40403],
+    ['GET', '/schemas/guids/x', undefined, 404, 40403],
     ['GET', '/config/none', undefined, 404, 40408],
     ['PUT', '/config/rest-value', { compatibility: 'ANY' }, 422, 42203],
     ['POST', '/subjects/s/versions', { schema: '{' }, 422, 42201],

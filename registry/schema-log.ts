@@ -1,6 +1,7 @@
 // The topic `_schemas` as the registry's only memory: one partition, compacted, appended to and read back. State
 // changes by reading alone, also by what we wrote ourselves, so the topic's order decides and nothing that failed or
 // came late can make memory and topic differ.
+import { createHash } from 'node:crypto'
 import type { Logger } from '../platform/log.ts'
 import { messageOf } from '../platform/errors.ts'
 import type { Admin, FetchedBatch, Kafka, Producer, RangeReader } from '../platform/kafka/port.ts'
@@ -19,7 +20,7 @@ const TOPIC = { name: SCHEMAS_TOPIC, partitions: 1, configs: { 'cleanup.policy':
 type Closable<T> = T & { close(): Promise<void> }
 
 export class SchemaLog {
-  readonly state = new RegistryState()
+  readonly state = new RegistryState((text) => createHash('md5').update(text).digest())
   readonly #admin: Closable<Admin>
   readonly #producer: Producer
   readonly #reader: RangeReader

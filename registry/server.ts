@@ -18,11 +18,14 @@ import {
 import type { SchemaValue } from './core/records.ts'
 import { configNotFound, Refusal, schemaNotFound, subjectNotFound } from './core/refusal.ts'
 import { DEFAULT_LEVEL } from './core/compatibility.ts'
+import type { RegistryState } from './core/state.ts'
 import type { Registry } from './registry.ts'
 
 const CONTENT_TYPE = 'application/vnd.schemaregistry.v1+json'
 /** A schema of the largest size, escaped into a JSON string. */
 const BODY_BYTES_MAX = 1_048_576
+/** Confluent's name of the context that everything belongs to where there are no others. */
+const DEFAULT_CONTEXT = '.'
 
 type Params = Record<string, string>
 
@@ -42,7 +45,7 @@ function addSubjects(app: Express, registry: Registry): void {
   app.get('/subjects', (request, response) => send(response, state.subjects(flag(request, 'deleted'))))
   app.post('/subjects/:subject', (request: Request<Params>, response) => {
     const candidate = candidateOf(request.params.subject, request.body)
-    send(response, described(lookUp(state, candidate, flag(request, 'deleted'))))
+    send(response, described(state, lookUp(state, candidate, flag(request, 'deleted'))))
   })
   app.delete('/subjects/:subject', async (request: Request<Params>, response) => {
     const { subject } = request.params
@@ -63,7 +66,7 @@ function addSubjects(app: Express, registry: Registry): void {
   })
   app.get('/subjects/:subject/versions/:version', (request: Request<Params>, response) => {
     const { subject, version } = request.params
-    send(response, described(findVersion(state, subject, version, flag(request, 'deleted'))))
+    send(response, described(state, findVersion(state, subject, version, flag(request, 'deleted'))))
   })
   app.get('/subjects/:subject/versions/:version/schema', (request: Request<Params>, response) => {
     const { subject, version } = request.params
@@ -87,6 +90,20 @@ function addSchemas(app: Express, registry: Registry): void {
   app.get('/schemas/ids/:id', (request: Request<Params>, response) => {
     const { schema, schemaType, references } = find(request)
     send(response, { schema, ...foreign({ schemaType, references }) })
+  })
+  const findByGuid = (request: Request<Params>): SchemaValue => {
+    const { guid } = request.params
+    const value = state.byGuid(guid)
+    if (value === undefined) throw schemaNotFound(guid)
+    return value
+  }
+  app.get('/schemas/guids/:guid', (request: Request<Params>, response) => {
+    const value = findByGuid(request)
+    const { schema, schemaType, references } = value
+    send(response, { schema, guid: state.guidOf(value), ...foreign({ schemaType, references }) })
+  })
+  app.get('/schemas/guids/:guid/ids', (request: Request<Params>, response) => {
+    send(response, [{ context: DEFAULT_CONTEXT, id: findByGuid(request).id }])
   })
   app.get('/schemas/ids/:id/versions', (request: Request<Params>, response) => {
     const uses = state.usesOf(find(request).id, flag(request, 'deleted'))
@@ -132,8 +149,9 @@ function addSettings(app: Express, registry: Registry): void {
 }
 
 /** A version as Confluent describes it; `schemaType` only if it is not Avro. */
-function described({ subject, version, id, schema, schemaType, references }: SchemaValue): object {
-  return { subject, version, id, schema, ...foreign({ schemaType, references }) }
+function described(state: RegistryState, value: SchemaValue): object {
+  const { subject, version, id, schema, schemaType, references } = value
+  return { subject, version, id, guid: state.guidOf(value), schema, ...foreign({ schemaType, references }) }
 }
 
 function foreign({ schemaType, references }: Pick<SchemaValue, 'schemaType' | 'references'>): object {

@@ -7,8 +7,9 @@ import { topicSpec } from '../schemas/topics.ts'
 /** @param schemaIds by declared topic */
 export function ownFirst(schemaIds: ReadonlyMap<string, number>, fetchSchema: FetchSchema): FetchSchema {
   const own = new Map([...schemaIds].map(([topic, id]) => [id, topicSpec(topic).schema!]))
-  return (id) => {
+  const text = (id: number): Promise<string | null> => {
     const schema = own.get(id)
     return schema === undefined ? fetchSchema(id) : Promise.resolve(schemaText(schema))
   }
+  return Object.assign(text, fetchSchema.idOfGuid === undefined ? {} : { idOfGuid: fetchSchema.idOfGuid })
 }

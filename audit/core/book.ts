@@ -4,6 +4,7 @@
 //
 // Memory: about 300 bytes per sensor and epoch, 5 to 10 bytes per numbered reading of one partition (HASHES_MAX of them at
 // most), about 200 bytes per reading without seq (UNNUMBERED_MAX at most).
+import type { Place } from '../../platform/dead-letters/letter.ts'
 import { Marks } from '../../platform/dead-letters/marks.ts'
 import { Fingerprint } from '../../platform/codec/fingerprint.ts'
 import { SeqSet } from '../../platform/seq-set.ts'
@@ -133,6 +134,8 @@ export class PartitionBook {
   readonly marks = new Marks()
   /** Offsets of the dead letters whose replays are in raw. */
   readonly replays = new SeqSet()
+  /** Replays in raw of dead letters of other partitions, with their offsets in raw. */
+  readonly movedReplays: { readonly place: Place; readonly offset: number }[] = []
   /** Raw offsets that refine has dead-lettered, and which of them were seen in raw. */
   readonly deadOffsets = new SeqSet()
   readonly deadMet = new SeqSet()

@@ -207,9 +207,11 @@ export class Entries {
   }
 
   #replay(of: string, offset: number): void {
-    const { partition, replays } = this.#book
+    const { partition, replays, movedReplays } = this.#book
     const place = readPlace(of)
-    if (place?.partition === partition && !replays.add(place.offset))
+    if (place === null) return
+    if (place.partition !== partition) movedReplays.push({ place, offset })
+    else if (!replays.add(place.offset))
       this.#findings.problem('REPLAYED_TWICE', `${RAW}/${partition} offset ${offset} replays dead letter ${of} again`)
   }
 

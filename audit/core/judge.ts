@@ -103,13 +103,17 @@ function judgeBalance(ledger: LedgerCounts, partition: number, findings: Finding
     findings.problem('LEDGER_UNBALANCED', `partition ${partition}: refine's ledger is off by ${balance} records`)
 }
 
-/** What was marked as replayed is in raw: both were written in one transaction. */
+/** What was marked as replayed is in raw: both were written in one transaction. MovedReplays has what went to another partition. */
 function judgeReplays({ partition, marks, replays }: PartitionBook, findings: Findings): void {
-  for (const { from, to } of marks.replayed(partition).minus(replays))
-    findings.problem(
-      'REPLAY_MISSING',
-      `dead letters ${partition}@${rangeText(from, to)} are marked as replayed and are not in raw`,
-    )
+  for (const { from, to } of marks.replayed(partition).minus(replays, marks.moved(partition)))
+    replayMissing(partition, from, to, findings)
+}
+
+export function replayMissing(partition: number, from: number, to: number, findings: Findings): void {
+  findings.problem(
+    'REPLAY_MISSING',
+    `dead letters ${partition}@${rangeText(from, to)} are marked as replayed and are not in raw`,
+  )
 }
 
 /** Every dead letter names the raw record that it came from. */

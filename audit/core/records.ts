@@ -1,13 +1,20 @@
 // Classifies a record of raw, clean, late or the dead letters in place, without an object per record: a control
 // record, a reading with its place in the order, or something without a place (undecodable, or with an identity
 // that does not match its key). Refine draws the same line, and the audit compares only what has a place, seq by seq.
+import {
+  frameByHeader,
+  isFramed,
+  schemaIdAt,
+  type SchemaName,
+  schemaNameOf,
+  unknownGuidId,
+} from '../../platform/codec/framing.ts'
 import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 import type { ScanPlan } from '../../platform/codec/reading-plan.ts'
 import { ReadingScanner } from '../../platform/codec/reading-scanner.ts'
 import { readingProblem } from '../../platform/codec/reading-verdict.ts'
 import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { CONTROL_HEADER } from '../../schemas/refine.ts'
-import { isFramed, schemaIdAt } from '../../platform/codec/framing.ts'
 
 /**
  * control         one of our control records
@@ -32,12 +39,15 @@ export class AuditRecords {
   /** Index in METRICS of an out-of-bounds metric of the last reading; -1 for none. */
   invalidMetric = -1
   /** Of the last record of an unknown schema. */
-  schemaId = 0
+  schema: SchemaName = { id: 0 }
   readonly #scanner = new ReadingScanner()
   readonly #planOf: PlanOf
+  readonly #idOfGuid: (guid: string) => number | undefined
 
-  constructor(planOf: PlanOf) {
+  /** @param idOfGuid the id for a GUID, as platform/codec/framing.ts asks for it */
+  constructor(planOf: PlanOf, idOfGuid: (guid: string) => number | undefined = unknownGuidId) {
     this.#planOf = planOf
+    this.#idOfGuid = idOfGuid
   }
 
   /** Metrics of the last reading, indexed by METRICS; NaN if absent. */
@@ -56,13 +66,21 @@ export class AuditRecords {
 
   kindOf(batch: RecordBatch, i: number): RecordKind {
     if (batch.hasHeaders(i) && batch.headers(i).some(({ key }) => key === CONTROL_HEADER)) return 'control'
+    if (batch.keyLength(i) <= 0) return 'placeless'
+    if (!frameByHeader(batch, i, this.#idOfGuid)) {
+      this.schema = schemaNameOf(batch, i)!
+      return 'unknown-schema'
+    }
     const { bytes } = batch
     const at = batch.valueAt(i)
     const length = batch.valueLength(i)
-    if (batch.keyLength(i) <= 0 || !isFramed(batch, i)) return 'placeless'
-    this.schemaId = schemaIdAt(bytes, at)
-    const plan = this.#planOf(this.schemaId)
-    if (plan === undefined) return 'unknown-schema'
+    if (!isFramed(batch, i)) return 'placeless'
+    const schemaId = schemaIdAt(bytes, at)
+    const plan = this.#planOf(schemaId)
+    if (plan === undefined) {
+      this.schema = { id: schemaId }
+      return 'unknown-schema'
+    }
     const scanner = this.#scanner
     if (plan === null || !scanner.scan(plan, bytes, at + FRAME_BYTES, at + length)) return 'placeless'
     if (readingProblem(scanner, bytes, batch.keyAt(i), batch.keyLength(i)) !== null) return 'placeless'

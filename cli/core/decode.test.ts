@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { encodeFramed, readingType } from '../../platform/codec/reading.ts'
 import { check } from '../../test/fixtures/property.ts'
-import { decodeValue, renderJson, renderRecord, schemaIdOf, textOf } from './decode.ts'
+import { decodeValue, renderJson, renderRecord, textOf } from './decode.ts'
 
 const reading = {
   tenant_id: 'acme',
@@ -21,18 +21,18 @@ const reading = {
 
 it('an Avro value is decoded by its schema; metrics that it does not have are left out', () => {
   const value = encodeFramed(readingType, 7, reading)
-  expect(schemaIdOf(value)).toBe(7)
-  expect(decodeValue(value, readingType)).toEqual({ value: reading })
+  expect(decodeValue(value, readingType, 5)).toEqual({ value: reading })
+  expect(decodeValue(value.subarray(5), readingType, 0)).toEqual({ value: reading })
 })
 
 it('what cannot be decoded is shown as it is, with the reason', () => {
   const type = avsc.Type.forSchema('long')
-  expect(decodeValue(Buffer.from('no avro'), null)).toEqual({
+  expect(decodeValue(Buffer.from('no avro'), null, 5)).toEqual({
     value: 'no avro',
     note: 'not Avro in Confluent’s framing',
   })
-  expect(decodeValue(Buffer.from([0, 0, 0, 0, 1, 0xff]), type).note).toContain('not what its schema says')
-  expect(decodeValue(null, null).note).toContain('tombstone')
+  expect(decodeValue(Buffer.from([0, 0, 0, 0, 1, 0xff]), type, 5).note).toContain('not what its schema says')
+  expect(decodeValue(null, null, 5).note).toContain('tombstone')
 })
 
 it('bytes that are no text are shown in hexadecimal, many of them cut', () => {
@@ -55,7 +55,7 @@ it('whatever a record holds, none of its bytes steers the terminal, and JSON sta
   )
   check(
     fc.property(anything, fc.string({ unit: 'binary' }), (value, name) => {
-      const decoded = decodeValue(value, schemaIdOf(value) === null ? null : readingType)
+      const decoded = decodeValue(value, value[0] === 0 ? readingType : null, 5)
       const record = { topic: 't', partition: 0, offset: 1, time: '', key: name, headers: { [name]: name }, ...decoded }
       const steers = /[^\P{Cc}\n\t]/u
       expect(renderRecord(record)).not.toMatch(steers)

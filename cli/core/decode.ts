@@ -1,7 +1,5 @@
 // A record as a person wants to see it: the Avro value by the schema that wrote it, headers and key as text, and bytes
 // that are neither in hexadecimal. Nothing here trusts the bytes: whatever cannot be decoded is shown as it is.
-import { schemaIdAt } from '../../platform/codec/framing.ts'
-import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 import type avsc from 'avsc'
 
 export interface ShownRecord {
@@ -22,18 +20,19 @@ const HEX_BYTES_MAX = 64
 /** Of a value, key or header on a terminal; a record may have a megabyte. */
 const SHOWN_CHARS_MAX = 2_000
 
-/** Schema id of a value in Confluent's framing; null if there is none. */
-export function schemaIdOf(value: Uint8Array | null): number | null {
-  if (value === null || value.length < FRAME_BYTES || value[0] !== 0) return null
-  return schemaIdAt(value, 0)
-}
-
-/** @param type the schema that the value names; null: unknown or not an Avro value */
-export function decodeValue(value: Buffer | null, type: avsc.Type | null): { value: unknown; note?: string } {
+/**
+ * @param type the schema that the value or a header names; null: unknown or not an Avro value
+ * @param bodyAt where the body begins: behind the frame, or at 0 where a header names the schema
+ */
+export function decodeValue(
+  value: Buffer | null,
+  type: avsc.Type | null,
+  bodyAt: number,
+): { value: unknown; note?: string } {
   if (value === null) return { value: null, note: 'no value (a tombstone)' }
   if (type === null) return { value: textOf(value), note: 'not Avro in Confluent’s framing' }
   try {
-    return { value: plain(type.fromBuffer(value.subarray(FRAME_BYTES))) }
+    return { value: plain(type.fromBuffer(value.subarray(bodyAt))) }
   } catch (error) {
     return {
       value: textOf(value),

@@ -160,7 +160,7 @@ describe('X-3: dead letters', () => {
       0,
       range,
       () => false,
-      ([letter]) => former.replay(letter, 'record'),
+      ([letter]) => former.replay(letter, 'record', 0),
     )
     await expect(former.commit()).rejects.toMatchObject({ code: 'TAKEN_OVER' })
     await Promise.all([former.close(), latter.close(), reader.close()])

@@ -1,7 +1,7 @@
 // `list` and `show`: what is in telemetry.dlq, read only.
 import { InputError } from '../../platform/errors.ts'
 import { cachedSchemas } from '../../platform/codec/register.ts'
-import { DLQ } from '../../schemas/topics.ts'
+import { DLQ, RAW } from '../../schemas/topics.ts'
 import { type DeadLetter, type Place, placeText } from '../../platform/dead-letters/letter.ts'
 import { escapeControls, renderRecord, type ShownRecord } from '../core/decode.ts'
 import { type LetterFilter, matches, narrow } from './core/filter.ts'
@@ -95,7 +95,10 @@ export async function showLetter({ config, kafka, admin }: Connected, place: Pla
     if (found === undefined) throw new InputError('NO_LETTER', 'place', absent(place, range))
     const { letter, shown } = found
     const state = (await readMarks(admin, reader)).stateOf(letter)
-    const replay = state === 'open' ? routeText(letter, await new Routes(config).of(letter)) : `it was ${state}`
+    const replay =
+      state === 'open'
+        ? routeText(letter, await new Routes(config, await admin.partitionCount(RAW)).of(letter))
+        : `it was ${state}`
     return json ? showJson(letter, shown, state, replay) : showText(letter, shown, state, replay)
   } finally {
     await reader.close()

@@ -26,7 +26,8 @@ const BYTES_MAX = 512 * 1024
 export class Outcomes {
   readonly #producer: TransactionalProducer
   #partition = -1
-  readonly #records = new RecordBatchBuilder()
+  /** By partition of telemetry.raw: nearly all belong in the one that they came from. */
+  readonly #records = new Map<number, RecordBatchBuilder>()
   readonly #marks = new RecordBatchBuilder()
 
   private constructor(producer: TransactionalProducer) {
@@ -45,13 +46,18 @@ export class Outcomes {
     return new Outcomes(producer)
   }
 
-  /** Sends the letter's record again, with its key, value and own headers as they are, once committed. */
-  async replay(letter: DeadLetter, as: 'record' | 'late'): Promise<void> {
+  /**
+   * Sends the letter's record again, with its key, value and own headers as they are, once committed.
+   * @param partition of telemetry.raw
+   */
+  async replay(letter: DeadLetter, as: 'record' | 'late', partition: number): Promise<void> {
     await this.#makeRoom(letter)
     const headers: HeaderInput[] = [...ownHeaders(letter.headers), { key: REPLAY_OF_HEADER, value: placeText(letter) }]
     if (as === 'late') headers.push({ key: REPLAY_AS_HEADER, value: 'late' })
-    this.#records.add(letter.key, letter.value, headers)
-    const { key, value } = markRecord(letter, 'replayed', `${RAW}/${letter.partition}`)
+    const records = this.#records.get(partition) ?? new RecordBatchBuilder()
+    this.#records.set(partition, records)
+    records.add(letter.key, letter.value, headers)
+    const { key, value } = markRecord(letter, 'replayed', `${RAW}/${partition}`)
     this.#marks.add(key, value)
   }
 
@@ -64,9 +70,10 @@ export class Outcomes {
   /** Commits what was added; after an error the next run finds out what counts. */
   async commit(): Promise<void> {
     if (this.#marks.count === 0) return
-    const partition = this.#partition
-    const batches: OutgoingBatch[] = [{ topic: DLQ_MARKS, partition, records: this.#marks }]
-    if (this.#records.count > 0) batches.push({ topic: RAW, partition, records: this.#records })
+    const batches: OutgoingBatch[] = [
+      { topic: DLQ_MARKS, partition: this.#partition, records: this.#marks },
+      ...[...this.#records].map(([partition, records]) => ({ topic: RAW, partition, records })),
+    ]
     try {
       const transaction = await this.#producer.begin()
       await transaction.send(batches)
@@ -83,7 +90,8 @@ export class Outcomes {
   }
 
   async #makeRoom({ partition, key, value, headers }: DeadLetter): Promise<void> {
-    const bytes = this.#records.byteLength + (key?.length ?? 0) + (value?.length ?? 0) + headerBytes(headers)
+    const waiting = [...this.#records.values()].reduce((sum, { byteLength }) => sum + byteLength, 0)
+    const bytes = waiting + (key?.length ?? 0) + (value?.length ?? 0) + headerBytes(headers)
     const isFull = this.#marks.count >= LETTERS_MAX || bytes > BYTES_MAX
     if (isFull || partition !== this.#partition) await this.commit()
     this.#partition = partition

@@ -1,12 +1,11 @@
 // `replay` and `drop`: goes through the chosen open letters, oldest first in each partition, and gives each its outcome;
 // or says what would happen. Only letters that stood in the topic when the run began are touched, so what is refused
 // again meanwhile does not loop. A run can be stopped between two transactions.
-import type { ScanPlan } from '../../platform/codec/reading-plan.ts'
+import { AuditSchemas } from '../../audit/schemas.ts'
 import type { Config } from '../../platform/config.ts'
 import type { Admin, Kafka, RangeReader } from '../../platform/kafka/port.ts'
-import { cachedSchemas, type FetchSchema } from '../../platform/codec/register.ts'
-import { DLQ } from '../../schemas/topics.ts'
-import { planOrNull } from '../../platform/codec/reading-decoder.ts'
+import { cachedSchemas } from '../../platform/codec/register.ts'
+import { DLQ, RAW } from '../../schemas/topics.ts'
 import type { DeadLetter } from '../../platform/dead-letters/letter.ts'
 import { type LetterFilter, matches, narrow } from './core/filter.ts'
 import type { Marks, Outcome } from '../../platform/dead-letters/marks.ts'
@@ -37,7 +36,8 @@ export async function runOutcome(options: RunOptions): Promise<RunReport> {
   let outcomes: Outcomes | null = null
   try {
     if (!dryRun) outcomes = await Outcomes.open(kafka, admin)
-    return await new Run(options, reader, outcomes, await readMarks(admin, reader)).all()
+    const routes = new Routes(options.config, await admin.partitionCount(RAW))
+    return await new Run(options, reader, outcomes, await readMarks(admin, reader), routes).all()
   } finally {
     await Promise.allSettled([reader.close(), outcomes?.close()])
   }
@@ -52,12 +52,12 @@ class Run {
   readonly #routes: Routes
   readonly #report: RunReport
 
-  constructor(options: RunOptions, reader: RangeReader, outcomes: Outcomes | null, marks: Marks) {
+  constructor(options: RunOptions, reader: RangeReader, outcomes: Outcomes | null, marks: Marks, routes: Routes) {
     this.#options = options
     this.#reader = reader
     this.#outcomes = outcomes
     this.#marks = marks
-    this.#routes = new Routes(options.config)
+    this.#routes = routes
     this.#report = new RunReport(options.outcome, options.dryRun)
   }
 
@@ -90,32 +90,28 @@ class Run {
     if (!isOpen) return this.#report.settledBefore()
     const route = outcome === 'dropped' ? null : await this.#routes.of(letter)
     if (route === null) await this.#outcomes?.drop(letter)
-    else if (route.kind === 'replay') await this.#outcomes?.replay(letter, route.as)
+    else if (route.kind === 'replay') await this.#outcomes?.replay(letter, route.as, route.partition)
     this.#report.count(route)
     onLetter(letter, route)
   }
 }
 
-const PLANS_MAX = 1_000
-
 /** Routes with the registry at hand: each schema is asked for once. */
 export class Routes {
-  readonly #plans = new Map<number, ScanPlan | null>()
-  readonly #fetchSchema: FetchSchema
+  readonly #schemas: AuditSchemas
   readonly #router: Router
 
-  constructor(config: Config) {
-    this.#fetchSchema = cachedSchemas(config.REGISTRY_URL, config.API_TOKEN)
-    this.#router = new Router((id) => this.#plans.get(id), config.REFINE_FUTURE_MS)
+  /** @param partitions of telemetry.raw */
+  constructor(config: Config, partitions: number) {
+    this.#schemas = new AuditSchemas(cachedSchemas(config.REGISTRY_URL, config.API_TOKEN))
+    this.#router = new Router(this.#schemas, config.REFINE_FUTURE_MS, partitions)
   }
 
   async of(letter: DeadLetter): Promise<Route> {
-    const route = this.#router.route(letter, Date.now())
-    if (route.kind !== 'unknown-schema') return route
-    const text = await this.#fetchSchema(route.schemaId)
-    // Garbage can name any number of ids.
-    if (this.#plans.size >= PLANS_MAX) this.#plans.clear()
-    this.#plans.set(route.schemaId, planOrNull(text))
-    return this.#router.route(letter, Date.now())
+    for (;;) {
+      const route = this.#router.route(letter, Date.now())
+      if (route.kind !== 'unknown-schema') return route
+      await this.#schemas.learn(route.schema)
+    }
   }
 }

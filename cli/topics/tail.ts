@@ -5,8 +5,10 @@ import avsc from 'avsc'
 import type { Config } from '../../platform/config.ts'
 import type { Admin, FetchedBatch, Kafka, OffsetRange, RangeReader } from '../../platform/kafka/port.ts'
 import { aborted } from '../../platform/lifecycle.ts'
+import { FRAME_BYTES } from '../../platform/codec/reading.ts'
+import { schemaInHeader, type SchemaName, schemaNameOf } from '../../platform/codec/framing.ts'
 import { cachedSchemas, type FetchSchema } from '../../platform/codec/register.ts'
-import { decodeValue, renderJson, renderRecord, schemaIdOf, type ShownRecord, textOf } from '../core/decode.ts'
+import { decodeValue, renderJson, renderRecord, type ShownRecord, textOf } from '../core/decode.ts'
 
 const FOLLOW_POLL_MS = 500
 /** A range may hold nothing but transaction markers and compacted records; then the next one below is read, so often. */
@@ -114,9 +116,9 @@ export class Decoder {
     const shown: ShownRecord[] = []
     for (const batch of batches) {
       for (let i = 0; i < batch.count && batch.offset(i) < to; i += 1) {
-        const bytes = batch.value(i)
+        const type = await this.#typeOf(schemaNameOf(batch, i))
         const key = batch.key(i)
-        const decoded = decodeValue(bytes, await this.#typeOf(bytes))
+        const decoded = decodeValue(batch.value(i), type, schemaInHeader(batch, i) === null ? FRAME_BYTES : 0)
         shown.push({
           topic,
           partition,
@@ -133,8 +135,9 @@ export class Decoder {
     return shown
   }
 
-  async #typeOf(value: Buffer | null): Promise<avsc.Type | null> {
-    const id = schemaIdOf(value)
+  async #typeOf(name: SchemaName | null): Promise<avsc.Type | null> {
+    if (name === null) return null
+    const id = 'id' in name ? name.id : ((await this.#fetch.idOfGuid?.(name.guid)) ?? null)
     if (id === null) return null
     const known = this.#types.get(id)
     if (known !== undefined) return known

@@ -15,6 +15,8 @@ const REQUEST_TIMEOUT_MS = 5_000
 const CACHED_MAX = 1_000
 /** How long an id stays unknown before the registry is asked again: bad bytes must not become a load on it. */
 const UNKNOWN_MS = 30_000
+/** Confluent's name of the context that everything belongs to where there are no others. */
+const DEFAULT_CONTEXT = '.'
 
 /** The registry refused or could not be reached. */
 export class RegistryError extends PlumblineError<
@@ -22,7 +24,11 @@ export class RegistryError extends PlumblineError<
 > {}
 
 /** Asks for a schema's text; null where the registry has no such id. Rejects while it cannot be reached. */
-export type FetchSchema = (id: number) => Promise<string | null>
+export interface FetchSchema {
+  (id: number): Promise<string | null>
+  /** The id of the schema with this GUID; null where the registry has none. Absent: no GUID is known. */
+  readonly idOfGuid?: (guid: string) => Promise<number | null>
+}
 
 /**
  * Registers every declared schema under its subject, compatibility BACKWARD; registering again changes nothing.
@@ -66,25 +72,43 @@ export async function fetchSchema(registryUrl: string, id: number, token?: strin
   return typeof schema === 'string' ? schema : null
 }
 
+/**
+ * Several contexts may have the schema under different ids: the default one's counts, since ids are asked for without one.
+ * @throws as fetchSchema
+ */
+export async function fetchIdOfGuid(registryUrl: string, guid: string, token?: string): Promise<number | null> {
+  const response = await get(registryUrl, `/schemas/guids/${guid}/ids`, token)
+  if (response.status === 404) return null
+  const found = (await response.json()) as readonly { readonly context?: unknown; readonly id?: unknown }[]
+  const { id } = found.find(({ context }) => context === DEFAULT_CONTEXT) ?? { id: null }
+  return typeof id === 'number' && id < 2 ** 31 ? id : null
+}
+
 /** `fetchSchema` for readers that meet ids again and again: bounded, one request per id at a time. */
 export function cachedSchemas(registryUrl: string, token?: string): FetchSchema {
-  const known = new LRUCache<number, { readonly text: string | null }>({ max: CACHED_MAX })
-  const asked = new Map<number, Promise<string | null>>()
-  const ask = async (id: number): Promise<string | null> => {
+  const text = cached((id: number) => fetchSchema(registryUrl, id, token))
+  const idOfGuid = cached((guid: string) => fetchIdOfGuid(registryUrl, guid, token))
+  return Object.assign(text, { idOfGuid })
+}
+
+function cached<K extends number | string, V>(fetch: (key: K) => Promise<V | null>): (key: K) => Promise<V | null> {
+  const known = new LRUCache<K, { readonly value: V | null }>({ max: CACHED_MAX })
+  const asked = new Map<K, Promise<V | null>>()
+  const ask = async (key: K): Promise<V | null> => {
     try {
-      const text = await fetchSchema(registryUrl, id, token)
+      const value = await fetch(key)
       // What an id means never changes; that it is unknown may.
-      known.set(id, { text }, text === null ? { ttl: UNKNOWN_MS } : {})
-      return text
+      known.set(key, { value }, value === null ? { ttl: UNKNOWN_MS } : {})
+      return value
     } finally {
-      asked.delete(id)
+      asked.delete(key)
     }
   }
-  return (id) => {
-    const hit = known.get(id)
-    if (hit !== undefined) return Promise.resolve(hit.text)
-    const pending = asked.get(id) ?? ask(id)
-    asked.set(id, pending)
+  return (key) => {
+    const hit = known.get(key)
+    if (hit !== undefined) return Promise.resolve(hit.value)
+    const pending = asked.get(key) ?? ask(key)
+    asked.set(key, pending)
     return pending
   }
 }

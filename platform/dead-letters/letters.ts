@@ -29,7 +29,7 @@ export async function readMarksOf(
     for (const batch of batches) {
       for (let i = 0; i < batch.count; i += 1) {
         const mark = readMark(batch.key(i), batch.value(i))
-        if (mark !== null) marks.add(mark.place, mark.outcome)
+        if (mark !== null) marks.add(mark)
       }
     }
   })

@@ -8,29 +8,38 @@ import { SeqSet } from '../seq-set.ts'
 export type Outcome = 'replayed' | 'dropped'
 export type LetterState = 'open' | Outcome
 
-const markValue = z.object({ outcome: z.enum(['replayed', 'dropped']) })
+const markValue = z.object({ outcome: z.enum(['replayed', 'dropped']), to: z.string().optional() })
 
-/** @param to where the replay went, for people: topic/partition */
+export interface Mark {
+  readonly place: Place
+  readonly outcome: Outcome
+  /** Where the replay went: topic/partition. */
+  readonly to?: string
+}
+
+/** @param to where the replay went: topic/partition */
 export function markRecord(place: Place, outcome: Outcome, to?: string): { key: Buffer; value: Buffer } {
   return { key: Buffer.from(placeText(place)), value: Buffer.from(JSON.stringify({ outcome, to })) }
 }
 
 /** Null for a record that is no mark. */
-export function readMark(key: Buffer | null, value: Buffer | null): { place: Place; outcome: Outcome } | null {
+export function readMark(key: Buffer | null, value: Buffer | null): Mark | null {
   const place = readPlace(key?.toString() ?? '')
   if (place === null || value === null) return null
   try {
-    return { place, outcome: markValue.parse(JSON.parse(value.toString())).outcome }
+    return { place, ...markValue.parse(JSON.parse(value.toString())) }
   } catch {
     return null
   }
 }
 
 export class Marks {
-  readonly #sets = new Map<number, Record<Outcome, SeqSet>>()
+  readonly #sets = new Map<number, Record<Outcome | 'moved', SeqSet>>()
 
-  add({ partition, offset }: Place, outcome: Outcome): void {
-    if (this.stateOf({ partition, offset }) === 'open') this.#of(partition)[outcome].add(offset)
+  add({ place: { partition, offset }, outcome, to }: Mark): void {
+    if (this.stateOf({ partition, offset }) !== 'open') return
+    this.#of(partition)[outcome].add(offset)
+    if (to !== undefined && !to.endsWith(`/${partition}`)) this.#of(partition).moved.add(offset)
   }
 
   stateOf({ partition, offset }: Place): LetterState {
@@ -44,8 +53,13 @@ export class Marks {
     return this.#of(partition).replayed
   }
 
-  #of(partition: number): Record<Outcome, SeqSet> {
-    const sets = this.#sets.get(partition) ?? { replayed: new SeqSet(), dropped: new SeqSet() }
+  /** Those of them that went into another partition: the one that their key belongs to. */
+  moved(partition: number): SeqSet {
+    return this.#of(partition).moved
+  }
+
+  #of(partition: number): Record<Outcome | 'moved', SeqSet> {
+    const sets = this.#sets.get(partition) ?? { replayed: new SeqSet(), dropped: new SeqSet(), moved: new SeqSet() }
     this.#sets.set(partition, sets)
     return sets
   }

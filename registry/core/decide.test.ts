@@ -1,4 +1,5 @@
 // The registry's rules on a state that is built by applying the records that decisions ask for, as the shell does.
+import { createHash } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
 import * as decide from './decide.ts'
 import { decodeRecord, encodeRecord } from './records.ts'
@@ -14,7 +15,7 @@ const INCOMPATIBLE = schema({ name: 'x', type: 'string' })
 let state: RegistryState
 let written: string[]
 beforeEach(() => {
-  state = new RegistryState()
+  state = new RegistryState((text) => createHash('md5').update(text).digest())
   written = []
 })
 
@@ -48,6 +49,20 @@ describe('registering', () => {
     ])
     expect(state.versions('s', false).map(({ version }) => version)).toEqual([1, 2])
     expect(state.usesOf(1, false).map(({ subject }) => subject)).toEqual(['s', 't'])
+  })
+
+  it('K12: gives one schema one GUID, however it is spelt, and finds it by that while its id is known', () => {
+    register('s', A)
+    const { guid } = decide.registered(state, decide.candidateOf('s', { schema: A_SPELT_OTHERWISE }))!
+    expect(guid).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-3[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+    expect(decide.register(state, decide.candidateOf('t', { schema: A })).answer).toEqual({ id: 1, guid })
+    expect(take(decide.register(state, decide.candidateOf('s', { schema: B }))).guid).not.toBe(guid)
+    expect(state.byGuid(guid.toUpperCase())?.id).toBe(1)
+    expect(state.byGuid('89791762-2336-4186-9674-299b90a802e2')).toBeUndefined()
+    take(decide.deleteVersion(state, 's', '1', false))
+    expect(state.byGuid(guid)?.id).toBe(1)
+    take(decide.deleteVersion(state, 's', '1', true))
+    expect(state.byGuid(guid)).toBeUndefined()
   })
 
   it('counts ids on from the highest, also after an older one was used again', () => {
@@ -211,6 +226,16 @@ describe('a topic that Confluent’s registry has written', () => {
     apply({ keytype: 'MODE', subject: null, magic: 0 }, { mode: 'READONLY' })
     expect(refused(() => register('t', B))).toBe(42205)
     expect(register('t', A)).toBe(18)
+  })
+
+  it('K12: keeps the GUIDs that it has given', () => {
+    const guid = '89791762-2336-4186-9674-299B90A802E2'
+    apply(
+      { keytype: 'SCHEMA', subject: 's', version: 1, magic: 1 },
+      { subject: 's', version: 1, id: 4, schema: A, guid },
+    )
+    expect(state.byGuid(guid)?.id).toBe(4)
+    expect(decide.registered(state, decide.candidateOf('s', { schema: A }))?.guid).toBe(guid.toLowerCase())
   })
 
   it('keeps the first of two schemas under one id', () => {

@@ -57,14 +57,20 @@ function canonicalOf(schema: string): string {
   }
 }
 
+/** What registering a schema answers: serializers that name schemas in a header take the GUID from here. */
+export interface Registered {
+  readonly id: number
+  readonly guid: string
+}
+
 /** What registering a schema answers that is registered already; null: it is not. */
-export function registered(state: RegistryState, { subject, canonical }: Candidate): { id: number } | null {
+export function registered(state: RegistryState, { subject, canonical }: Candidate): Registered | null {
   const known = state.versions(subject, false).find((value) => contentOf(value) === canonical)
-  return known === undefined ? null : { id: known.id }
+  return known === undefined ? null : { id: known.id, guid: state.guidOf(known) }
 }
 
 /** Registers a schema: its existing id if it is known, otherwise a new version. */
-export function register(state: RegistryState, candidate: Candidate): Decision<{ id: number }> {
+export function register(state: RegistryState, candidate: Candidate): Decision<Registered> {
   const known = registered(state, candidate)
   if (known !== null) return { records: [], answer: known }
   const { subject, canonical } = candidate
@@ -76,7 +82,7 @@ export function register(state: RegistryState, candidate: Candidate): Decision<{
   // Versions of soft-deleted schemas are not given out again.
   const version = (state.versions(subject, true).at(-1)?.version ?? 0) + 1
   const value: SchemaValue = { subject, version, id, schema: canonical, deleted: false }
-  return { records: [{ kind: 'schema', subject, version, value }], answer: { id } }
+  return { records: [{ kind: 'schema', subject, version, value }], answer: { id, guid: state.guidOf(value) } }
 }
 
 /** The version under which a subject holds this schema. */

@@ -13,9 +13,15 @@ export class RegistryState {
   readonly #subjects = new Map<string, Subject>()
   readonly #byId = new Map<number, SchemaValue>()
   readonly #idByContent = new Map<string, number>()
+  readonly #idByGuid = new Map<string, number>()
   readonly #levels = new Map<string | null, Level>()
   readonly #modes = new Map<string | null, string>()
+  readonly #md5: (text: string) => Uint8Array
   #lastId = 0
+
+  constructor(md5: (text: string) => Uint8Array) {
+    this.#md5 = md5
+  }
 
   /** Takes in the topic's next record. Returns false when the record conflicts with an earlier one and is ignored. */
   apply(record: RegistryRecord): boolean {
@@ -74,6 +80,25 @@ export class RegistryState {
     return this.#idByContent.get(canonical)
   }
 
+  /** Also finds what was soft-deleted. @param guid in any case */
+  byGuid(guid: string): SchemaValue | undefined {
+    const id = this.#idByGuid.get(guid.toLowerCase())
+    return id === undefined ? undefined : this.#byId.get(id)
+  }
+
+  /**
+   * The GUID by which newer serializers name a schema in a header. Confluent's registry keeps it in the record; where there
+   * is none it is a name-based one (RFC 9562, version 3) of the content, so that every instance gives the same.
+   */
+  guidOf(value: SchemaValue): string {
+    if (typeof value.guid === 'string') return value.guid.toLowerCase()
+    const hash = this.#md5(contentOf(value)).slice()
+    hash[6] = (hash[6] & 0x0f) | 0x30
+    hash[8] = (hash[8] & 0x3f) | 0x80
+    const hex = [...hash].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+    return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
+  }
+
   get nextId(): number {
     return this.#lastId + 1
   }
@@ -99,6 +124,8 @@ export class RegistryState {
     this.#replace(value)
     const content = contentOf(value)
     if (!this.#idByContent.has(content)) this.#idByContent.set(content, value.id)
+    const guid = this.guidOf(value)
+    if (!this.#idByGuid.has(guid)) this.#idByGuid.set(guid, value.id)
     return true
   }
 
@@ -120,6 +147,7 @@ export class RegistryState {
     if (other === undefined) {
       this.#byId.delete(value.id)
       this.#idByContent.delete(contentOf(value))
+      this.#idByGuid.delete(this.guidOf(value))
     } else this.#byId.set(value.id, other)
     return true
   }

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { encodeFramed, type Reading, readingType } from '../../../platform/codec/reading.ts'
 import { planScan } from '../../../platform/codec/reading-plan.ts'
 import type { HeaderInput } from '../../../platform/kafka/record-batch/builder.ts'
+import { partitionOf } from '../../../platform/kafka/partitioner.ts'
 import { recordBatchOf } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { loadSchema } from '../../../schemas/load.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
@@ -12,7 +13,7 @@ import { check } from '../../../test/fixtures/property.ts'
 import { type DeadLetter, parsePlace, placeText, readDeadLetter } from '../../../platform/dead-letters/letter.ts'
 import { matches, meansAll, narrow, parseWhen } from './filter.ts'
 import { markRecord, Marks, type Outcome, readMark } from '../../../platform/dead-letters/marks.ts'
-import { hexDump, letterRow, rowsText, RunReport, Summary } from './report.ts'
+import { hexDump, letterRow, routeText, rowsText, RunReport, Summary } from './report.ts'
 import { Router } from './route.ts'
 
 const SCHEMA_ID = 7
@@ -29,6 +30,7 @@ interface Given {
   readonly message?: string
   readonly partition?: number
   readonly offset?: number
+  readonly headers?: readonly HeaderInput[]
 }
 
 const reading = (change: Partial<Reading> = {}, schemaId = SCHEMA_ID): Buffer =>
@@ -41,15 +43,25 @@ const reading = (change: Partial<Reading> = {}, schemaId = SCHEMA_ID): Buffer =>
 function letterOf(given: Given = {}): DeadLetter {
   const { key = Buffer.from('t/s1'), value = reading(), topic = RAW, from = '3', stage = 'refine' } = given
   const { reason = 'UNKNOWN_SCHEMA', message = '', partition = 3, offset = 14 } = given
-  const headers: HeaderInput[] = Object.entries({
+  const errors: HeaderInput[] = Object.entries({
     ...{ topic, partition: from, offset: '100', stage },
     ...{ 'exception.class.name': reason, 'exception.message': message },
   }).map(([name, text]) => ({ key: `__connect.errors.${name}`, value: text }))
+  const headers = [...errors, ...(given.headers ?? [])]
   return readDeadLetter(recordBatchOf([{ key, value, headers }], { baseOffset: offset, appendTime: NOW }), 0, partition)
 }
 
 const plan = planScan(loadSchema('reading'))
-const router = new Router((id) => (id === SCHEMA_ID ? plan : id === 8 ? null : undefined), FUTURE_MS)
+const PARTITIONS = 6
+/** Of the key t/s1. */
+const HOME = partitionOf(Buffer.from('t/s1'), 0, 4, PARTITIONS)
+const GUID = '89791762-2336-4186-9674-299b90a802e2'
+const guidHeader = { key: '__value_schema_id', value: Buffer.from(`01${GUID.replaceAll('-', '')}`, 'hex') }
+const schemas = {
+  planOf: (id: number) => (id === SCHEMA_ID ? plan : id === 8 ? null : undefined),
+  idOfGuid: (guid: string) => (guid === GUID ? SCHEMA_ID : undefined),
+}
+const router = new Router(schemas, FUTURE_MS, PARTITIONS)
 
 describe('X-3: a dead letter', () => {
   test('says where its record came from and why it was refused', () => {
@@ -78,14 +90,38 @@ describe('sent again', () => {
     ],
     ['that the store refused goes on to late', { topic: CLEAN, stage: 'TASK_PUT' }, { kind: 'replay', as: 'late' }],
     ['of late goes on to late', { topic: LATE, stage: 'TASK_PUT' }, { kind: 'replay', as: 'late' }],
-  ])('a letter %s', (_, given, route) => expect(router.route(letterOf(given), NOW)).toEqual(route))
+  ])('a letter %s', (_, given, route) =>
+    expect(router.route(letterOf(given), NOW)).toEqual({ ...route, partition: HOME }),
+  )
+
+  test('K3: a letter of a wrong partition goes to the one that its key belongs to, and the dry run says so', () => {
+    for (const partition of [0, 1, 2, 3, 4, 5]) {
+      const letter = letterOf({ reason: 'WRONG_PARTITION', partition, from: String(partition) })
+      const route = router.route(letter, NOW)
+      expect(route).toEqual({ kind: 'replay', as: 'record', partition: HOME })
+      const moved = partition === HOME ? '' : ', where its key belongs'
+      expect(routeText(letter, route)).toBe(`to telemetry.raw/${HOME}${moved}, under the key t/s1`)
+    }
+  })
+
+  test('K12: a letter whose schema a header names by GUID is read, and its bytes stay as they came', () => {
+    const value = reading().subarray(5)
+    const letter = letterOf({ value, headers: [guidHeader] })
+    expect(router.route(letter, NOW)).toEqual({ kind: 'replay', as: 'record', partition: HOME })
+    expect(letter.value).toEqual(value)
+    const other = { ...guidHeader, value: Buffer.alloc(17, 1) }
+    const guid = '01010101-0101-0101-0101-010101010101'
+    expect(router.route(letterOf({ value, headers: [other] }), NOW)).toEqual({
+      kind: 'unknown-schema',
+      schema: { guid },
+    })
+  })
 
   test.each<[string, Given, string]>([
     ['an anomaly', { topic: ANOMALIES }, 'it is an anomaly'],
     ['a foreign topic', { topic: 'orders' }, 'it came from "orders"'],
-    ['another partition', { from: '2' }, 'nobody of ours wrote it'],
+    ['another partition', { from: '2' }, 'Plumbline did not write it'],
     ['a control record', { reason: 'UNKNOWN_CONTROL' }, 'headers are not kept'],
-    ['a key of another partition', { reason: 'WRONG_PARTITION' }, 'let its producer send it again'],
     ['garbage', { value: Buffer.from('garbage'), message: 'not framed' }, 'refused again: not framed'],
     ['a tombstone', { value: null, reason: 'NO_VALUE' }, 'refused again: NO_VALUE'],
     ['no key', { key: null, reason: 'NO_KEY' }, 'refused again: NO_KEY'],
@@ -99,7 +135,10 @@ describe('sent again', () => {
   )
 
   test('of a schema that was not looked up yet asks for it', () => {
-    expect(router.route(letterOf({ value: reading({}, 9) }), NOW)).toEqual({ kind: 'unknown-schema', schemaId: 9 })
+    expect(router.route(letterOf({ value: reading({}, 9) }), NOW)).toEqual({
+      kind: 'unknown-schema',
+      schema: { id: 9 },
+    })
   })
 })
 
@@ -156,7 +195,11 @@ describe('a filter', () => {
 describe('marks', () => {
   test('come back from their records; anything else is no mark', () => {
     const { key, value } = markRecord({ partition: 3, offset: 14 }, 'replayed', 'telemetry.raw/3')
-    expect(readMark(key, value)).toEqual({ place: { partition: 3, offset: 14 }, outcome: 'replayed' })
+    expect(readMark(key, value)).toEqual({
+      place: { partition: 3, offset: 14 },
+      outcome: 'replayed',
+      to: 'telemetry.raw/3',
+    })
     for (const [k, v] of [
       ['3@14', 'no JSON'],
       ['3@14', '{"outcome":"eaten"}'],
@@ -178,7 +221,7 @@ describe('marks', () => {
         const marks = new Marks()
         const model = new Map<string, Outcome>()
         for (const { outcome, ...place } of given) {
-          marks.add(place, outcome)
+          marks.add({ place, outcome })
           if (!model.has(placeText(place))) model.set(placeText(place), outcome)
         }
         for (let partition = 0; partition < 3; partition += 1)
@@ -224,8 +267,8 @@ describe('what is printed', () => {
 
   test('the report names why letters stay, and a dry run says would', () => {
     const report = new RunReport('replayed', true)
-    report.count({ kind: 'replay', as: 'late' })
-    report.count({ kind: 'replay', as: 'record' })
+    report.count({ kind: 'replay', as: 'late', partition: 1 })
+    report.count({ kind: 'replay', as: 'record', partition: 1 })
     report.count({ kind: 'stay', why: 'no' })
     report.settledBefore()
     expect(report.text()).toBe(

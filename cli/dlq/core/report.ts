@@ -140,16 +140,17 @@ export function hexDump(bytes: Uint8Array): string {
 }
 
 /** What a replay of the letter would do, in words. */
-export function routeText({ partition, key }: DeadLetter, route: Route): string {
+export function routeText({ from, key }: DeadLetter, route: Route): string {
   switch (route.kind) {
     case 'replay': {
       const onward = route.as === 'late' ? ', from there to telemetry.late: its place in the order is taken' : ''
-      return `to telemetry.raw/${partition} under the key ${key === null ? '(none)' : keyText(key)}${onward}`
+      const moved = route.partition === from.partition ? '' : ', where its key belongs'
+      return `to telemetry.raw/${route.partition}${moved}, under the key ${key === null ? '(none)' : keyText(key)}${onward}`
     }
     case 'stay':
       return `stays: ${route.why}`
     case 'unknown-schema':
-      return `stays: the schema id ${route.schemaId} is not known`
+      return 'stays: its schema is not known'
   }
 }
 

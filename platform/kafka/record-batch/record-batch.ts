@@ -14,6 +14,8 @@ const TRANSACTIONAL = 0x10
 const CONTROL = 0x20
 /** Columns of one record: offset delta, key place, key length, value place, value length, headers place. */
 const STRIDE = 6
+/** Byte 0 and a schema id; see platform/codec/framing.ts. */
+const FRAME_BYTES = 5
 
 export interface Header {
   readonly key: string
@@ -25,8 +27,8 @@ export class RecordBatch {
   readonly baseOffset: number
   /** Offset of the last record that the batch was written with, compacted ones included. */
   readonly lastOffset: number
-  /** The (decompressed) records. */
-  readonly bytes: Buffer
+  /** The (decompressed) records, and behind them values that got a frame. */
+  bytes: Buffer
   readonly producerId: bigint
   readonly transactional: boolean
   readonly control: boolean
@@ -37,6 +39,9 @@ export class RecordBatch {
   readonly #columns: Int32Array
   readonly #times: Float64Array | null
   readonly #appendTime: number
+  /** Place and length of values before they got a frame, by record. */
+  #unframed: Map<number, readonly [at: number, length: number]> | null = null
+  #framedEnd = 0
 
   /**
    * @param batch the whole batch, header included
@@ -119,6 +124,46 @@ export class RecordBatch {
   value(i: number): Buffer | null {
     const length = this.valueLength(i)
     return length < 0 ? null : this.bytes.subarray(this.valueAt(i), this.valueAt(i) + length)
+  }
+
+  /**
+   * Puts byte 0 and a schema id in front of a value, for records that name their schema elsewhere; other records are left as they
+   * are. Doing it again changes nothing.
+   */
+  frame(i: number, schemaId: number): void {
+    if (this.isFramedHere(i)) return
+    if (this.#unframed === null) this.#makeRoom()
+    const column = i * STRIDE + 3
+    const [from, length] = [this.#columns[column], this.#columns[column + 1]]
+    const at = this.#framedEnd
+    this.bytes[at] = 0
+    this.bytes.writeUInt32BE(schemaId, at + 1)
+    this.bytes.copyWithin(at + FRAME_BYTES, from, from + length)
+    this.#framedEnd = at + FRAME_BYTES + length
+    this.#unframed!.set(i, [from, length])
+    this.#columns[column] = at
+    this.#columns[column + 1] = FRAME_BYTES + length
+  }
+
+  isFramedHere(i: number): boolean {
+    return this.#unframed !== null && this.#unframed.has(i)
+  }
+
+  /** Place and length (-1: none) of a value as it arrived, without a frame that it got here. */
+  arrivedValue(i: number): readonly [at: number, length: number] {
+    return this.#unframed?.get(i) ?? [this.valueAt(i), this.valueLength(i)]
+  }
+
+  /** Once per batch, for every value that may still get a frame: they are those with headers. */
+  #makeRoom(): void {
+    let room = 0
+    for (let i = 0; i < this.count; i += 1)
+      if (this.hasHeaders(i)) room += FRAME_BYTES + Math.max(0, this.valueLength(i))
+    const larger = Buffer.allocUnsafe(this.bytes.length + room)
+    this.bytes.copy(larger)
+    this.#framedEnd = this.bytes.length
+    this.bytes = larger
+    this.#unframed = new Map()
   }
 
   hasHeaders(i: number): boolean {

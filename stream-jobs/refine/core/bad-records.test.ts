@@ -1,5 +1,7 @@
 // No record stops the core: what cannot be read, what is too large, and what the core itself throws on become dead letters.
 import { describe, expect, test } from 'vitest'
+import { isUnknownGuid, unknownGuidId } from '../../../platform/codec/framing.ts'
+import { FRAME_BYTES } from '../../../platform/codec/reading.ts'
 import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
 import {
   recordBatchOf,
@@ -10,7 +12,17 @@ import {
 } from '../../../platform/kafka/record-batch/record-batch.test-support.ts'
 import { readRecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { MAX_RECORD_BYTES } from '../../../schemas/topics.ts'
-import { feed, newCore, PARTITION, planOf, Recorder, recordOf, SETTINGS, START_MS } from './arrivals.test-support.ts'
+import {
+  feed,
+  newCore,
+  PARTITION,
+  planOf,
+  Recorder,
+  recordOf,
+  SCHEMA_ID,
+  SETTINGS,
+  START_MS,
+} from './arrivals.test-support.ts'
 import { imbalance } from '../../../schemas/refine.ts'
 import { controlHeaders } from './control.ts'
 import { Refine } from './refine.ts'
@@ -105,5 +117,50 @@ describe('security 6: settings of a version that topic config does not have', ()
     // The overruled version may come back only as what it is: a newer one, to be overruled again.
     feed(core, [recordBatchOf([settings(4, 7), settings(3, 5, forged)], { baseOffset: 4 })])
     expect(core.settings).toMatchObject({ version: 4, z: 7 })
+  })
+})
+
+describe('K12: a reading whose schema a header names', () => {
+  const GUID = '89791762-2336-4186-9674-299b90a802e2'
+  const byGuid = { key: '__value_schema_id', value: Buffer.from(`01${GUID.replaceAll('-', '')}`, 'hex') }
+  const headed = (record: TestRecord): TestRecord => ({
+    ...record,
+    value: record.value!.subarray(FRAME_BYTES),
+    headers: [byGuid],
+  })
+  const at = { appendTime: START_MS }
+  const numbered = (seq: number) => recordOf({ epoch: 1, seq, ts: START_MS + seq })
+
+  test('goes to clean with the frame that all others have, also after it has waited, and repeats are duplicates', () => {
+    const out = new Recorder()
+    const core = new Refine(SETTINGS, planOf, PARTITION, out, () => SCHEMA_ID)
+    feed(core, [recordBatchOf([headed(numbered(0)), headed(numbered(2)), numbered(1), headed(numbered(1))], at)])
+    const plain = new Recorder()
+    feed(newCore(plain), [recordBatchOf([numbered(0), numbered(2), numbered(1), numbered(1)], at)])
+    expect(out.of('clean')).toHaveLength(3)
+    expect(out.said).toEqual(plain.said)
+    expect(core.ledger).toMatchObject({ emitted: 3, duplicate: 1, deadLettered: 0 })
+  })
+
+  test('waits in front of it, with nothing done, until the GUID is known', () => {
+    const out = new Recorder()
+    let id: number | undefined
+    const core = new Refine(SETTINGS, planOf, PARTITION, out, () => id)
+    const batch = recordBatchOf([numbered(0), headed(numbered(1))], at)
+    expect(core.run(batch, 0, 2)).toBe(1)
+    expect(core.ledger.consumed).toBe(1)
+    id = SCHEMA_ID
+    expect(core.run(batch, 1, 2)).toBe(2)
+    expect(core.ledger.emitted).toBe(2)
+  })
+
+  test('is a dead letter that names the GUID when the registry does not know it', () => {
+    const out = new Recorder()
+    const core = new Refine(SETTINGS, (id) => (isUnknownGuid(id) ? null : planOf(id)), PARTITION, out, unknownGuidId)
+    feed(core, [recordBatchOf([headed(numbered(0)), numbered(0)], at)])
+    expect(out.of('dead letters').map(({ detail }) => detail)).toEqual([
+      `UNKNOWN_SCHEMA: the schema with GUID ${GUID} is not that of a Reading`,
+    ])
+    expect(core.ledger).toMatchObject({ emitted: 1, deadLettered: 1 })
   })
 })

@@ -1,7 +1,7 @@
 // What a raw record needs before its content is examined: a readable batch, a key, a value of a size
 // that can be passed on, and Confluent's frame.
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
-import { framingProblem, isFramed } from '../../../platform/codec/framing.ts'
+import { framingProblem, isFramed, schemaIdAt, schemaText } from '../../../platform/codec/framing.ts'
 import { MAX_RECORD_BYTES } from '../../../schemas/topics.ts'
 import type { Problem } from './outputs.ts'
 
@@ -16,6 +16,10 @@ export function formProblem(batch: RecordBatch, i: number): Problem | null {
   if (bytes < 0) return { reason: 'NO_VALUE', detail: 'a reading needs a value' }
   if (bytes > VALUE_BYTES_MAX)
     return { reason: 'TOO_LARGE', detail: `the value has ${bytes} bytes; the limit is ${VALUE_BYTES_MAX}` }
-  if (!isFramed(batch, i)) return { reason: 'NOT_FRAMED', detail: framingProblem(batch.headers(i)) }
+  if (!isFramed(batch, i)) return { reason: 'NOT_FRAMED', detail: framingProblem(batch, i) }
   return null
 }
+
+/** Of a framed record. */
+export const unknownSchema = (batch: RecordBatch, i: number): string =>
+  `${schemaText(batch, i, schemaIdAt(batch.bytes, batch.valueAt(i)))} is not that of a Reading`

@@ -1,6 +1,7 @@
 // The core of refine: a deterministic function from a raw partition's records to clean, late, anomalies and dead
 // letters. Its only clock is the arrival time of its input, clamped to non-decreasing; its settings are input, too. So
 // running it again over the same records gives the same state and the same outputs, which is what recovery rests on.
+import { frameByHeader, type IdOfGuid, isFramed, schemaIdAt, unknownGuidId } from '../../../platform/codec/framing.ts'
 import { FRAME_BYTES } from '../../../platform/codec/reading.ts'
 import { scanProblem } from '../../../platform/codec/reading-decoder.ts'
 import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
@@ -9,7 +10,6 @@ import { readingProblem } from '../../../platform/codec/reading-verdict.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
 import { conflictDetail, contentProblem, partitionProblem } from './acceptance.ts'
 import { attempt, CAREFUL_RECORDS, CoreFailure } from './careful.ts'
-import { contentHash } from './content-hash.ts'
 import { isReplayedAsLate, readControl } from './control.ts'
 import { type Due, DueQueue } from './due-queue.ts'
 import { Emitter, type PlanOf } from './emitter.ts'
@@ -18,11 +18,10 @@ import { HoldBack } from './hold-back.ts'
 import type { Lane } from './lane.ts'
 import { emptyLedger, expectBalanced, type Ledger } from './ledger.ts'
 import type { DeadLetterReason, Outputs, Problem } from './outputs.ts'
-import { formProblem } from './record-form.ts'
-import { copiesOf, keyTextOf, NO_BYTES, recordOf } from './record-bytes.ts'
+import { formProblem, unknownSchema } from './record-form.ts'
+import { copiesOf, hashOf, keyTextOf, NO_BYTES, recordOf } from './record-bytes.ts'
 import { Sensor } from './sensor.ts'
 import type { CoreSettings } from './settings.ts'
-import { isFramed, schemaIdAt } from '../../../platform/codec/framing.ts'
 
 /** Sensors per partition; the state of one is some 4 KB. Beyond it readings of new sensors are dead letters. */
 export const SENSORS_MAX = 500_000
@@ -47,14 +46,22 @@ export class Refine {
   readonly #emitter: Emitter
   readonly #partition: number
   readonly #planOf: PlanOf
+  readonly #idOfGuid: IdOfGuid
   #settings: CoreSettings
   #out: Outputs
 
   /** @param partition of raw, whose records it reads */
-  constructor(settings: CoreSettings, planOf: PlanOf, partition: number, out: Outputs) {
+  constructor(
+    settings: CoreSettings,
+    planOf: PlanOf,
+    partition: number,
+    out: Outputs,
+    idOfGuid: IdOfGuid = unknownGuidId,
+  ) {
     this.#settings = settings
     this.#emitter = new Emitter(settings, planOf, this.ledger, out)
     this.#planOf = planOf
+    this.#idOfGuid = idOfGuid
     this.#partition = partition
     this.#out = out
   }
@@ -62,7 +69,6 @@ export class Refine {
   get settings(): CoreSettings {
     return this.#settings
   }
-
   /** Continues with these settings: a snapshot's, or those from a control record. */
   use(settings: CoreSettings): void {
     this.#settings = settings
@@ -77,7 +83,7 @@ export class Refine {
 
   /**
    * Processes records [from, to) of a batch.
-   * @returns the index of the first unprocessed record: `to`, or one whose schema id is not known yet
+   * @returns the index of the first unprocessed record: `to`, or one whose schema is not known yet
    * @throws CoreFailure if it is not careful and something threw: its state must not be used any more
    */
   run(batch: RecordBatch, from: number, to: number): number {
@@ -85,6 +91,7 @@ export class Refine {
     try {
       for (; i < to; i += 1) {
         // Resolve the schema before advancing the clock: the caller may commit before this record, without its timeouts.
+        if (batch.hasHeaders(i) && !frameByHeader(batch, i, this.#idOfGuid)) return i
         const plan = isFramed(batch, i)
           ? this.#planOf(schemaIdAt(batch.bytes, batch.valueAt(i)), batch.offset(i))
           : null
@@ -139,10 +146,9 @@ export class Refine {
     }
     const form = formProblem(batch, i)
     if (form !== null) return this.#deadLetter(batch, i, form.reason, form.detail)
+    if (plan === null) return this.#deadLetter(batch, i, 'UNKNOWN_SCHEMA', unknownSchema(batch, i))
     const { bytes } = batch
     const at = batch.valueAt(i)
-    if (plan === null)
-      return this.#deadLetter(batch, i, 'UNKNOWN_SCHEMA', `schema id ${schemaIdAt(bytes, at)} is not that of a Reading`)
     if (this.#scanner.scan(plan, bytes, at + FRAME_BYTES, at + batch.valueLength(i))) this.#reading(batch, i)
     else this.#deadLetter(batch, i, 'UNDECODABLE', scanProblem(this.#scanner, schemaIdAt(bytes, at)))
   }
@@ -345,6 +351,3 @@ export class Refine {
     }
   }
 }
-
-const hashOf = (batch: RecordBatch, i: number): number =>
-  contentHash(batch.bytes, batch.valueAt(i), batch.valueLength(i))

@@ -4,6 +4,7 @@
 //   3. the snapshot is loaded and the core re-run from the snapshot's input offset to the committed one, outputs
 //      discarded; it must arrive at the ledger that was committed
 // Contradictions here are fatal: continuing would silently lose or duplicate data.
+import { schemaNameOf, type SchemaName, unknownGuidId } from '../../../platform/codec/framing.ts'
 import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
 import type { Admin, Kafka, OffsetRange, RangeReader, TransactionalProducer } from '../../../platform/kafka/port.ts'
 import { CAREFUL_RECORDS } from '../core/careful.ts'
@@ -18,7 +19,6 @@ import { FatalRestoreError } from './fatal.ts'
 import { type FetchSchema, Refusals, type SchemaPlans } from './plans.ts'
 import { readSnapshot } from './snapshot-reader.ts'
 import { Task, type TaskDeps } from './task.ts'
-import { schemaIdAt } from '../../../platform/codec/framing.ts'
 
 export interface AcquireDeps extends TaskDeps {
   readonly kafka: Kafka
@@ -87,10 +87,21 @@ export function prepare(deps: AcquireDeps, partition: number, metadata: CommitMe
     if (!live && offset >= 0 && refusals.wasRefused(id, offset)) return null
     const known = plans.get(id)
     if (known === undefined) return undefined
-    return live && offset >= 0 ? refusals.decide(id, offset, known) : (known ?? undefined)
+    if (!live || offset < 0) return known ?? undefined
+    refusals.decide(id, offset, known !== null)
+    return known
+  }
+  const idOfGuid = (guid: string, offset: number): number | undefined => {
+    const unknown = unknownGuidId(guid)
+    if (!live && refusals.wasRefused(unknown, offset)) return unknown
+    const id = plans.idOfGuid(guid)
+    // In a replay it was accepted, so the registry must know it.
+    if (!live) return id === unknown ? undefined : id
+    if (id !== undefined && id !== unknown) refusals.decide(unknown, offset, true)
+    return id
   }
   const outputs = new BatchOutputs(settings.topics, partition, deps.anomalySchemaId, plans)
-  const core = new Refine(coreSettings(), planOf, partition, discard)
+  const core = new Refine(coreSettings(), planOf, partition, discard, idOfGuid)
   const isCareful = deps.isCareful(partition)
   core.careful = isCareful ? Infinity : 0
   const goLive = (): void => {
@@ -137,7 +148,7 @@ async function rebuild(
   const { reader, fetchSchema, settings } = deps
   expectReplayable(metadata, { topic: settings.topics.raw, partition, offset: committed }, settings.group)
   const chunks = await readSnapshot(reader, fetchSchema, { topic: settings.topics.snapshots, partition }, snapshot)
-  for (const id of schemaIdsOf(chunks)) await learn(deps.plans, id)
+  for (const id of schemaIdsOf(chunks)) await learn(deps.plans, { id })
   restoreSnapshot(core, chunks)
   await replay(deps, core, partition, snapshot.input, committed)
   const diverged = LEDGER_NAMES.filter((name) => core.ledger[name] !== ledger[name])
@@ -169,19 +180,21 @@ async function replay(
       for (let i = batch.firstAtOrAfter(position); i < end;) {
         i = core.run(batch, i, end)
         if (i > 0) position = batch.offset(i - 1) + 1
-        if (i < end) await learn(plans, schemaIdAt(batch.bytes, batch.valueAt(i)))
+        if (i < end) await learn(plans, schemaNameOf(batch, i)!)
       }
     }
   })
 }
 
-/** In a replay every id has already been decided: an accepted one must be known to the registry. */
-export async function learn(plans: SchemaPlans, id: number): Promise<void> {
-  if (plans.get(id) === undefined) await plans.learn(id)
-  if (plans.get(id) == null) {
+/** In a replay every schema has already been decided: an accepted one must be known to the registry. */
+export async function learn(plans: SchemaPlans, name: SchemaName): Promise<void> {
+  if (plans.mustAsk(name)) await plans.learn(name)
+  const id = 'id' in name ? name.id : plans.idOfGuid(name.guid)
+  if (id === undefined || plans.get(id) == null) {
+    const text = 'id' in name ? `schema id ${name.id}` : `the schema with GUID ${name.guid}`
     throw new FatalRestoreError(
       'SCHEMA_GONE',
-      `the registry no longer knows schema id ${id}, with which readings were accepted: bring the registry's _schemas topic back`,
+      `the registry no longer knows ${text}, with which readings were accepted: bring the registry's _schemas topic back`,
     )
   }
 }

@@ -149,6 +149,8 @@ export class BatchOutputs implements Outputs {
     const refusal = { ...at, stage: REFINE_STAGE, reason, message }
     const headers = encodeHeaders(deadLetterHeaders(refusal, batch.headers(index)))
     const { bytes } = batch
+    // As it arrived: its header names its schema again when it is replayed.
+    const [valueAt, valueLength] = batch.arrivedValue(index)
     this.#deadLetters
       .current()
       .append(
@@ -156,8 +158,8 @@ export class BatchOutputs implements Outputs {
         batch.keyAt(index),
         Math.min(batch.keyLength(index), DEAD_KEY_BYTES_MAX),
         bytes,
-        batch.valueAt(index),
-        Math.min(batch.valueLength(index), DEAD_VALUE_BYTES_MAX),
+        valueAt,
+        Math.min(valueLength, DEAD_VALUE_BYTES_MAX),
         headers,
       )
   }

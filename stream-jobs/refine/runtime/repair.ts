@@ -114,7 +114,7 @@ export async function acceptLoss(deps: AcquireDeps, partition: number): Promise<
     const { core, outputs, refusals, goLive } = prepare(deps, partition, metadata)
     const at = { topic: settings.topics.snapshots, partition }
     const chunks = await readSnapshot(deps.reader, deps.fetchSchema, at, metadata.snapshot)
-    for (const id of schemaIdsOf(chunks)) await learn(deps.plans, id)
+    for (const id of schemaIdsOf(chunks)) await learn(deps.plans, { id })
     restoreSnapshot(core, chunks)
     goLive()
     const { ledger } = core
@@ -173,7 +173,7 @@ async function recallSent(
       for (const batch of batches)
         for (let i = 0; i < batch.count; i += 1) {
           const value = batch.value(i)
-          if (value !== null && value.length > 5) await learn(plans, value.readUInt32BE(1))
+          if (value !== null && value.length > 5) await learn(plans, { id: value.readUInt32BE(1) })
           recall.record(batch, i, topic === topics.clean)
         }
     })

@@ -7,6 +7,7 @@
 // After any error the task is dead: producer and state are discarded and the partition is reacquired (tasks.ts).
 import avsc from 'avsc'
 import type { Clock } from '../../../platform/clock.ts'
+import { schemaNameOf, type SchemaName } from '../../../platform/codec/framing.ts'
 import { encodeFramed } from '../../../platform/codec/reading.ts'
 import type { FetchedBatch, OutgoingBatch, TransactionalProducer } from '../../../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
@@ -21,7 +22,6 @@ import { BatchList, type BatchOutputs } from './batch-outputs.ts'
 import { type CommitMetadata, encodeMetadata } from './commit-metadata.ts'
 import { fulfilsWithin } from './fulfils-within.ts'
 import { type Refusals, REFUSALS_MAX, type SchemaPlans } from './plans.ts'
-import { isFramed, schemaIdAt } from '../../../platform/codec/framing.ts'
 
 /** Records between checks of the outputs' size. */
 const STRIDE = 1_024
@@ -213,13 +213,12 @@ export class Task {
    */
   async #lookUp(batch: RecordBatch, from: number): Promise<{ readonly learning: Promise<void> } | null> {
     const { plans, clock } = this.#deps
-    const ids = new Set<number>()
-    for (let i = from; i < batch.count && ids.size < LOOKUPS_MAX; i += 1) {
-      if (!isFramed(batch, i)) continue
-      const id = schemaIdAt(batch.bytes, batch.valueAt(i))
-      if (plans.get(id) === undefined) ids.add(id)
+    const names = new Map<number | string, SchemaName>()
+    for (let i = from; i < batch.count && names.size < LOOKUPS_MAX; i += 1) {
+      const name = schemaNameOf(batch, i)
+      if (name !== null && plans.mustAsk(name)) names.set('id' in name ? name.id : name.guid, name)
     }
-    const learning = plans.learnAll(ids)
+    const learning = plans.learnAll(names.values())
     learning.catch(() => undefined) // those who await it are notified
     const leftMs = this.#lookupsUntil - clock.mono()
     const isKnown = leftMs > 0 && (await fulfilsWithin(learning, leftMs, clock))
