@@ -37,6 +37,19 @@ export class ProducerMetrics {
   }
 }
 
+/** @param read counts since the start */
+export function addRepeats(registry: Registry, read: () => number): void {
+  new Counter({
+    name: 'plumbline_producer_repeated_total',
+    help: 'Readings of repeated POSTs, which were not taken again.',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(read())
+    },
+  })
+}
+
 /** Gauges over everything that holds readings. */
 export function addGauges(registry: Registry, fleet: Fleet, outboxes: () => Iterable<Outbox>): void {
   const gauge = (name: string, help: string, read: () => number): Gauge =>

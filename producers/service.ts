@@ -20,7 +20,7 @@ import { addIngestRoutes } from './doors/http/ingest.ts'
 import { addNodeRoutes } from './doors/http/nodes.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { Loops } from './loops.ts'
-import { addGauges, ProducerMetrics } from './metrics.ts'
+import { addGauges, addRepeats, ProducerMetrics } from './metrics.ts'
 import { NodeConfiguration } from './nodes/configuration.ts'
 import { Faults } from './nodes/core/faults.ts'
 import { faultOptions } from './nodes/options.ts'
@@ -119,7 +119,7 @@ async function openDoors(service: Service, parts: Parts): Promise<void> {
   addGauges(service.metrics, fleet, () => outboxesOf(parts))
   health.add('readings', () => readiness(fleet, ingest.outbox))
   const app = createApp(service.http)
-  addIngestRoutes(app, {
+  const repeats = addIngestRoutes(app, {
     ...readings,
     outbox: ingest.outbox,
     nodeId: INGEST_NODE,
@@ -130,6 +130,7 @@ async function openDoors(service: Service, parts: Parts): Promise<void> {
     keys,
     onAccepted: (count) => metrics.accepted.inc(count),
   })
+  addRepeats(service.metrics, () => repeats.readings)
   const onAdded = configuration.joined.bind(configuration)
   addNodeRoutes(app, { fleet, clock, heartbeats, drainMs: DRAIN_MS, onAdded })
   await service.listen(app, config.PRODUCERS_PORT)

@@ -17,6 +17,7 @@ export class SinkMetrics {
   readonly #breakerChanges: Counter
   readonly #batchLimit: Gauge
   readonly #waitingRows: Gauge
+  readonly withoutMetric: Counter
   readonly deadLetters: Counter
   readonly writeFailures: Counter
   readonly retries: Counter
@@ -52,6 +53,12 @@ export class SinkMetrics {
       name: 'plumbline_sink_lag_records',
       help: 'Offsets between the store and the end of the partition.',
       labelNames: ['topic', 'partition'],
+      registers,
+    })
+    this.withoutMetric = new Counter({
+      name: 'plumbline_sink_readings_without_metric_total',
+      help: 'Readings that have no metric and erase none: their source sends nothing, or its schema names other metrics.',
+      labelNames: ['topic'],
       registers,
     })
     this.deadLetters = new Counter({

@@ -10,6 +10,7 @@ import { openWal, SCHEMA_ID, tempDir } from '../../../platform/wal/wal.test-supp
 import { Outbox } from '../../outbox.ts'
 import { IdempotencyKeys } from './idempotency.ts'
 import { addIngestRoutes } from './ingest.ts'
+import type { Repeats } from './repeats.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -22,6 +23,7 @@ export interface Answer {
 export interface Door {
   readonly outbox: Outbox
   readonly keys: IdempotencyKeys
+  readonly repeats: Repeats
   post(body: string | Uint8Array, headers?: Record<string, string>): Promise<Answer>
   close(): Promise<void>
 }
@@ -30,7 +32,7 @@ export async function openDoor({ dir = tempDir(), maxBytes = 1_048_576, bodyByte
   const outbox = new Outbox({ wal: openWal(dir, { maxBytes }), ringCapacity: 1_000 })
   const keys = new IdempotencyKeys(outbox.wal, false)
   const app = createApp({ health: new Health(), metrics: createMetrics('test'), log, token: undefined })
-  addIngestRoutes(app, {
+  const repeats = addIngestRoutes(app, {
     outbox,
     keys,
     log,
@@ -64,5 +66,5 @@ export async function openDoor({ dir = tempDir(), maxBytes = 1_048_576, bodyByte
       body: (await response.json()) as Record<string, never>,
     }
   }
-  return { outbox, keys, post, close }
+  return { outbox, keys, repeats, post, close }
 }

@@ -212,6 +212,47 @@ describe('K8: nothing is overwritten silently', () => {
     expect((await post(line({ tags }))).status).toBe(202)
   })
 
+  test('a POST repeated without a key is a duplicate, until another has brought a reading of one of its sensors', async () => {
+    const { outbox, repeats, post } = await openDoor()
+    const a = [line({ power_w: 1 }), '{}', line({ sensor_id: 'b' })].join('\n')
+    const b = line({ power_w: 2 })
+    const first = await post(a)
+    expect(first).toMatchObject({ status: 202, body: { accepted: 2, rejected_count: 1, next_line: null } })
+    const again = await post(a)
+    expect(again).toMatchObject({ status: 202, body: { ...first.body, replayed: true } })
+    expect([outbox.wal.appended, repeats.readings]).toEqual([2, 2])
+    await post(line({ sensor_id: 'c' }))
+    expect(await post(a)).toMatchObject({ body: { replayed: true } })
+    // A, B, A ends as A.
+    await post(b)
+    expect((await post(a)).body).toEqual(first.body)
+    expect((await post(b)).body).not.toHaveProperty('replayed')
+    expect(decodeReadings(outbox.wal).map(({ sensor_id, power_w }) => `${sensor_id} ${String(power_w)}`)).toEqual([
+      'a 1',
+      'b 1.5',
+      'c 1.5',
+      'a 2',
+      'a 1',
+      'b 1.5',
+      'a 2',
+    ])
+  })
+
+  test('a body that is sent on and on is no lost answer: it is taken', async () => {
+    const { outbox, post } = await openDoor()
+    for (let i = 0; i < 12; i += 1) expect((await post(line())).status).toBe(202)
+    expect(outbox.wal.appended).toBe(12 - 5)
+  })
+
+  test('a body with numbers of its own, or one that was not taken to its end, is no repeat', async () => {
+    const { outbox, post } = await openDoor({ maxBytes: 65_536, bodyBytes: 1_048_576 })
+    const numbered = line({ epoch: 7, seq: 0 })
+    for (let i = 0; i < 2; i += 1) expect((await post(numbered)).body).not.toHaveProperty('replayed')
+    expect(outbox.wal.appended).toBe(2)
+    const long = Array.from({ length: 2_000 }, () => line()).join('\n')
+    for (let i = 0; i < 2; i += 1) expect((await post(long)).body).not.toHaveProperty('replayed')
+  })
+
   test('a POST repeated with its Idempotency-Key is taken once, after a restart as well', async () => {
     const first = await openDoor()
     const dir = first.outbox.wal.dir

@@ -3,8 +3,8 @@
 // the body is too long; 503 with Retry-After: the log is full or too much is under way. Every answer that took lines
 // says how many were accepted, and `next_line` is the first line that was not looked at or not kept: null for none.
 //
-// A reading without epoch and seq is numbered by the log of this process, so nothing downstream is doubled; a client that
-// may repeat a request sends Idempotency-Key, or numbers of its own.
+// A reading without epoch and seq is numbered by the log of this process, so nothing downstream is doubled. A client that
+// may repeat a request sends Idempotency-Key, or numbers of its own; without either, a repeat is known for a while (repeats.ts).
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
 import { InputError } from '../../../platform/errors.ts'
 import { sendProblem } from '../../../platform/http.ts'
@@ -12,6 +12,7 @@ import type { Logger } from '../../../platform/log.ts'
 import { checkType, readBody } from './body.ts'
 import { digestOf, type IdempotencyKeys, type StoredAnswer } from './idempotency.ts'
 import { Intake, type IntakeOptions } from './intake.ts'
+import { Repeats } from './repeats.ts'
 
 export interface IngestOptions extends IntakeOptions {
   readonly bodyBytes: number
@@ -25,22 +26,25 @@ const READING_CHARS_MIN = 32
 /** Bodies in memory at one time, as multiples of the largest allowed. */
 const BODIES_MAX = 16
 
-export function addIngestRoutes(app: Express, options: IngestOptions): void {
+/** @returns what was not taken again */
+export function addIngestRoutes(app: Express, options: IngestOptions): Repeats {
   const { bodyBytes } = options
   const parseBody = express.raw({ type: () => true, limit: bodyBytes })
   /** Requests are taken one after the other: what the log gains meanwhile belongs to one of them. */
   let last: Promise<unknown> = Promise.resolve()
+  const repeats = new Repeats()
   app.post(
     '/readings',
     mustHaveType,
     boundedMemory(bodyBytes * BODIES_MAX, bodyBytes),
     parseBody,
     async (request, response) => {
-      const turn = last.then(() => take(request, options))
+      const turn = last.then(() => take(request, options, repeats))
       last = turn.catch(() => undefined)
       send(response, await turn.catch(refusalOf))
     },
   )
+  return repeats
 }
 
 const mustHaveType: RequestHandler = (request, _response, next) => {
@@ -73,12 +77,16 @@ function refusalOf(error: unknown): StoredAnswer {
   return { status: 400, body: { title: 'Bad Request', detail: message, code, field, accepted: 0, next_line: 1 } }
 }
 
-async function take(request: Request, options: IngestOptions): Promise<StoredAnswer> {
+async function take(request: Request, options: IngestOptions, repeats: Repeats): Promise<StoredAnswer> {
   const { keys, outbox, log, bodyBytes } = options
   const key = request.get('idempotency-key')
-  const digest = key === undefined ? '' : digestOf(request.get('content-type') ?? '', request.body)
+  const digest = digestOf(request.get('content-type') ?? '', request.body)
   const known = key === undefined ? null : keys.find(key, digest)
-  if (known?.answer != null) return { status: known.answer.status, body: { ...known.answer.body, replayed: true } }
+  const repeated = key === undefined ? repeats.find(digest) : (known?.answer ?? null)
+  if (repeated !== null) {
+    repeats.readings += Number(repeated.body.accepted)
+    return { status: repeated.status, body: { ...repeated.body, replayed: true } }
+  }
   const body = readBody(request, Math.floor(bodyBytes / READING_CHARS_MIN))
   const taken = known?.taken ?? 0
   if (key !== undefined) keys.begin(key, digest, taken, outbox.wal.appended)
@@ -89,6 +97,8 @@ async function take(request: Request, options: IngestOptions): Promise<StoredAns
   // What is to be sent again must be taken then.
   const isFinal = intake.halt === null || intake.halt.kind === 'too many rejections'
   if (key !== undefined) remember(options, () => keys.end(key, digest, intake.accepted, isFinal ? answer : null))
+  // Those with a key are told apart by it; with numbers, downstream.
+  repeats.taken(digest, intake.sensors, isFinal && key === undefined && !intake.hasNumbers ? answer : null)
   return answer
 }
 

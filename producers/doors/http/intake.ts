@@ -48,6 +48,10 @@ export class Intake {
   /** Readings of the body that the log has, those of an earlier try with the same key included. */
   accepted = 0
   halt: Halt | null = null
+  /** Sensors whose readings were staged, in the log or not. */
+  readonly sensors = new Set<string>()
+  /** A reading brought numbers of its own. */
+  hasNumbers = false
   readonly #options: IntakeOptions
   readonly #batch: EntryBatch
   /** Readings that an earlier try with the same key has taken already. */
@@ -120,6 +124,8 @@ export class Intake {
     const key = sensorKey(reading.tenant_id, reading.sensor_id)
     if (numbered && reading.epoch === outbox.wal.epoch)
       throw new InputError('EPOCH_IN_USE', 'epoch', `epoch ${reading.epoch} is the one of this server's own log`)
+    this.sensors.add(key)
+    this.hasNumbers ||= numbered
     if (this.#skip > 0) {
       this.#skip -= 1
       this.accepted += 1
