@@ -144,12 +144,12 @@ describe('K12: a reading whose schema a header names', () => {
 
   test('waits in front of it, with nothing done, until the GUID is known', () => {
     const out = new Recorder()
-    let id: number | undefined
-    const core = new Refine(SETTINGS, planOf, PARTITION, out, () => id)
+    const known: { id?: number } = {}
+    const core = new Refine(SETTINGS, planOf, PARTITION, out, () => known.id)
     const batch = recordBatchOf([numbered(0), headed(numbered(1))], at)
     expect(core.run(batch, 0, 2)).toBe(1)
     expect(core.ledger.consumed).toBe(1)
-    id = SCHEMA_ID
+    known.id = SCHEMA_ID
     expect(core.run(batch, 1, 2)).toBe(2)
     expect(core.ledger.emitted).toBe(2)
   })
