@@ -7,6 +7,7 @@ import type { Health } from './health.ts'
 import { guard } from './http-guard.ts'
 import type { Logger } from './log.ts'
 import type { Registry } from './metrics.ts'
+import { ownerText, portOwner } from './port-owner.ts'
 import { sendProblem } from './problem.ts'
 
 export { type Problem, sendProblem } from './problem.ts'
@@ -84,7 +85,7 @@ export async function listen(
         inUse
           ? new PortError(
               'PORT_IN_USE',
-              `port ${port} on ${host} is in use: stop what listens there or choose another port`,
+              `port ${port} on ${host} is in use: stop ${ownerText(portOwner(port))}, or choose another port`,
               { cause: error },
             )
           : error,

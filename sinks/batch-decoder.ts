@@ -61,7 +61,7 @@ export class BatchDecoder {
   }
 
   /** They are stored, as their numbers are part of a sequence; but nobody sends nothing on purpose. */
-  #reportEmpty({ topic, partition }: FetchedBatch, readings: readonly Reading[], { log, clock }: RetryWhile): void {
+  #reportEmpty({ topic, partition }: FetchedBatch, readings: readonly Reading[], { log, clock }: WhileWanted): void {
     const [first, ...rest] = readings.filter(isEmpty)
     if (first === undefined) return
     this.#metrics.withoutMetric.inc({ topic }, 1 + rest.length)

@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import type { Instance } from '../../deploy/stack/instance.ts'
 import type { Config } from '../../platform/config.ts'
 import { isPortFree } from '../../platform/free-port.ts'
+import { ownerText, portOwner } from '../../platform/port-owner.ts'
 import { checkDisk, checkFolder, checkPorts, type Finding, type Folder, type PortUse } from './core/checks.ts'
 
 const PORTS = ['REGISTRY_PORT', 'STREAM_JOBS_PORT', 'SINKS_PORT', 'QUERY_API_PORT', 'PRODUCERS_PORT'] as const
@@ -50,8 +51,13 @@ async function wantedPorts(config: Config): Promise<PortUse[]> {
   if (broker !== null) wanted.unshift(['KAFKA_BROKERS', Number(broker[1])])
   const uses: PortUse[] = []
   for (const [setting, port] of wanted)
-    if (port !== 0) uses.push({ setting, port, use: (await isPortFree(port)) ? 'free' : 'other' })
+    if (port !== 0) uses.push({ setting, port, ...((await isPortFree(port)) ? { use: 'free' } : takenBy(port)) })
   return uses
+}
+
+function takenBy(port: number): Pick<PortUse, 'use' | 'by'> {
+  const owner = portOwner(port)
+  return { use: 'other', ...(owner === null ? {} : { by: ownerText(owner) }) }
 }
 
 /** While it runs: the ports of its parts, which may have been chosen freely. */

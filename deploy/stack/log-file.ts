@@ -13,6 +13,8 @@ export class LogFile {
   #stream: WriteStream
   #bytes: number
   #tail = ''
+  /** Of the process before: what it said at its end is the reason why there is another. */
+  #formerTail = ''
 
   constructor(path: string) {
     mkdirSync(dirname(path), { recursive: true })
@@ -23,13 +25,15 @@ export class LogFile {
 
   /** Takes over a process's output until it ends. */
   attach(...outputs: readonly Readable[]): void {
+    if (this.#tail.trim() !== '') this.#formerTail = this.#tail
     this.#tail = ''
     for (const output of outputs) output.on('data', (chunk: Buffer) => this.#append(chunk))
   }
 
-  /** The last lines written by the current process. */
+  /** The last lines written by the current process, or by the one before while it has not written any. */
   lastLines(count: number): string {
-    return this.#tail.trimEnd().split('\n').slice(-count).join('\n')
+    const tail = this.#tail.trim() === '' ? this.#formerTail : this.#tail
+    return tail.trimEnd().split('\n').slice(-count).join('\n')
   }
 
   close(): Promise<void> {

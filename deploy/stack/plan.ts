@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { freePort, isPortFree } from '../../platform/free-port.ts'
 import { type Config, loadConfig } from '../../platform/config.ts'
 import { ConfigError } from '../../platform/errors.ts'
+import { ownerText, portOwner } from '../../platform/port-owner.ts'
 import { isRunning, readRecord } from './instance.ts'
 import type { ServiceSpec } from './service.ts'
 import type { Progress } from './steps.ts'
@@ -122,6 +123,6 @@ async function usable(port: number, setting: string): Promise<number> {
   const example = setting === 'KAFKA_BROKERS' ? `127.0.0.1:${port + 1}` : String(port + 100)
   throw new DeployError(
     'PORT_IN_USE',
-    `port ${port} is in use: stop what listens there, or choose another one, for instance ${setting}=${example}`,
+    `port ${port} is in use: stop ${ownerText(portOwner(port))}, or choose another port, for instance ${setting}=${example}`,
   )
 }

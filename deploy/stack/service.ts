@@ -1,5 +1,6 @@
 // One of our processes under supervision: started, watched, restarted with backoff when it exits by itself, stopped by
 // SIGTERM. A service that exits because of its configuration is not restarted: that would only repeat the message.
+import { ownerText, portOwner } from '../../platform/port-owner.ts'
 import { backoffMs } from '../../platform/backoff.ts'
 import type { PlumblineError } from '../../platform/errors.ts'
 import { messageOf } from '../../platform/errors.ts'
@@ -52,6 +53,8 @@ export class Service {
   readonly #onChange: () => void
   readonly #stopping = new AbortController()
   #child: Supervised | null = null
+  /** The child that is known to have the port. */
+  #listener: number | null = null
   #life: Promise<void> | null = null
 
   /** @param onChange called after every change of state */
@@ -127,6 +130,8 @@ export class Service {
 
   /** Null when it is ready; otherwise why not. */
   async #probe(): Promise<string | null> {
+    const stranger = this.#stranger()
+    if (stranger !== null) return stranger
     const headers = this.spec.token === undefined ? {} : { authorization: `Bearer ${this.spec.token}` }
     try {
       const response = await fetch(`${this.spec.url}/readyz`, {
@@ -143,6 +148,17 @@ export class Service {
     } catch {
       return this.state.kind === 'waiting' ? `ended with exit code ${this.state.exitCode}` : NO_ANSWER
     }
+  }
+
+  /** Another process took the port after it had been found free: its answers are not ours. Null: nobody else has it. */
+  #stranger(): string | null {
+    const pid = this.#child?.pid
+    if (pid !== undefined && pid === this.#listener) return null
+    const { port } = new URL(this.spec.url)
+    const found = portOwner(Number(port))
+    if (found?.pid === pid) this.#listener = pid ?? null
+    if (found === null || found.pid === pid) return null
+    return `cannot have its port ${port}: ${ownerText(found)} listens there; stop it, or choose another port`
   }
 
   #set(state: ServiceState): void {

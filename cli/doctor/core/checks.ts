@@ -56,13 +56,15 @@ export interface PortUse {
   readonly port: number
   /** By the running instance, by somebody else, or by nobody. */
   readonly use: 'ours' | 'other' | 'free'
+  /** Who listens there, where that can be seen. */
+  readonly by?: string
 }
 
 export function checkPorts(ports: readonly PortUse[], isRunning: boolean): Finding {
   const names = (which: PortUse['use']): string =>
     ports
       .filter(({ use }) => use === which)
-      .map(({ setting, port }) => `${port} (${setting})`)
+      .map(({ setting, port, by }) => `${port} (${setting}${by === undefined ? '' : `, by ${by}`})`)
       .join(', ')
   const taken = names('other')
   if (taken !== '')
