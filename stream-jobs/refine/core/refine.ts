@@ -340,14 +340,7 @@ export class Refine {
 
   #held(batch: RecordBatch, i: number, live: boolean, hash: number): Held {
     const { seq, ts } = this.#scanner
-    return {
-      seq,
-      ts,
-      arrival: this.now,
-      live,
-      ...(live ? copiesOf(batch, i) : NO_BYTES),
-      hash,
-      offset: batch.offset(i),
-    }
+    const bytes = live ? copiesOf(batch, i) : NO_BYTES
+    return { seq, ts, arrival: this.now, live, ...bytes, hash, offset: batch.offset(i) }
   }
 }
