@@ -9,6 +9,7 @@ import type { PipelineView } from '../deploy/stack/core/pipeline.ts'
 import { Monitor } from '../deploy/stack/monitor.ts'
 import { Stack } from '../deploy/stack/stack.ts'
 import { Steps } from '../deploy/stack/steps.ts'
+import { DEFAULT_NODES, fleetArguments, fleetWith } from '../producers/nodes/options.ts'
 
 /** Until code is compiled, windows are full and caches are warm. */
 const WARM_UP_MS = 20_000
@@ -46,7 +47,7 @@ export async function benchPipeline(
   progress: (text: string) => void,
 ): Promise<PipelineReport> {
   const dataDir = mkdtempSync(join(tmpdir(), 'plumbline-bench-'))
-  const stack = new Stack({ dataDir, streamJobs: 1, env: environment(rate, dataDir) })
+  const stack = new Stack({ dataDir, streamJobs: 1, env: environment(dataDir), fleet: fleetAt(rate) })
   const steps = new Steps(process.stderr)
   try {
     await stack.start(steps)
@@ -59,15 +60,16 @@ export async function benchPipeline(
   }
 }
 
-const environment = (rate: number, dataDir: string): Record<string, string> => ({
+const fleetAt = (rate: number): string[] =>
+  fleetArguments(fleetWith({ nodes: DEFAULT_NODES, sensors: Math.round(rate / RATE_HZ), rateHz: RATE_HZ }))
+
+const environment = (dataDir: string): Record<string, string> => ({
   PATH: process.env.PATH ?? '',
   NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '',
   DATA_DIR: dataDir,
   SQLITE_FILE: join(dataDir, 'store.sqlite'),
   LOG_LEVEL: 'warn',
   KAFKA_BROKERS: '127.0.0.1:0',
-  FLEET_SENSORS: String(Math.round(rate / RATE_HZ)),
-  FLEET_RATE_HZ: String(RATE_HZ),
   RING_CAPACITY: '200000',
   QUERY_API_PORT: '0',
   REGISTRY_PORT: '0',

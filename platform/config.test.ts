@@ -34,21 +34,21 @@ describe('the configuration', () => {
     expect(config).toMatchObject({
       KAFKA_BROKERS: '127.0.0.1:9092',
       TOPIC_PARTITIONS: 6,
-      FLEET_OUT_OF_ORDER: 0.02,
+      DETECTOR_Z: 3,
       API_TOKEN: undefined,
     })
     expect(Object.isFrozen(config)).toBe(true)
   })
 
   test('takes an empty variable for one that is not set', () => {
-    expect(loadConfig({ TOPIC_PARTITIONS: '', FLEET_NODES: '  ', REDIS_URL: '', API_TOKEN: '  ' })).toEqual(
+    expect(loadConfig({ TOPIC_PARTITIONS: '', WAL_FSYNC_MS: '  ', SQLITE_FILE: '', API_TOKEN: '  ' })).toEqual(
       loadConfig({}),
     )
   })
 
   test('reads numbers and text with blanks around them', () => {
-    expect(loadConfig({ FLEET_NODES: ' 7 ', SQLITE_FILE: ' a b ' })).toMatchObject({
-      FLEET_NODES: 7,
+    expect(loadConfig({ TOPIC_PARTITIONS: ' 7 ', SQLITE_FILE: ' a b ' })).toMatchObject({
+      TOPIC_PARTITIONS: 7,
       SQLITE_FILE: 'a b',
     })
   })
@@ -60,7 +60,7 @@ describe('the configuration', () => {
     ['TOPIC_PARTITIONS', '1e9'],
     ['QUERY_API_PORT', '65536'],
     ['QUERY_API_PORT', '-1'],
-    ['FLEET_OUT_OF_ORDER', '0.51'],
+    ['DETECTOR_Z', '1000.1'],
     ['DETECTOR_Z', 'NaN'],
     ['DETECTOR_Z', 'Infinity'],
     ['LOG_LEVEL', 'loud'],
@@ -95,14 +95,14 @@ describe('the configuration', () => {
   })
 
   test('names every bad and every unknown variable at once', () => {
-    const message = complaint({ TOPIC_PARTITIONS: '0', LOG_LEVEL: 'loud', FLEET_NODEZ: '3', REFINE_Z: '1' })
-    for (const name of ['TOPIC_PARTITIONS', 'LOG_LEVEL', 'FLEET_NODEZ', 'REFINE_Z']) expect(message).toContain(name)
+    const message = complaint({ TOPIC_PARTITIONS: '0', LOG_LEVEL: 'loud', WAL_FSYNC: '3', REFINE_Z: '1' })
+    for (const name of ['TOPIC_PARTITIONS', 'LOG_LEVEL', 'WAL_FSYNC', 'REFINE_Z']) expect(message).toContain(name)
   })
 
   test.each([
     'KAFKA_BROKER',
     'REGISTRY_URLS',
-    'REDIS_HOST',
+    'SINKS_HOST',
     'SQLITE_PATH',
     'WAL_SIZE',
     'QUERY_PORT',
@@ -126,6 +126,14 @@ describe('the configuration', () => {
       }),
     ).not.toThrow()
   })
+
+  test.each(['FLEET_NODES', 'FAULT_DROP_PROBABILITY'])(
+    '%s is refused: the simulated fleet and its faults are options, so that no variable can drop a send in production',
+    (name) => {
+      expect(Object.keys(SETTINGS).filter((setting) => /^(FLEET|FAULT)_/.test(setting))).toEqual([])
+      expect(complaint({ [name]: '0' })).toContain(`${name} is not a setting: the simulated fleet has options`)
+    },
+  )
 
   test('holds for arbitrary values: each is accepted or its variable is named', () => {
     const names = Object.keys(SETTINGS)
@@ -175,20 +183,20 @@ describe('a secret', () => {
   })
 
   test('is never shown, neither in an error nor in the table', () => {
-    const env = { API_TOKEN: SECRET, KAFKA_SASL_PASSWORD: SECRET, KAFKA_SASL_MECHANISM: 'plain', FLEET_NODES: 'x' }
+    const env = { API_TOKEN: SECRET, KAFKA_SASL_PASSWORD: SECRET, KAFKA_SASL_MECHANISM: 'plain', TOPIC_PARTITIONS: 'x' }
     expect(complaint(env)).not.toContain(SECRET)
     expect(settingsTable()).toContain('| `API_TOKEN` | none; or `API_TOKEN_FILE` |')
   })
 
   test('within a URL is not shown when the URL is refused', () => {
     for (const url of [
-      `http://user:${SECRET}@host:6379`,
-      `redis//:${SECRET}@host`,
-      `localhost:6379/${SECRET}`,
+      `http://user:${SECRET}@host:8081`,
+      `ftp://user:${SECRET}@host`,
+      `localhost:8081/${SECRET}@`,
       `http://user:${SECRET}@host:999999`,
     ]) {
-      expect(complaint({ REDIS_URL: url }), url).toContain('REDIS_URL')
-      expect(complaint({ REDIS_URL: url }), url).not.toContain(SECRET)
+      expect(complaint({ REGISTRY_URL: url }), url).toContain('REGISTRY_URL')
+      expect(complaint({ REGISTRY_URL: url }), url).not.toContain(SECRET)
     }
   })
 })

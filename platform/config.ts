@@ -4,17 +4,10 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { ConfigError } from './errors.ts'
-import { int, num, optional, secret, type Setting, setting, text } from './setting.ts'
-import { FAULT_SETTINGS, FLEET_SETTINGS } from './simulation-settings.ts'
+import { BOUNDS, within } from './bounds.ts'
+import { int, optional, secret, type Setting, setting, text } from './setting.ts'
 
 const port = int(0, 65_535)
-/** A day of the calendar; its beginning in ms. */
-const day = text
-  .refine(
-    (given) => /^\d{4}-\d{2}-\d{2}$/.test(given) && !Number.isNaN(Date.parse(given)),
-    'expected a day such as 2000-01-01',
-  )
-  .transform((given) => Date.parse(given))
 const file = text.min(1)
 /** With its scheme: "localhost:8081" would pass as a URL of the scheme "localhost". */
 const url = (protocol: RegExp) => z.url({ protocol, error: `expected a URL of a scheme like ${protocol.source}` })
@@ -40,7 +33,7 @@ const bearer = text.regex(
   'expected from 16 to 1024 printable ASCII characters without spaces, such as "openssl rand -hex 32" prints',
 )
 
-const PRODUCTION_SETTINGS = {
+export const SETTINGS = {
   // Where things are
   KAFKA_BROKERS: setting(brokers, '127.0.0.1:9092', 'Bootstrap brokers, host:port, comma separated.'),
   KAFKA_TLS_CA_FILE: optional(file, 'PEM file of the authority that signed the brokers’ certificates; turns TLS on.'),
@@ -57,7 +50,6 @@ const PRODUCTION_SETTINGS = {
     'http://127.0.0.1:8081',
     'Schema registry, Confluent’s REST API.',
   ),
-  REDIS_URL: secret('Redis for the query API’s cache; without it the in-process cache serves alone.', url(/^rediss?$/)),
   STORE: setting(z.enum(['sqlite', 'tdengine']), 'sqlite', 'Which store the sink writes and the query API reads.'),
   SQLITE_FILE: setting(file, '.plumbline/store.sqlite', 'File of the embedded store.'),
   TDENGINE_URL: optional(
@@ -153,37 +145,36 @@ const PRODUCTION_SETTINGS = {
     'Readings that a node keeps in memory until they are acknowledged.',
   ),
   HTTP_BODY_BYTES: setting(int(1_024, 2 ** 28), '8388608', 'Largest body of POST /readings, bytes.'),
-  INGEST_EARLIEST: setting(
-    day,
-    '2000-01-01',
-    'Earliest event time that POST /readings and import accept, as a day (UTC); earlier ones are usually in another unit.',
-  ),
   // Refine
   REFINE_GROUP: setting(text.regex(/^[\w.-]{1,100}$/), 'refine', 'Consumer group of refine.'),
   REFINE_COMMIT_MS: setting(int(1, 10_000), '100', 'Longest time that readings wait for their transaction, ms.'),
   REFINE_GAP_TIMEOUT_MS: setting(
-    int(1, 3_600_000),
+    within(BOUNDS.gapTimeoutMs),
     '2000',
     'How long an early reading waits for the missing ones, ms of arrival time.',
   ),
-  REFINE_GAP_BUFFER: setting(int(1, 65_536), '64', 'Early readings kept per sensor.'),
+  REFINE_GAP_BUFFER: setting(within(BOUNDS.gapBuffer), '64', 'Early readings kept per sensor.'),
   REFINE_HOLD_BACK_MS: setting(
-    int(1, 3_600_000),
+    within(BOUNDS.holdBackMs),
     '2000',
     'How long a reading without seq is held back to be put in order, ms of arrival time.',
   ),
-  REFINE_HOLD_BACK_BUFFER: setting(int(1, 65_536), '256', 'Readings without seq held back per sensor.'),
+  REFINE_HOLD_BACK_BUFFER: setting(within(BOUNDS.holdBackBuffer), '256', 'Readings without seq held back per sensor.'),
   REFINE_FUTURE_MS: setting(
-    int(0, 86_400_000),
+    within(BOUNDS.futureMs),
     '300000',
     'How far event time may be ahead of arrival time, ms; beyond it a reading is dead-lettered.',
   ),
   REFINE_AHEAD_MS: setting(
-    int(0, 86_400_000),
+    within(BOUNDS.aheadMs),
     '5000',
     'How far event time may be ahead without doubt, ms; what is further ahead than its sensor has lately been goes to late.',
   ),
-  REFINE_EARLIEST: setting(date(), '2000-01-01', 'Readings from before this date (UTC) are dead-lettered.'),
+  REFINE_EARLIEST: setting(
+    date(),
+    '2000-01-01',
+    'Earliest event time, as a day (UTC); earlier ones are usually in another unit: POST /readings and import refuse them, refine dead-letters them.',
+  ),
   REFINE_SNAPSHOT_MS: setting(int(100, 3_600_000), '10000', 'Longest time between snapshots, ms.'),
   REFINE_SNAPSHOT_RECORDS: setting(int(100, 100_000_000), '100000', 'Records after which a snapshot is due.'),
   REFINE_SESSION_MS: setting(
@@ -191,9 +182,9 @@ const PRODUCTION_SETTINGS = {
     '10000',
     'Time after which a silent member loses its partitions, ms.',
   ),
-  DETECTOR_Z: setting(num(0.1, 1_000), '3', 'Absolute z-score that makes an anomaly.'),
-  DETECTOR_WINDOW: setting(int(2, 100_000), '300', 'Samples per metric that the z-score looks back on.'),
-  DETECTOR_MIN_SAMPLES: setting(int(2, 100_000), '30', 'Samples before the first z-score.'),
+  DETECTOR_Z: setting(within(BOUNDS.z), '3', 'Absolute z-score that makes an anomaly.'),
+  DETECTOR_WINDOW: setting(within(BOUNDS.window), '300', 'Samples per metric that the z-score looks back on.'),
+  DETECTOR_MIN_SAMPLES: setting(within(BOUNDS.minSamples), '30', 'Samples before the first z-score.'),
   // Sinks and query
   SINK_GROUP: setting(text.regex(/^[\w.-]{1,100}$/), 'sink', 'Consumer group of the sink.'),
   SINK_SESSION_MS: setting(int(1_000, 300_000), '10000', 'Time after which a silent sink loses its partitions, ms.'),
@@ -209,8 +200,6 @@ const PRODUCTION_SETTINGS = {
     'Staleness bound of every answer, ms, unless the client asks for another.',
   ),
 } satisfies Record<string, Setting>
-
-export const SETTINGS = { ...PRODUCTION_SETTINGS, ...FLEET_SETTINGS, ...FAULT_SETTINGS }
 
 /** Variables that hold a secret or name its file: a program that is not ours starts without them. */
 export const SECRET_NAMES: readonly string[] = Object.entries(SETTINGS as Record<string, Setting>).flatMap(
@@ -231,6 +220,8 @@ const FOREIGN = new Set([
   'KAFKA_JVM_PERFORMANCE_OPTS',
   'KAFKA_GC_LOG_OPTS',
 ])
+/** Of the simulated fleet, which is no setting: its options are those of a command line. */
+const FLEET = /^(FLEET|FAULT)_/
 const FAMILIES = [...new Set(Object.keys(SETTINGS).map((name) => name.slice(0, name.indexOf('_') + 1)))].filter(
   (family) => !['', 'LOG_', 'API_', 'DATA_', 'LISTEN_', 'HTTP_', 'TOPIC_'].includes(family),
 )
@@ -287,10 +278,14 @@ function unknownNames(env: Readonly<Record<string, string | undefined>>): string
   const secretFiles = new Set(
     Object.entries(SETTINGS).flatMap(([name, declared]) => ('secret' in declared ? [`${name}_FILE`] : [])),
   )
+  const simulated = Object.keys(env).filter((name) => FLEET.test(name))
   return Object.keys(env)
     .filter((name) => FAMILIES.some((family) => name.startsWith(family)))
     .filter((name) => !known.has(name) && !secretFiles.has(name) && !FOREIGN.has(name))
     .map((name) => `${name} is not a setting of Plumbline; docs/reference.md lists them`)
+    .concat(
+      simulated.map((name) => `${name} is not a setting: the simulated fleet has options, see "plumbline up --help"`),
+    )
 }
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
@@ -328,21 +323,13 @@ function checkSasl(config: Config): void {
   throw new ConfigError(`${given.join(' and ')} needs ${wanted.join(' and ')} too`)
 }
 
-/** The tables of the reference, in Markdown: production, then the simulated fleet and its faults. */
+/** The table of the reference, in Markdown. */
 export function settingsTable(): string {
-  return [
-    tableOf(PRODUCTION_SETTINGS),
-    'The simulated fleet (`FLEET_NODES=0`: none):',
-    tableOf(FLEET_SETTINGS),
-    'Faults that a simulated fleet injects, for tests and demonstrations:',
-    tableOf(FAULT_SETTINGS),
-  ].join('\n\n')
-}
-
-function tableOf(settings: Readonly<Record<string, Setting>>): string {
-  const rows = Object.entries(settings).map(([name, { default: value, doc, secret: hidden }]) => {
-    const shown = hidden ? `none; or \`${name}_FILE\`` : value === undefined ? 'none' : `\`${value}\``
-    return `| \`${name}\` | ${shown} | ${doc} |`
-  })
+  const rows = Object.entries(SETTINGS as Record<string, Setting>).map(
+    ([name, { default: value, doc, secret: hidden }]) => {
+      const shown = hidden ? `none; or \`${name}_FILE\`` : value === undefined ? 'none' : `\`${value}\``
+      return `| \`${name}\` | ${shown} | ${doc} |`
+    },
+  )
   return ['| variable | default | meaning |', '|---|---|---|', ...rows].join('\n')
 }

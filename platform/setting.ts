@@ -1,9 +1,8 @@
-// How a setting is declared: its check, its default and its meaning. The lists of settings are in config.ts and
-// simulation-settings.ts.
+// How a setting is declared: its check, its default and its meaning. Their list is in
+// config.ts.
 import { z } from 'zod'
 
 export const int = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
-export const num = (min: number, max: number) => z.coerce.number().min(min).max(max)
 export const text = z.string().trim()
 
 export interface Setting {

@@ -1,4 +1,5 @@
-// The producers' process: `main.ts` runs the simulated fleet and POST /readings, `main.ts import FILE` brings a file in.
+// The producers' process: `main.ts` runs POST /readings and, by its options, simulated nodes; `main.ts import FILE` brings
+// a file in.
 import { Command } from 'commander'
 import { loadConfig } from '../platform/config.ts'
 import { InputError, messageOf } from '../platform/errors.ts'
@@ -12,14 +13,16 @@ import { RAW } from '../schemas/topics.ts'
 import { importFile, previewFile } from './doors/import/command.ts'
 import { plainText } from './doors/import/core/plain-text.ts'
 import { type ImportArguments, importProgram } from './doors/import/options.ts'
+import { commanderOptions, FAULT_OPTIONS, FLEET_OPTIONS, fleetOf } from './nodes/options.ts'
 import { startProducers } from './service.ts'
 
 // Its help is read as that of `plumbline import`, which runs it.
-const program = new Command('plumbline')
-program.action(() =>
+const program = new Command('plumbline').enablePositionalOptions()
+for (const option of [...commanderOptions(FLEET_OPTIONS), ...commanderOptions(FAULT_OPTIONS)]) program.addOption(option)
+program.action((flags: Readonly<Record<string, unknown>>) =>
   runService('producers', process.env, async (service) => {
     const { REGISTRY_URL, API_TOKEN } = service.config
-    return startProducers(service, await registerSchemas(REGISTRY_URL, API_TOKEN))
+    return startProducers(service, fleetOf(flags), await registerSchemas(REGISTRY_URL, API_TOKEN))
   }),
 )
 program.addCommand(importProgram((file, given) => runMain((signal) => importOnce(file, given, signal))))

@@ -18,6 +18,7 @@ import { NODES, RAW, TOPICS } from '../schemas/topics.ts'
 import { startTestKafka, type TestKafka } from '../test/fixtures/kafka.ts'
 import { readMetric, until } from '../test/fixtures/metric.ts'
 import { Processes, type ServiceProcess } from '../test/fixtures/processes.ts'
+import { fleetArguments, type FleetSettings, fleetWith } from './nodes/options.ts'
 
 const PARTITIONS = 3
 const processes = new Processes()
@@ -62,15 +63,21 @@ const envOf = (dataDir: string, env: Record<string, string>): Record<string, str
   REGISTRY_URL: registryUrl,
   DATA_DIR: dataDir,
   PRODUCERS_PORT: '0',
-  FLEET_NODES: '4',
-  FLEET_SENSORS: '40',
-  FLEET_RATE_HZ: '20',
   WAL_SEGMENT_BYTES: '65536',
   ...env,
 })
 
-const start = (dataDir: string, env: Record<string, string> = {}): Promise<ServiceProcess> =>
-  processes.start({ main: 'producers/main.ts', env: envOf(dataDir, env), ready: { output: 'producers run' } })
+const start = (
+  dataDir: string,
+  env: Record<string, string> = {},
+  fleet: Partial<FleetSettings> = {},
+): Promise<ServiceProcess> =>
+  processes.start({
+    main: 'producers/main.ts',
+    args: fleetArguments(fleetWith({ nodes: 4, sensors: 40, rateHz: 20, ...fleet })),
+    env: envOf(dataDir, env),
+    ready: { output: 'producers run' },
+  })
 
 const call = (service: ServiceProcess, path: string, init?: RequestInit): Promise<Response> =>
   fetch(`http://127.0.0.1:${portOf(service)}${path}`, init)
@@ -142,7 +149,7 @@ describe('the producers on a real broker', () => {
     const dataDir = newDataDir()
     let posted = 0
     for (let round = 0; round < 3; round += 1) {
-      const service = await start(dataDir, { FLEET_OUT_OF_ORDER: '0.05', FLEET_DUPLICATES: '0.02' })
+      const service = await start(dataDir, {}, { outOfOrder: 0.05, duplicates: 0.02 })
       for (let i = 0; i < 10; i += 1) {
         const body = JSON.stringify(
           Array.from({ length: 20 }, (_, n) => ({ sensor_id: `http-${n % 3}`, ts: Date.now(), power_w: n })),
@@ -194,14 +201,18 @@ describe('the producers on a real broker', () => {
 
   test('drops, late acknowledgements, an outage and a clock that steps back: nothing is missing, time still increases per sensor (MI-1, MI-4, MI-6)', async () => {
     const dataDir = newDataDir()
-    const service = await start(dataDir, {
-      FLEET_OUT_OF_ORDER: '0',
-      FAULT_DROP_PROBABILITY: '0.3',
-      FAULT_ACK_DELAY_MS: '20',
-      FAULT_OUTAGE_AT_MS: '2000',
-      FAULT_OUTAGE_MS: '2000',
-      FAULT_CLOCK_STEP_MS: '-60000',
-    })
+    const service = await start(
+      dataDir,
+      {},
+      {
+        outOfOrder: 0,
+        dropProbability: 0.3,
+        ackDelayMs: 20,
+        outageAtMs: 2_000,
+        outageMs: 2_000,
+        clockStepMs: -60_000,
+      },
+    )
     await until(async () => (await metric(service, 'send_failures_total')) > 0, 'the outage is felt')
     await delay(11_000)
     expect(await service.stop()).toBe(0)
@@ -214,7 +225,7 @@ describe('the producers on a real broker', () => {
 
   test('nodes come and go while it runs, and what one left behind is sent after a crash (MI-7)', async () => {
     const dataDir = newDataDir()
-    const service = await start(dataDir, { FLEET_NODES: '1', FLEET_SENSORS: '5' })
+    const service = await start(dataDir, {}, { nodes: 1, sensors: 5 })
     const post = (body: object): Promise<Response> =>
       call(service, '/nodes', {
         method: 'POST',
@@ -233,7 +244,7 @@ describe('the producers on a real broker', () => {
     expect((await heartbeatsOf('node-0002')).at(-1)?.final).toBe(true)
     expect((await call(service, '/nodes/node-0002', { method: 'DELETE' })).status).toBe(404)
     await service.kill()
-    const restarted = await start(dataDir, { FLEET_NODES: '1', FLEET_SENSORS: '5' })
+    const restarted = await start(dataDir, {}, { nodes: 1, sensors: 5 })
     await until(
       async () =>
         (readWalSummary(join(dataDir, 'wal/node/annex'))?.acknowledgedIndex ?? -1) ===
@@ -246,12 +257,7 @@ describe('the producers on a real broker', () => {
 
   test('a full log pauses sampling and turns POST /readings away; both go on when the broker is back (MI-2)', async () => {
     const dataDir = newDataDir()
-    const service = await start(dataDir, {
-      WAL_MAX_BYTES: '262144',
-      FLEET_NODES: '1',
-      FLEET_SENSORS: '40',
-      FLEET_RATE_HZ: '50',
-    })
+    const service = await start(dataDir, { WAL_MAX_BYTES: '262144' }, { nodes: 1, sensors: 40, rateHz: 50 })
     await until(async () => (await metric(service, 'acknowledged_total')) > 100, 'the broker acknowledges')
     await broker.kill()
     await until(async () => (await metric(service, 'paused_nodes')) === 1, 'sampling pauses')

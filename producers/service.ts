@@ -23,7 +23,7 @@ import { Loops } from './loops.ts'
 import { addGauges, addRepeats, ProducerMetrics } from './metrics.ts'
 import { NodeConfiguration } from './nodes/configuration.ts'
 import { Faults } from './nodes/core/faults.ts'
-import { faultOptions } from './nodes/options.ts'
+import type { FleetSettings } from './nodes/options.ts'
 import { Fleet } from './nodes/fleet.ts'
 import { Outbox } from './outbox.ts'
 import { type Sender, Uplink } from './uplink.ts'
@@ -48,36 +48,38 @@ interface Parts {
 
 /**
  * Starts the process.
+ * @param fleet simulated nodes; none by default
  * @param schemaIds schema id by topic
  * @returns its work: ends when the signal fires, rejects when something cannot continue
  */
 export async function startProducers(
   service: Service,
+  fleet: FleetSettings,
   schemaIds: ReadonlyMap<string, number>,
 ): Promise<() => Promise<void>> {
   const { config, log, signal } = service
   const loops = new Loops(service.clock)
-  const parts = buildParts(service, schemaIds)
+  const parts = buildParts(service, fleet, schemaIds)
   service.onStop(() => putAway(service, parts, loops))
   await parts.configuration.begin()
   parts.fleet.start()
   parts.configuration.joined(parts.fleet.nodes)
   await openDoors(service, parts)
-  log.info({ nodes: config.FLEET_NODES, sensors: config.FLEET_SENSORS }, 'producers run')
+  log.info({ nodes: fleet.nodes, sensors: fleet.nodes === 0 ? 0 : fleet.sensors }, 'producers run')
   runLoops(config, parts, loops)
   return () => Promise.race([aborted(signal), loops.failure()])
 }
 
-function buildParts(service: Service, schemaIds: ReadonlyMap<string, number>): Parts {
+function buildParts(service: Service, simulated: FleetSettings, schemaIds: ReadonlyMap<string, number>): Parts {
   const { config, log, kafka, clock, random, signal, fetchSchema } = service
   const metrics = new ProducerMetrics(service.metrics)
-  const faults = new Faults(faultOptions(config))
+  const faults = new Faults(simulated)
   const { onDelivered, onFailed } = metrics
   const uplink = new Uplink({ kafka, clock, log, random, faults, onDelivered, onFailed })
   const logs = new WalDirectory(config, clock, log)
   const readings = { type: readingType, schemaId: idOf(schemaIds, RAW) }
   const openWal = (id: string) => logs.open('node', id, id)
-  const fleet = new Fleet({ config, clock, uplink, faults, log, ...readings, openWal })
+  const fleet = new Fleet({ config, fleet: simulated, clock, uplink, faults, log, ...readings, openWal })
   const ingest: Sender = {
     outbox: new Outbox({ wal: logs.open('ingest', INGEST_NODE, INGEST_NODE), ringCapacity: config.RING_CAPACITY }),
     flush: true,
@@ -124,7 +126,7 @@ async function openDoors(service: Service, parts: Parts): Promise<void> {
     outbox: ingest.outbox,
     nodeId: INGEST_NODE,
     bodyBytes: config.HTTP_BODY_BYTES,
-    bounds: { earliestMs: config.INGEST_EARLIEST, futureMs: config.REFINE_FUTURE_MS },
+    bounds: { earliestMs: config.REFINE_EARLIEST, futureMs: config.REFINE_FUTURE_MS },
     clock,
     log: service.log,
     keys,

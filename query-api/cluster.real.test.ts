@@ -42,7 +42,8 @@ beforeAll(async () => {
     }),
     stack.processes.start({
       main: 'producers/main.ts',
-      env: env({ PRODUCERS_PORT: '0', FLEET_NODES: '2', FLEET_SENSORS: '4' }),
+      args: ['--nodes', '2', '--sensors', '4'],
+      env: env({ PRODUCERS_PORT: '0' }),
       ready: { output: 'producers run' },
     }),
   ])

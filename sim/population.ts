@@ -55,7 +55,16 @@ function producersOf(world: World): Part {
   let boots = 1
   let current: Producers | null = null
   const { process } = part(world, 'producers', async (life, kafka) => {
-    const producers = new Producers({ config, kafka, life, random, log, accepted, boot: `boot-${boots}` })
+    const producers = new Producers({
+      config,
+      fleet: world.scenario.fleet,
+      kafka,
+      life,
+      random,
+      log,
+      accepted,
+      boot: `boot-${boots}`,
+    })
     current = producers
     life.onDeath(() => (current = null))
     const running = producers.run()

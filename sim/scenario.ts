@@ -1,6 +1,7 @@
 // What a seed means: how large the world is, how its parts are configured, and which faults it meets how often. Seeds
 // differ a lot, since each has only some kinds of faults, at its own rates: a frequent fault would mask other bugs.
 import type { BrokerFaults } from './broker/faults.ts'
+import { type FleetSettings, fleetWith } from '../producers/nodes/options.ts'
 import { chance, pick, type Random, randomOf, whole } from './random.ts'
 import { NO_STORE_FAULTS, type StoreFaults } from './services/sink.ts'
 
@@ -30,6 +31,7 @@ export interface Scenario {
   readonly loadMs: number
   /** Settings that differ from the defaults, as environment variables. */
   readonly settings: Readonly<Record<string, string>>
+  readonly fleet: FleetSettings
   readonly chaos: readonly Chaos[]
   /** Mean time between two of them, ms. */
   readonly chaosEveryMs: number
@@ -53,7 +55,7 @@ export function scenarioOf(seed: number): Scenario {
     hasForeign: chance(random, 0.5),
     hasOperator: chance(random, 0.4),
     loadMs: whole(random, 3_000, 7_000),
-    settings: settingsOf(random, seed),
+    ...settingsOf(random, seed),
     chaos: chaos.length > 0 ? chaos : ['kill'],
     chaosEveryMs: whole(random, 400, 2_500),
     stepKill: rate(random, 0.01),
@@ -79,20 +81,25 @@ export function scenarioOf(seed: number): Scenario {
   }
 }
 
-function settingsOf(random: Random, seed: number): Record<string, string> {
-  return {
-    FLEET_SEED: String(seed),
-    FLEET_NODES: String(whole(random, 1, 2)),
-    FLEET_SENSORS: String(whole(random, 2, 5)),
-    FLEET_RATE_HZ: String(whole(random, 4, 15)),
-    FLEET_OUT_OF_ORDER: String(pick(random, [0, 0.02, 0.1])),
-    FLEET_DUPLICATES: String(pick(random, [0, 0.02])),
-    FLEET_ANOMALIES: '0.01',
+function settingsOf(random: Random, seed: number): Pick<Scenario, 'settings' | 'fleet'> {
+  const fleet = {
+    seed,
+    nodes: whole(random, 1, 2),
+    sensors: whole(random, 2, 5),
+    rateHz: whole(random, 4, 15),
+    outOfOrder: pick(random, [0, 0.02, 0.1]),
+    duplicates: pick(random, [0, 0.02]),
+    anomalies: 0.01,
+  }
+  const logs = {
     WAL_SEGMENT_BYTES: String(pick(random, [4_096, 65_536])),
     WAL_MAX_BYTES: '1048576',
     WAL_FSYNC_MS: String(pick(random, [0, 100])),
     RING_CAPACITY: String(pick(random, [16, 1_000])),
-    FAULT_DROP_PROBABILITY: String(pick(random, [0, 0.02])),
+  }
+  const dropProbability = pick(random, [0, 0.02])
+  const settings = {
+    ...logs,
     REFINE_COMMIT_MS: String(pick(random, [50, 100, 300])),
     REFINE_GAP_TIMEOUT_MS: '600',
     REFINE_HOLD_BACK_MS: '500',
@@ -105,4 +112,5 @@ function settingsOf(random: Random, seed: number): Record<string, string> {
     DETECTOR_MIN_SAMPLES: '10',
     LOG_LEVEL: 'error',
   }
+  return { settings, fleet: fleetWith({ ...fleet, dropProbability }) }
 }

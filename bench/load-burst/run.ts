@@ -11,6 +11,7 @@ import { Monitor } from '../../deploy/stack/monitor.ts'
 import { runSession, type Session } from '../../deploy/stack/session.ts'
 import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
 import { createLog } from '../../platform/log.ts'
+import { DEFAULT_NODES, fleetArguments, fleetWith } from '../../producers/nodes/options.ts'
 import { accountForOrder, type OrderAccount } from './order-account.ts'
 import { type Recovery, recoveryOf, type Sample, sampleOf } from './samples.ts'
 import { type Brownout, BROWNOUTS, BURST, outages } from './scenario.ts'
@@ -57,7 +58,7 @@ export async function runLoadBurst(options: BurstOptions, show: (sample: Sample)
   const dataDir = mkdtempSync(join(tmpdir(), 'plumbline-burst-'))
   try {
     const { streamJobs, replicas } = options
-    const stack = { dataDir, streamJobs, replicas, env: environment(options, dataDir) }
+    const stack = { dataDir, streamJobs, replicas, env: environment(dataDir), fleet: fleetOf(options) }
     return await runSession(stack, (session) => burst(session, options, show))
   } finally {
     rmSync(dataDir, { recursive: true, force: true })
@@ -168,7 +169,20 @@ function reportOf(
   }
 }
 
-function environment({ rate, seed }: BurstOptions, dataDir: string): Record<string, string> {
+const fleetOf = ({ rate, seed }: BurstOptions): string[] =>
+  fleetArguments(
+    fleetWith({
+      nodes: DEFAULT_NODES,
+      sensors: Math.max(1, Math.round(rate / SENSOR_RATE_HZ)),
+      rateHz: SENSOR_RATE_HZ,
+      seed,
+      burstFactor: BURST.factor,
+      burstMs: BURST.lengthMs,
+      burstEveryMs: BURST.everyMs,
+    }),
+  )
+
+function environment(dataDir: string): Record<string, string> {
   return {
     PATH: process.env.PATH ?? '',
     NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '',
@@ -176,14 +190,6 @@ function environment({ rate, seed }: BurstOptions, dataDir: string): Record<stri
     SQLITE_FILE: join(dataDir, 'store.sqlite'),
     LOG_LEVEL: 'warn',
     KAFKA_BROKERS: '127.0.0.1:0',
-    FLEET_SENSORS: String(Math.max(1, Math.round(rate / SENSOR_RATE_HZ))),
-    FLEET_RATE_HZ: String(SENSOR_RATE_HZ),
-    FLEET_SEED: String(seed),
-    FLEET_OUT_OF_ORDER: '0.02',
-    FLEET_DUPLICATES: '0.007',
-    FLEET_BURST_FACTOR: String(BURST.factor),
-    FLEET_BURST_MS: String(BURST.lengthMs),
-    FLEET_BURST_EVERY_MS: String(BURST.everyMs),
     RING_CAPACITY: '200000',
     QUERY_API_PORT: '0',
     REGISTRY_PORT: '0',

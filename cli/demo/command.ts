@@ -16,18 +16,12 @@ import { LogFile } from '../../deploy/stack/log-file.ts'
 import { runSession, type Session } from '../../deploy/stack/session.ts'
 import type { Stack } from '../../deploy/stack/stack.ts'
 import { watchStack } from '../../deploy/stack/watch.ts'
+import { DEFAULT_NODES, fleetArguments, fleetWith } from '../../producers/nodes/options.ts'
 import { CommandError } from '../core/errors.ts'
 
 type Env = Readonly<Record<string, string>>
 
-/** Fixed for the demo, whatever the environment says. */
-const FLEET = {
-  FLEET_NODES: '20',
-  FLEET_SENSORS: '200',
-  FLEET_RATE_HZ: '10',
-  FLEET_OUT_OF_ORDER: '0.02',
-  FLEET_DUPLICATES: '0.007',
-}
+const FLEET = fleetWith({ nodes: DEFAULT_NODES })
 /** A day and a half of the series where it is at hand, else the first hours of it, which are kept in the project. */
 const SERIES = ['../shared/data/household_power_1min.txt', 'producers/doors/import/sample/household_power.txt']
 /** The longer one is then done in about 40 s. */
@@ -49,7 +43,7 @@ export function demoCommand(env: Env): Command {
     .addHelpText('after', EXAMPLES)
     .action(async (options: { for: string }) => {
       const lengthMs = parseDuration(options.for, '--for')
-      const stack = { env: { ...env, ...FLEET }, dataDir: env.DATA_DIR, streamJobs: 1 }
+      const stack = { env, dataDir: env.DATA_DIR, streamJobs: 1, fleet: fleetArguments(FLEET) }
       const balanced = await runSession(stack, (session) => demo(session, lengthMs))
       if (balanced !== null) process.stdout.write(whereNext(env.DATA_DIR))
       process.exitCode = balanced === true ? 0 : 1

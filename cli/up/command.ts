@@ -4,18 +4,25 @@ import { whole } from '../arguments.ts'
 import { PushDemo } from '../config/push-demo.ts'
 import { parseDuration } from '../../platform/duration.ts'
 import { runSession } from '../../deploy/stack/session.ts'
+import {
+  commanderOptions,
+  DEFAULT_NODES,
+  FAULT_OPTIONS,
+  FLEET_OPTIONS,
+  fleetArguments,
+  fleetOf,
+} from '../../producers/nodes/options.ts'
 import type { Stack } from '../../deploy/stack/stack.ts'
 import { watchStack } from '../../deploy/stack/watch.ts'
 
 /** More are useless on one machine: each stream job should have a partition to itself. */
 const PROCESSES_MAX = 64
+const FLEET = { ...FLEET_OPTIONS, nodes: { ...FLEET_OPTIONS.nodes, default: DEFAULT_NODES } }
 const HINT = 'Ctrl-C stops everything'
 
 interface UpOptions {
   readonly fleet: boolean
-  readonly nodes?: string
-  readonly sensors?: string
-  readonly rate?: string
+  readonly nodes?: number
   readonly streamJobs: number
   readonly replicas: number
   readonly for?: string
@@ -26,6 +33,7 @@ const EXAMPLES = `
 Examples:
   plumbline up                                the default fleet: 20 nodes, 200 sensors, 10 readings/s each
   plumbline up --nodes 5 --sensors 50         a small fleet
+  plumbline up --fault-outage 5s              after ten seconds no send reaches the broker for five
   plumbline up --no-fleet                     no simulated nodes: feed it by "produce", "import" or HTTP
   plumbline up --stream-jobs 2 --for 5m       two processes share the work of refine; stop after five minutes
   plumbline up --replicas 2                   and two replicas of the total order, as CSV in DATA_DIR/replicas
@@ -35,12 +43,8 @@ Examples:
 Data are kept in DATA_DIR (.plumbline by default): the next "up" continues with them, "make clean" removes them.`
 
 export function upCommand(env: Readonly<Record<string, string>>): Command {
-  return new Command('up')
+  const up = new Command('up')
     .description('start Kafka, registry, Redis, producers, stream jobs, sinks and query API here; Ctrl-C stops them')
-    .option('--no-fleet', 'start no simulated nodes')
-    .option('--nodes <n>', 'simulated nodes (FLEET_NODES)')
-    .option('--sensors <n>', 'simulated sensors, shared among the nodes (FLEET_SENSORS)')
-    .option('--rate <hz>', 'readings per sensor and second (FLEET_RATE_HZ)')
     .addOption(
       new Option('--stream-jobs <n>', 'processes that share the work of refine')
         .default(1)
@@ -54,14 +58,23 @@ export function upCommand(env: Readonly<Record<string, string>>): Command {
     )
     .option('--for <duration>', 'stop cleanly after this time: 60s, 5m, 1h')
     .addHelpText('after', EXAMPLES)
-    .action((options: UpOptions) => up(env, options))
+    .action((options: UpOptions) => run(env, options))
+  up.optionsGroup('Simulated fleet:').option('--no-fleet', 'start no simulated nodes')
+  for (const option of commanderOptions(FLEET)) up.addOption(option)
+  up.optionsGroup('Faults that the fleet injects:')
+  for (const option of commanderOptions(FAULT_OPTIONS)) up.addOption(option)
+  return up
 }
 
-async function up(env: Readonly<Record<string, string>>, options: UpOptions): Promise<void> {
+async function run(env: Readonly<Record<string, string>>, options: UpOptions): Promise<void> {
   const { streamJobs, replicas } = options
   const limitMs = options.for === undefined ? null : parseDuration(options.for, '--for')
   const pushMs = options.pushConfig === undefined ? null : parseDuration(options.pushConfig, '--push-config')
-  const stack = { env: { ...env, ...fleetSettings(options) }, dataDir: env.DATA_DIR, streamJobs, replicas }
+  const fleet = fleetArguments({
+    ...fleetOf({ ...options }),
+    nodes: options.fleet ? (options.nodes ?? DEFAULT_NODES) : 0,
+  })
+  const stack = { env, dataDir: env.DATA_DIR, streamJobs, replicas, fleet }
   await runSession(stack, async ({ stack: running, signal }) => {
     const end = limitMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(limitMs)])
     process.stdout.write('\n')
@@ -80,10 +93,4 @@ async function watchPushes(
   const pushes = new PushDemo()
   const notes = (): [string, string][] => [['config', pushes.text]]
   await Promise.all([watchStack(stack, HINT, signal, notes), pushes.run(env, everyMs, signal)])
-}
-
-/** The options as settings; loadConfig validates them. */
-function fleetSettings({ fleet, nodes, sensors, rate }: UpOptions): Record<string, string> {
-  const given = { FLEET_NODES: fleet ? nodes : '0', FLEET_SENSORS: sensors, FLEET_RATE_HZ: rate }
-  return Object.fromEntries(Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined))
 }

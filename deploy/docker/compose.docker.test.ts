@@ -19,7 +19,7 @@ const SERVICES = ['producers', 'stream-jobs', 'sinks', 'query-api']
 const PARTITIONS = 6
 const SITE = 'compose'
 /** A simulated load that two cores carry beside everything else. */
-const LOAD = { FLEET_SENSORS: '60', FLEET_RATE_HZ: '2', FLEET_BURST_EVERY_MS: '20000', FLEET_BURST_MS: '5000' }
+const LOAD = { LOAD: '--sensors 60 --rate 2 --burst-every 20s --burst-length 5s' }
 
 let compose: Compose
 let token = ''

@@ -22,7 +22,7 @@ export interface RedisOptions {
 }
 
 export interface RunningRedis {
-  /** In the form of REDIS_URL. */
+  /** redis://:password@host:port */
   readonly url: string
   readonly port: number
   readonly pid: number
@@ -61,7 +61,7 @@ export async function startRedis({ dataDir, port, password }: RedisOptions): Pro
     throw new DeployError('REDIS_START', `redis-server on port ${listenPort} ${startup.why}:\n${said.text().trim()}`)
   }
   return {
-    url: password === undefined ? `redis://127.0.0.1:${listenPort}` : redisUrl(listenPort, password),
+    url: `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${listenPort}`,
     port: listenPort,
     pid: redis.pid,
     exited: redis.exited,
@@ -69,5 +69,3 @@ export async function startRedis({ dataDir, port, password }: RedisOptions): Pro
     kill: redis.kill,
   }
 }
-
-export const redisUrl = (port: number, password: string): string => `redis://:${password}@127.0.0.1:${port}`

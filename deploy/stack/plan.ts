@@ -39,14 +39,21 @@ export interface Plan {
   readonly services: Readonly<Record<ServiceName, readonly ServiceSpec[]>>
 }
 
+export interface PlanOptions {
+  /** Processes that share the work of refine. */
+  readonly streamJobs: number
+  readonly replicas: number
+  /** Command line of the producers. */
+  readonly fleet: readonly string[]
+}
+
 /**
- * @param env the whole environment, options of the command included
- * @param counts processes that share the work of refine, and replicas
+ * @param env the whole environment
  * @throws ConfigError; PlumblineError PORT_IN_USE naming the variable to change
  */
 export async function makePlan(
   env: Readonly<Record<string, string>>,
-  { streamJobs, replicas }: { readonly streamJobs: number; readonly replicas: number },
+  { streamJobs, replicas, fleet }: PlanOptions,
 ): Promise<Plan> {
   const config = loadConfig(env)
   const kafkaPort = await usable(portOfBroker(config.KAFKA_BROKERS), 'KAFKA_BROKERS')
@@ -89,7 +96,7 @@ export async function makePlan(
       sinks: one('sinks'),
       replica: copies,
       'query-api': one('query-api'),
-      producers: one('producers'),
+      producers: one('producers').map((producers) => ({ ...producers, args: fleet })),
     },
   }
 }

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { ensureKafkaJars, startKafka } from '../local/kafka.ts'
-import { redisUrl, startRedis } from '../local/redis.ts'
+import { startRedis } from '../local/redis.ts'
 import { ensureTools } from '../local/tools.ts'
 import { loadConfig } from '../../platform/config.ts'
 import { connectKafka } from '../../platform/kafka/kafkajs/client.ts'
@@ -31,6 +31,8 @@ export interface StackOptions {
   readonly streamJobs: number
   /** Replicas of the total order; none if not given. */
   readonly replicas?: number
+  /** Command line of the producers: the simulated fleet. */
+  readonly fleet: readonly string[]
 }
 
 export class Stack {
@@ -81,7 +83,7 @@ export class Stack {
    * @throws PlumblineError; ConfigError; StoppedError when the steps are interrupted
    */
   async start(steps: Steps): Promise<void> {
-    const { dataDir, env, streamJobs, replicas = 0 } = this.#options
+    const { dataDir, env, streamJobs, replicas = 0, fleet } = this.#options
     loadConfig(env)
     this.#claim = claimInstance(dataDir)
     this.#startedMs = Date.now()
@@ -91,7 +93,7 @@ export class Stack {
     await steps.run('Kafka’s jars are there', async (progress) => void (await ensureKafkaJars(progress)))
     await steps.run('ports are free', async (progress) => {
       await awaitFormer(dataDir, progress)
-      this.#plan = await makePlan(env, { streamJobs, replicas })
+      this.#plan = await makePlan(env, { streamJobs, replicas, fleet })
     })
     const { kafkaPort, addresses } = this.plan
     await steps.run('Kafka', async (progress) => {
@@ -100,18 +102,14 @@ export class Stack {
       return `on ${addresses.KAFKA_BROKERS}`
     })
     await steps.run('topics', () => this.#createTopics())
-    let redis = ''
-    await steps.run('Redis', async () => {
-      const port = await this.#redis.start(0)
-      redis = redisUrl(port, this.#redisPassword)
-      return `on 127.0.0.1:${port}`
-    })
-    await this.#startServices(steps, 'registry', 'schema registry', {})
-    await this.#startServices(steps, 'sinks', 'sinks', {})
-    await this.#startServices(steps, 'stream-jobs', 'stream jobs', {})
-    if (replicas > 0) await this.#startServices(steps, 'replica', 'replicas', {})
-    await this.#startServices(steps, 'query-api', 'query API', { REDIS_URL: redis })
-    await this.#startServices(steps, 'producers', 'producers', {})
+    // For the query API's cache; nothing asks it yet, so no process is given its address.
+    await steps.run('Redis', async () => `on 127.0.0.1:${await this.#redis.start(0)}`)
+    await this.#startServices(steps, 'registry', 'schema registry')
+    await this.#startServices(steps, 'sinks', 'sinks')
+    await this.#startServices(steps, 'stream-jobs', 'stream jobs')
+    if (replicas > 0) await this.#startServices(steps, 'replica', 'replicas')
+    await this.#startServices(steps, 'query-api', 'query API')
+    await this.#startServices(steps, 'producers', 'producers')
   }
 
   /** Stops the producers; what they have accepted is in Kafka afterwards. */
@@ -157,13 +155,8 @@ export class Stack {
     return `${TOPICS.length}, data topics with ${config.TOPIC_PARTITIONS} partitions`
   }
 
-  async #startServices(
-    steps: Steps,
-    name: ServiceName,
-    title: string,
-    extra: Readonly<Record<string, string>>,
-  ): Promise<void> {
-    const specs = this.plan.services[name].map((spec) => ({ ...spec, env: { ...spec.env, ...extra } }))
+  async #startServices(steps: Steps, name: ServiceName, title: string): Promise<void> {
+    const specs = this.plan.services[name]
     await steps.run(title, async (progress) => {
       const services = specs.map((spec) => new Service(spec, () => this.#record()))
       this.#services.set(name, services)

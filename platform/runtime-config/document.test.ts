@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { check } from '../../test/fixtures/property.ts'
 import { METRICS } from '../../schemas/metrics.ts'
+import { FLEET_OPTIONS } from '../../producers/nodes/options.ts'
 import { loadConfig, SETTINGS } from '../config.ts'
 import { checkConfig, checkScopes, CONFIG_LIMITS, type Place, resolve, type RuntimeConfig, type Scopes } from './document.ts' // prettier-ignore
 import { baseValues, RUNTIME_NAMES, runtimeSetting, type RuntimeName, type ScopeKind } from './settings.ts'
@@ -13,12 +14,21 @@ const NASTY = ['..', '=1+1', '__proto__', 'constructor', 'a:b', 'ü'.repeat(128)
 describe('the table of runtime settings (MI-5)', () => {
   test.each(RUNTIME_NAMES)('%s has the bounds of the variable that it overlays', (name) => {
     const { min, max, whole, base: variable } = runtimeSetting(name)
-    const takes = (value: number): boolean => SETTINGS[variable].check.safeParse(String(value)).success
+    const takes = (value: number): boolean =>
+      variable === '--rate' ? isTaken(String(value)) : SETTINGS[variable].check.safeParse(String(value)).success
     expect([takes(min), takes(max)]).toEqual([true, true])
     expect([takes(min * (1 - 1e-9) - 1e-9), takes(max + 1)]).toEqual([false, false])
     expect(takes(min + 0.5)).toBe(!whole)
   })
 })
+
+function isTaken(rate: string): boolean {
+  try {
+    return FLEET_OPTIONS.rateHz.parse(rate) > 0
+  } catch {
+    return false
+  }
+}
 
 describe('a document (MI-5)', () => {
   test.each(NASTY)('takes %j as the name of a site or a node', (id) => {

@@ -24,7 +24,7 @@ export const CONFIG_LIMITS = {
   bytes: 65_536,
   /** Of a site's or a node's name, as in readings. */
   idBytes: 256,
-  /** ServiceProcess for a version every millisecond for a thousand years. */
+  /** Room for a version every millisecond for a thousand years. */
   version: 2 ** 45,
 } as const
 

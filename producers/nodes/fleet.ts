@@ -12,13 +12,15 @@ import { Disorder, overtakesAt } from './core/disorder.ts'
 import type { Faults } from './core/faults.ts'
 import { Generator } from './core/generator.ts'
 import { Node } from './node.ts'
-import { type FleetConfig, samplerOptions } from './options.ts'
+import { type FleetSettings, samplerOptions } from './options.ts'
+import type { Config } from '../../platform/config.ts'
 import { Outbox } from '../outbox.ts'
 import type { Uplink } from '../uplink.ts'
 import type { Wal } from '../../platform/wal/wal.ts'
 
 export interface FleetOptions {
-  readonly config: FleetConfig
+  readonly config: Pick<Config, 'DATA_DIR' | 'RING_CAPACITY'>
+  readonly fleet: FleetSettings
   readonly clock: Clock
   readonly uplink: Uplink
   readonly faults: Faults
@@ -65,9 +67,9 @@ export class Fleet {
 
   /** Starts the configured nodes and picks up the logs that others left. */
   start(): void {
-    const { FLEET_NODES, DATA_DIR } = this.#options.config
-    for (let number = 1; number <= FLEET_NODES; number += 1) this.add(nodeIdOf(number))
-    for (const { kind, name } of listWals(DATA_DIR)) {
+    const { config, fleet } = this.#options
+    for (let number = 1; number <= fleet.nodes; number += 1) this.add(nodeIdOf(number))
+    for (const { kind, name } of listWals(config.DATA_DIR)) {
       if (kind === 'node' && !this.#nodes.has(name)) this.#adopt(name)
     }
   }
@@ -85,26 +87,26 @@ export class Fleet {
       throw new InputError('TOO_MANY', 'count', `there are ${MAX_NODES} nodes already, which is the limit`)
     if (this.#isOrphan(id))
       throw new InputError('BUSY', 'id', `what a former node ${id} left is still being sent; try again`)
-    const { config, clock } = this.#options
+    const { config, fleet, clock } = this.#options
     const number = numberOf(id)
-    const { count, first } = shareOf(config.FLEET_SENSORS, config.FLEET_NODES, number)
-    const seed = config.FLEET_SEED * 7919 + number
+    const { count, first } = shareOf(fleet.sensors, fleet.nodes, number)
+    const seed = fleet.seed * 7919 + number
     const disorder = new Disorder({
       seed,
-      outOfOrder: config.FLEET_OUT_OF_ORDER,
-      duplicates: config.FLEET_DUPLICATES,
+      outOfOrder: fleet.outOfOrder,
+      duplicates: fleet.duplicates,
       sensors: count,
-      maxOvertakes: overtakesAt(config.FLEET_RATE_HZ),
+      maxOvertakes: overtakesAt(fleet.rateHz),
     })
     const outbox = new Outbox({ wal: this.#options.openWal(id), ringCapacity: config.RING_CAPACITY, disorder })
     const generator = new Generator({
-      seed: config.FLEET_SEED,
+      seed: fleet.seed,
       nodeId: id,
       sensors: count,
       firstSensor: first,
-      anomalies: config.FLEET_ANOMALIES,
+      anomalies: fleet.anomalies,
     })
-    const parts = { id, seed, generator, sampler: samplerOptions(config, count), outbox, disorder }
+    const parts = { id, seed, generator, sampler: samplerOptions(fleet, count), outbox, disorder }
     const node = new Node({ ...this.#options, ...parts }, clock.mono(), clock.now())
     this.#nodes.set(id, node)
     this.#apply(node)
@@ -173,9 +175,9 @@ export class Fleet {
   }
 
   #apply(node: Node): void {
-    const { config, clock } = this.#options
+    const { fleet, clock } = this.#options
     const rateHz = resolve(this.#configuration, 'producer.rate_hz', { node: node.id, site: node.site })
-    node.configure(this.#configuration.version, rateHz ?? config.FLEET_RATE_HZ, clock.mono())
+    node.configure(this.#configuration.version, rateHz ?? fleet.rateHz, clock.mono())
   }
 
   #adopt(id: string): void {

@@ -13,7 +13,7 @@ import type { Chunk } from '../../platform/wal/chunk.ts'
 import { Faults } from '../../producers/nodes/core/faults.ts'
 import { Epochs } from '../../platform/wal/epochs.ts'
 import { Fleet } from '../../producers/nodes/fleet.ts'
-import { faultOptions } from '../../producers/nodes/options.ts'
+import type { FleetSettings } from '../../producers/nodes/options.ts'
 import { Loops } from '../../producers/loops.ts'
 import { Uplink } from '../../producers/uplink.ts'
 import type { WalOptions } from '../../platform/wal/options.ts'
@@ -92,6 +92,7 @@ class ObservedWal extends Wal {
 
 export interface ProducersOptions {
   readonly config: Config
+  readonly fleet: FleetSettings
   readonly kafka: Kafka
   readonly life: Life
   readonly random: Random
@@ -109,14 +110,15 @@ export class Producers {
   readonly #uplink: Uplink
 
   constructor(options: ProducersOptions) {
-    const { config, kafka, life, random, log } = options
+    const { config, fleet, kafka, life, random, log } = options
     const { clock } = life
     this.#options = options
-    const faults = new Faults(faultOptions(config))
+    const faults = new Faults(fleet)
     this.#uplink = new Uplink({ kafka, clock, log, random, faults })
     const epochs = new Epochs(config.DATA_DIR, random)
     this.#fleet = new Fleet({
       config,
+      fleet,
       clock,
       uplink: this.#uplink,
       faults,

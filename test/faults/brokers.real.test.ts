@@ -18,8 +18,9 @@ import { readMetric, until } from '../fixtures/metric.ts'
 import { ordered, orderProblems, QUICK_MEMBERS } from '../fixtures/order.ts'
 import type { ServiceProcess } from '../fixtures/processes.ts'
 import { type Stack, startStack } from '../fixtures/refine.ts'
+import { fleetArguments, fleetWith } from '../../producers/nodes/options.ts'
 
-const FLEET = { FLEET_NODES: '4', FLEET_SENSORS: '20', FLEET_RATE_HZ: '5', FLEET_SEED: '7' }
+const FLEET = fleetArguments(fleetWith({ nodes: 4, sensors: 20, rateHz: 5, seed: 7 }))
 /** Their leaders are what a killed broker takes with it. */
 const LED = [RAW, CLEAN, EXTENTS, ORDER, '__consumer_offsets', '__transaction_state']
 /** Longer than the session of refine (3 s here), of a broker (3 s) and than `replica.lag.time.max.ms`. */
@@ -45,17 +46,16 @@ beforeAll(async () => {
   cluster = stack.cluster!
   const [producersPort, sinksPort] = await freePorts(2)
   env = stack.env({
-    ...FLEET,
     DATA_DIR: dataDir,
     SQLITE_FILE: join(dataDir, 'store.sqlite'),
     PRODUCERS_PORT: String(producersPort),
     SINKS_PORT: String(sinksPort),
   })
-  const start = (main: string, port: string): Promise<ServiceProcess> =>
-    stack.processes.start({ main, env, ready: { url: `http://127.0.0.1:${port}/readyz` } })
+  const start = (main: string, port: string, args: readonly string[] = []): Promise<ServiceProcess> =>
+    stack.processes.start({ main, args, env, ready: { url: `http://127.0.0.1:${port}/readyz` } })
   const refine = await stack.startRefine(QUICK_MEMBERS)
   const sinks = await start('sinks/main.ts', env.SINKS_PORT)
-  producers = await start('producers/main.ts', env.PRODUCERS_PORT)
+  producers = await start('producers/main.ts', env.PRODUCERS_PORT, FLEET)
   services = [stack.registry, refine, sinks, producers]
 })
 afterAll(async () => {

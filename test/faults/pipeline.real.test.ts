@@ -16,6 +16,7 @@ import { readMetric, until } from '../fixtures/metric.ts'
 import type { ServiceProcess } from '../fixtures/processes.ts'
 import { type Stack, startStack } from '../fixtures/refine.ts'
 import { verify } from '../oracle/verify.ts'
+import { fleetArguments, fleetWith } from '../../producers/nodes/options.ts'
 
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -27,7 +28,7 @@ const BROKER_AWAY_MS = 60_000
 const GROWTH_BYTES = 100 * 1_048_576
 /** Load between two faults. */
 const FLOW_MS = IS_SOAK ? 30_000 : 1_500
-const FLEET = { FLEET_NODES: '4', FLEET_SENSORS: '40', FLEET_RATE_HZ: '10', FLEET_SEED: '7' }
+const FLEET = fleetArguments(fleetWith({ nodes: 4, sensors: 40, rateHz: 10, seed: 7 }))
 
 let stack: Stack
 let dataDir: string
@@ -38,7 +39,6 @@ beforeAll(async () => {
   stack = await startStack(3)
   const [producers, sinks] = await freePorts(2)
   env = stack.env({
-    ...FLEET,
     DATA_DIR: dataDir,
     SQLITE_FILE: join(dataDir, 'store.sqlite'),
     PRODUCERS_PORT: String(producers),
@@ -54,6 +54,7 @@ afterAll(async () => {
 const startProducers = (): Promise<ServiceProcess> =>
   stack.processes.start({
     main: 'producers/main.ts',
+    args: FLEET,
     env,
     ready: { url: `http://127.0.0.1:${env.PRODUCERS_PORT}/readyz` },
   })

@@ -23,6 +23,7 @@ import { CONFIG, NODES, RAW } from '../../schemas/topics.ts'
 import { readMetric } from '../fixtures/metric.ts'
 import type { ServiceProcess } from '../fixtures/processes.ts'
 import { schemasOf, startStack, type Stack } from '../fixtures/refine.ts'
+import { fleetArguments, fleetWith } from '../../producers/nodes/options.ts'
 
 const WAIT_MS = 60_000
 const MEMBERS = { HEARTBEAT_MS: '300', HEARTBEAT_TIMEOUT_MS: '3000' }
@@ -38,8 +39,9 @@ let services: Readonly<Record<string, string>>
 const startRefine = (member: string): Promise<ServiceProcess> => stack.startRefine({ ...MEMBERS, MEMBER_ID: member })
 const startQuery = (): Promise<ServiceProcess> =>
   stack.processes.start({ main: 'query-api/main.ts', env: services, ready: { output: '"listening"' } })
+const FLEET = fleetArguments(fleetWith({ nodes: 2, sensors: 4, rateHz: 5 }))
 const startProducers = (): Promise<ServiceProcess> =>
-  stack.processes.start({ main: 'producers/main.ts', env: services, ready: { output: 'producers run' } })
+  stack.processes.start({ main: 'producers/main.ts', args: FLEET, env: services, ready: { output: 'producers run' } })
 
 beforeAll(async () => {
   stack = await startStack(2)
@@ -52,9 +54,6 @@ beforeAll(async () => {
     SQLITE_FILE: join(folder, 'store.sqlite'),
     QUERY_API_PORT: String(apiPort),
     PRODUCERS_PORT: String(producersPort),
-    FLEET_NODES: '2',
-    FLEET_SENSORS: '4',
-    FLEET_RATE_HZ: '5',
     LOG_LEVEL: 'info',
   })
   ;[query, producers, refine] = await Promise.all([startQuery(), startProducers(), startRefine('jobs-1')])

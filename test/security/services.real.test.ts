@@ -69,7 +69,6 @@ beforeAll(async () => {
     KAFKA_SASL_PASSWORD_FILE: secretFile('password', PASSWORD),
     API_TOKEN_FILE: secretFile('token', TOKEN),
     LISTEN_HOST: '0.0.0.0',
-    FLEET_NODES: '0',
     DATA_DIR: folder,
     SQLITE_FILE: join(folder, 'store.sqlite'),
     LOG_LEVEL: 'trace',

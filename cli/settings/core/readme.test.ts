@@ -2,11 +2,13 @@ import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { InputError } from '../../../platform/errors.ts'
 import { settingsTable } from '../../../platform/config.ts'
+import { fleetTables } from '../../../producers/nodes/options.ts'
 import { replaceBetween } from './readme.ts'
 
-it('the table of settings in docs/reference.md is the one of platform/config.ts (if not: make docs)', () => {
+it('the tables of settings and of the fleet’s options in docs/reference.md are those of the code (if not: make docs)', () => {
   const reference = readFileSync(new URL('../../../docs/reference.md', import.meta.url), 'utf8')
   expect(reference).toBe(replaceBetween(reference, 'settings', settingsTable()))
+  expect(reference).toBe(replaceBetween(reference, 'fleet', fleetTables()))
 })
 
 it('only what stands between the marks is replaced, again and again', () => {

@@ -48,7 +48,7 @@ export async function previewFile(
 }
 
 const boundsOf = (given: ImportArguments, config: Config): TimeBounds => ({
-  earliestMs: given.earliest ?? config.INGEST_EARLIEST,
+  earliestMs: given.earliest ?? config.REFINE_EARLIEST,
   futureMs: config.REFINE_FUTURE_MS,
 })
 

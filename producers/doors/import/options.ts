@@ -12,7 +12,7 @@ export interface ImportArguments {
   readonly preview: boolean
   /** Path that the preview writes a mapping file to. */
   readonly writeMapping?: string
-  /** Times before it are refused, ms; INGEST_EARLIEST if not given. */
+  /** Times before it are refused, ms; REFINE_EARLIEST if not given. */
   readonly earliest?: number
   readonly start?: 'now'
   readonly rate?: number
@@ -98,7 +98,7 @@ export function importProgram(run: (file: string, given: ImportArguments) => voi
         'later',
       ]),
     )
-    .option('--earliest <day>', 'refuse times before this day, such as 1990-01-01 (default: INGEST_EARLIEST)', day)
+    .option('--earliest <day>', 'refuse times before this day, such as 1990-01-01 (default: REFINE_EARLIEST)', day)
     .option(
       '--map <metric=column*factor+offset>',
       'which column is which metric, and how its unit is converted; metric@part=column for several sensors; several times',

@@ -1,8 +1,10 @@
 // The settings of refine's core. They are part of its state: a change reaches it as a control record in its input,
 // never from outside, or a replay would not repeat what happened. They are the environment's values overlaid by one
 // version of the runtime configuration; a threshold may differ by site, by node and by metric.
+import { BOUNDS, type Bounds } from '../../../platform/bounds.ts'
 import { TS_MS_MAX, TS_MS_MIN } from '../../../platform/codec/identity.ts'
 import { InputError } from '../../../platform/errors.ts'
+import { CONFIG_LIMITS } from '../../../platform/runtime-config/document.ts'
 
 /** What differs from the fleet's threshold: names and thresholds, in order of the names, each name once. */
 export type Overrides = readonly (readonly [name: string, z: number])[]
@@ -39,35 +41,28 @@ export interface CoreSettings extends Numbers {
   readonly zByMetric: Overrides
 }
 
-interface Bounds {
-  readonly min: number
-  readonly max: number
-  readonly whole: boolean
-}
-
 const whole = (min: number, max: number): Bounds => ({ min, max, whole: true })
-const THRESHOLD: Bounds = { min: 0.1, max: 1_000, whole: false }
 
-/** As platform/config.ts has them: records bring settings, too, and must not make buffers or windows unbounded. */
-const BOUNDS: Readonly<Record<keyof Numbers, Bounds>> = {
-  gapTimeoutMs: whole(1, 3_600_000),
-  gapBuffer: whole(1, 65_536),
-  holdBackMs: whole(1, 3_600_000),
-  holdBackBuffer: whole(1, 65_536),
-  futureMs: whole(0, 86_400_000),
-  aheadMs: whole(0, 86_400_000),
+/** Records bring settings, too, and must not make buffers or windows unbounded. */
+const NUMBER_BOUNDS: Readonly<Record<keyof Numbers, Bounds>> = {
+  gapTimeoutMs: BOUNDS.gapTimeoutMs,
+  gapBuffer: BOUNDS.gapBuffer,
+  holdBackMs: BOUNDS.holdBackMs,
+  holdBackBuffer: BOUNDS.holdBackBuffer,
+  futureMs: BOUNDS.futureMs,
+  aheadMs: BOUNDS.aheadMs,
   earliestMs: whole(TS_MS_MIN, TS_MS_MAX),
   partitions: whole(0, 1_000_000),
-  window: whole(2, 100_000),
-  minSamples: whole(2, 100_000),
-  z: THRESHOLD,
+  window: BOUNDS.window,
+  minSamples: BOUNDS.minSamples,
+  z: BOUNDS.z,
   version: whole(0, Number.MAX_SAFE_INTEGER),
 }
 /** As many scopes as a configuration may have, and their longest names. */
-const OVERRIDES_MAX = 256
-const NAME_CHARS_MAX = 256
+const OVERRIDES_MAX = CONFIG_LIMITS.scopes
+const NAME_CHARS_MAX = CONFIG_LIMITS.idBytes
 
-const NUMBERS = Object.keys(BOUNDS) as (keyof Numbers)[]
+const NUMBERS = Object.keys(NUMBER_BOUNDS) as (keyof Numbers)[]
 const OVERRIDES = ['zByNode', 'zBySite', 'zByMetric'] as const
 /** Defaults for settings that were written before these existed. */
 const BEFORE = { version: 0, aheadMs: 86_400_000, earliestMs: TS_MS_MIN, partitions: 0 }
@@ -87,7 +82,10 @@ export function parseSettings(text: string): CoreSettings {
     throw new InputError('SETTINGS', 'settings', 'the settings are not JSON')
   }
   const given = { ...BEFORE, ...parsed }
-  const numbers = NUMBERS.map((name) => [name, expectWithin(name, BOUNDS[name], given[name as keyof typeof given])])
+  const numbers = NUMBERS.map((name) => [
+    name,
+    expectWithin(name, NUMBER_BOUNDS[name], given[name as keyof typeof given]),
+  ])
   const overrides = OVERRIDES.map((name) => [name, expectOverrides(name, parsed?.[name] ?? [])])
   return Object.freeze(Object.fromEntries([...numbers, ...overrides]) as CoreSettings)
 }
@@ -106,6 +104,6 @@ function expectOverrides(field: string, value: unknown): Overrides {
     if (typeof name !== 'string' || name.length > NAME_CHARS_MAX || !(name > former))
       throw new InputError('SETTINGS', field, `${field} must have names of 1 to ${NAME_CHARS_MAX} characters, in order`)
     former = name
-    return [name, expectWithin(field, THRESHOLD, z)] as const
+    return [name, expectWithin(field, BOUNDS.z, z)] as const
   })
 }
