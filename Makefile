@@ -16,6 +16,8 @@ help: ## list what there is to make
 
 setup: $(INSTALLED) ## install the packages (the other targets do so by themselves)
 
+# Where the system's libraries are: a test's folder in test/makefile.test.ts.
+SYSTEM ?=
 # Again when the lock file is newer than what is installed, or the Node is missing. Install scripts run for the package
 # "node" alone, which fetches its program by one; where npm is set to run none at all, it is run here.
 NODE := node_modules/node/bin/node
@@ -25,7 +27,7 @@ endif
 $(INSTALLED): package-lock.json package.json .npmrc
 	@command -v node >/dev/null && command -v npm >/dev/null || { echo 'node and npm are not installed: Node 20 or later is needed, see https://nodejs.org, or run this in the image node:24-bookworm-slim' >&2; exit 1; }
 	@node -e 'process.exit(+process.versions.node.split(".")[0] >= 20 ? 0 : 1)' || { echo "Node $$(node --version) is too old (Debian 12 has 18): install Node 20 or later from https://nodejs.org, or run this in the image node:24-bookworm-slim" >&2; exit 1; }
-	@! ls /lib/ld-musl-* >/dev/null 2>&1 || ls /lib64/ld-linux-* /lib/ld-linux-* >/dev/null 2>&1 || { echo "this system has musl in place of glibc (Alpine): the package 'node' does not run on it; use a Debian or Fedora image, for instance node:24-bookworm-slim" >&2; exit 1; }
+	@! ls $(SYSTEM)/lib/ld-musl-* >/dev/null 2>&1 || ls $(SYSTEM)/lib64/ld-linux-* >/dev/null 2>&1 || ls $(SYSTEM)/lib/ld-linux-* >/dev/null 2>&1 || { echo "this system has musl in place of glibc (Alpine): the package 'node' does not run on it; use a Debian or Fedora image, for instance node:24-bookworm-slim" >&2; exit 1; }
 	npm ci --no-audit --no-fund
 	@$(NODE) --version >/dev/null 2>&1 || (cd node_modules/node && node installArchSpecificPackage.js)
 	@$(NODE) --version >/dev/null 2>&1 || { echo 'npm has not installed the program of the package "node": allow its install script and run "make setup" again' >&2; exit 1; }
