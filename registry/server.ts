@@ -87,6 +87,15 @@ function addSchemas(app: Express, registry: Registry): void {
     if (value === undefined) throw schemaNotFound(id)
     return value
   }
+  app.get('/schemas', (request, response) => {
+    const deletedToo = flag(request, 'deleted')
+    send(
+      response,
+      state
+        .subjects(deletedToo)
+        .flatMap((name) => state.versions(name, deletedToo).map((one) => described(state, one))),
+    )
+  })
   app.get('/schemas/ids/:id', (request: Request<Params>, response) => {
     const { schema, schemaType, references } = find(request)
     send(response, { schema, ...foreign({ schemaType, references }) })

@@ -88,6 +88,7 @@ const version1 = z
   .transform(({ ledger, ...rest }) => ({
     ...rest,
     v: 2 as const,
+    above: [],
     core: '',
     ledger: ledgerFrom(Object.fromEntries(VERSION_1_LEDGER.map((name, i) => [name, ledger[i]]))),
   }))
@@ -103,6 +104,8 @@ const version2 = z.object({
   ledger: z.record(z.string(), z.number()).transform(ledgerFrom),
   /** Schema ids refused since the snapshot, with the raw offset from which each was accepted; -1: still refused. */
   refusals,
+  /** The registry's greatest id and the raw offset from which all above it were refused, since the snapshot. */
+  above: refusals.default([]),
 })
 
 export const commitMetadata = z.union([version2, version1])

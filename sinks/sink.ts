@@ -266,7 +266,7 @@ function refuseGap({ topic, partition }: TopicPartition, offset: number, start: 
     const lost = `${topic}/${partition}: the store stands at offset ${offset} and the log begins at ${start}`
     throw new KafkaError(
       'OFFSET_OUT_OF_RANGE',
-      `${lost}: ${start - offset} offsets were removed by retention before they were stored`,
+      `${lost}: ${start - offset} offsets were removed (retention, or DeleteRecords) before they were stored; to go on without them: plumbline partitions accept-loss ${topic} ${partition}`,
       at,
     )
   }

@@ -1,6 +1,6 @@
 // The stream jobs as a process: refine for its share of the raw partitions, and a sequencer, which is active in one of
 // these processes and on standby in the others. Any number of them may run.
-import { registerSchemas } from '../platform/codec/register.ts'
+import { fetchHighestId, registerSchemas } from '../platform/codec/register.ts'
 import { createApp } from '../platform/http.ts'
 import { runTogether } from '../platform/lifecycle.ts'
 import { memberIdOf } from '../platform/membership/member-id.ts'
@@ -11,6 +11,7 @@ import { runService } from '../platform/service.ts'
 import { REFINE_TOPICS } from '../schemas/topics.ts'
 import { RefineConfiguration } from './refine/runtime/configuration.ts'
 import { observeRefine } from './refine/runtime/observe.ts'
+import { ownedPartitions } from './refine/runtime/partition-report.ts'
 import { runRefine } from './refine/runtime/service.ts'
 import type { Tasks } from './refine/runtime/tasks.ts'
 import { Troubles } from './refine/runtime/troubles.ts'
@@ -42,7 +43,12 @@ runService('stream-jobs', process.env, async (service) => {
     return { ready: sequencer?.state !== 'acquiring', detail: sequencer?.state ?? 'starting' }
   })
   health.add('order', () => sequencerObserver.watch.check(clock.mono()))
-  await service.listen(createApp(service.http), config.STREAM_JOBS_PORT)
+  const memberId = memberIdOf(config, 'stream-jobs')
+  const app = createApp(service.http)
+  app.get('/partitions', (_request, response) => {
+    response.json({ partitions: ownedPartitions(tasks, troubles, REFINE_TOPICS.raw, memberId) })
+  })
+  await service.listen(app, config.STREAM_JOBS_PORT)
   const schemaIds = await registerSchemas(config.REGISTRY_URL, config.API_TOKEN)
   const follower = new ConfigFollower(
     {
@@ -59,12 +65,13 @@ runService('stream-jobs', process.env, async (service) => {
   const configuration: RefineConfiguration = new RefineConfiguration(config, follower)
   service.announce({ kind: 'stream-jobs', configVersion: () => configuration.applied })
   const shared = { config, kafka, clock, random, log, fetchSchema, schemaIds }
-  const refine = { ...shared, observer, topics: REFINE_TOPICS, configuration, troubles }
+  const fetchHighest = (): Promise<number | null> => fetchHighestId(config.REGISTRY_URL, config.API_TOKEN)
+  const refine = { ...shared, fetchHighest, observer, topics: REFINE_TOPICS, configuration, troubles }
   const order = {
     ...shared,
     observer: sequencerObserver,
     topics: SEQUENCER_TOPICS,
-    memberId: memberIdOf(config, 'stream-jobs'),
+    memberId,
   }
   return () =>
     runTogether(signal, [

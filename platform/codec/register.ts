@@ -84,6 +84,19 @@ export async function fetchIdOfGuid(registryUrl: string, guid: string, token?: s
   return typeof id === 'number' && id < 2 ** 31 ? id : null
 }
 
+/** Greatest schema id that the registry has given out; null where it does not list its schemas. */
+export type FetchHighest = () => Promise<number | null>
+
+/** @throws RegistryError as `fetchSchema` */
+export async function fetchHighestId(registryUrl: string, token?: string): Promise<number | null> {
+  const response = await get(registryUrl, '/schemas?deleted=true', token)
+  if (response.status === 404) return null
+  const listed = (await response.json()) as unknown
+  if (!Array.isArray(listed)) return null
+  const ids = listed.map((one: unknown) => Number((one as { id?: unknown } | null)?.id))
+  return ids.every((id) => Number.isSafeInteger(id)) ? ids.reduce((most, id) => Math.max(most, id), 0) : null
+}
+
 /** `fetchSchema` for readers that meet ids again and again: bounded, one request per id at a time. */
 export function cachedSchemas(registryUrl: string, token?: string): FetchSchema {
   const text = cached((id: number) => fetchSchema(registryUrl, id, token))

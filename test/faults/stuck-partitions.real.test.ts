@@ -4,24 +4,51 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CLEAN, DLQ, RAW } from '../../schemas/topics.ts'
 import { bare } from '../fixtures/bare.ts'
 import { type LoadRecord, readingOf, recordOf } from '../fixtures/load.ts'
+import type { ServiceProcess } from '../fixtures/processes.ts'
+import { type RegistryFront, startRegistryFront } from '../fixtures/registry-front.ts'
 import { settled, type Stack, startStack } from '../fixtures/refine.ts'
 import { readTopic } from '../fixtures/topic-records.ts'
 
 const NOW = Date.now() - 60_000
 
 let stack: Stack
+let front: RegistryFront
+let refine: ServiceProcess
+let requests: readonly string[]
 
 beforeAll(async () => {
   stack = await startStack(1)
-  await stack.startRefine()
+  front = await startRegistryFront(stack.registryUrl)
+  ;({ requests } = front)
+  refine = await stack.startRefine({ REGISTRY_URL: front.url })
 })
-afterAll(() => stack?.stop())
+afterAll(async () => {
+  await stack?.stop()
+  front?.stop()
+})
 
 const good = (sensor: string): LoadRecord => recordOf(readingOf(sensor, 1, 0, NOW), stack.readingId)
 const cleanKeys = async (): Promise<string[]> =>
   (await readTopic(stack.kafka, CLEAN)).flat().map(({ key }) => key!.toString())
 
 describe('nothing stops a partition', () => {
+  it('security 5: 20,000 records with as many schema ids are dead letters by a handful of requests to the registry', async () => {
+    const before = (await readTopic(stack.kafka, DLQ)).flat().length
+    const garbage = Array.from({ length: 20_000 }, (_, i): LoadRecord => {
+      const value = Buffer.alloc(20)
+      value.writeUInt32BE(100_000 + i, 1)
+      return { key: Buffer.from('t1/garbage'), value }
+    })
+    await stack.send(garbage)
+    await stack.send([good('after-garbage')])
+    await settled(stack)
+    expect(await cleanKeys()).toContain('t1/after-garbage')
+    expect((await readTopic(stack.kafka, DLQ)).flat().length).toBe(before + 20_000)
+    expect(requests.filter((url) => url.startsWith('/schemas/ids/1'))).toEqual([])
+    expect(requests.filter((url) => url.startsWith('/schemas?')).length).toBeLessThan(200)
+    expect(refine.output()).not.toContain('in doubt')
+  })
+
   it.each(['GZIP', 'LZ4', 'ZSTD'])(
     'security 2: 80 values of a million zero bytes in one small batch of %s: one dead letter names them, and what follows is worked on',
     async (compression) => {

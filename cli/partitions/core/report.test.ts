@@ -5,6 +5,7 @@ const at = (committed: number | null, end: number, start = 0): PartitionFacts =>
   partition: 3,
   start,
   committed,
+  needed: committed,
   end,
 })
 
@@ -22,11 +23,36 @@ describe('security 2: a partition of raw', () => {
     expect(rowOf(before, later)).toMatchObject({ state, lag })
   })
 
-  test('that is stuck is named with its offset and what the process says', () => {
-    expect(adviceFor([rowOf(at(5, 9), at(5, 9))], ['progress: telemetry.raw/3 stands at 5 of 9'])).toEqual([
-      'stuck: 3 (at 5); see the log of stream-jobs for the offset and the reason',
-      'stream jobs say: progress: telemetry.raw/3 stands at 5 of 9',
+  test('whose records since the last snapshot are gone is lost, although nothing of it is unread', () => {
+    const replay = { ...at(9, 9, 7), needed: 5 }
+    const row = rowOf(replay, replay)
+    expect(row.state).toBe('lost')
+    expect(adviceFor('telemetry.raw', [row], [])).toEqual([
+      'telemetry.raw/3: offsets 5 to 6 were removed, which refine needs to restore its state; to go on without them: plumbline partitions accept-loss telemetry.raw 3',
     ])
-    expect(adviceFor([rowOf(at(9, 9), at(9, 9))], [])).toEqual([])
+  })
+
+  test('that has lost records is named with their offsets and the command that goes on', () => {
+    expect(adviceFor('telemetry.raw', [rowOf(at(5, 9), at(5, 9, 7))], [])).toEqual([
+      'telemetry.raw/3: offsets 5 to 6 were removed before refine read them; to go on without them: plumbline partitions accept-loss telemetry.raw 3',
+    ])
+  })
+
+  test('that is stuck is named with its offset and what the process says', () => {
+    expect(adviceFor('telemetry.raw', [rowOf(at(5, 9), at(5, 9))], ['order: it has stopped'])).toEqual([
+      'telemetry.raw/3 is stuck at offset 5; the log of stream-jobs has the reason',
+      'stream jobs say: order: it has stopped',
+    ])
+    expect(adviceFor('telemetry.raw', [rowOf(at(9, 9), at(9, 9))], [])).toEqual([])
+  })
+
+  test('whose owner knows why it is stuck is named with owner, offset, since when, reason and command', () => {
+    const help = 'start the registry; if this record alone is the cause: plumbline partitions skip telemetry.raw 3 6'
+    const stuck = { offset: 6, since: '2026-01-01T00:00:00.000Z', reason: 'no answer', help }
+    const row = rowOf(at(5, 9), at(6, 9), { partition: 3, owner: 'stream-jobs-2', stuck })
+    expect(row).toMatchObject({ state: 'stuck', owner: 'stream-jobs-2' })
+    expect(adviceFor('telemetry.raw', [row], [])).toEqual([
+      `telemetry.raw/3 is stuck at offset 6 since 2026-01-01T00:00:00.000Z: no answer; ${help}`,
+    ])
   })
 })

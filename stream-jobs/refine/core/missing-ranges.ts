@@ -21,6 +21,11 @@ export class MissingRanges {
     return this.#horizon
   }
 
+  /** How many ranges there are. */
+  get size(): number {
+    return this.#bounds.length / 2
+  }
+
   /** first, last, first, last, … in ascending order. */
   bounds(): number[] {
     return [...this.#bounds]

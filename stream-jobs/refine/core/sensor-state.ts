@@ -1,5 +1,6 @@
 // What refine knows of one sensor as plain data, and back, down to the last bit: for snapshots, and to restore a sensor to
 // what it was before a record on which the core threw.
+import { type Held, heldBytes } from './held.ts'
 import { HoldBack } from './hold-back.ts'
 import { Lane } from './lane.ts'
 import { MetricWindow } from './metric-window.ts'
@@ -168,13 +169,17 @@ export function deadlinesOf({ lanes, holdBack }: Sensor): { readonly deadline: n
   return waits.filter(({ deadline }) => deadline < Infinity)
 }
 
-/** Accurate enough to decide when to close a chunk. */
-export function sizeOf(state: SensorState): number {
-  let bytes = 64 + state.known_ts.length * 14
-  for (const { samples } of state.windows) bytes += samples.length + 40
-  for (const { missing, held, recent } of state.lanes) {
-    bytes += 64 + missing.length * 8 + recent.length
-    for (const { key, value } of held) bytes += key.length + value.length + 42
-  }
+/** Bytes of the sensor's state in a snapshot: accurate enough to decide when to close a slice, and cheap. */
+export function sizeOf({ key, lanes, holdBack, windows }: Sensor): number {
+  let bytes = 96 + key.length + (holdBack === null ? 0 : 64 + holdBack.knownTs.length * 14 + heldSize(holdBack.held))
+  for (const window of windows) if (window !== null) bytes += 40 + window.count * Float32Array.BYTES_PER_ELEMENT
+  for (const { missing, held, recent } of lanes)
+    bytes += 64 + missing.size * 16 + recent.hashes().byteLength + heldSize(held)
+  return bytes
+}
+
+function heldSize(held: readonly Held[]): number {
+  let bytes = 0
+  for (const one of held) bytes += heldBytes(one) + 42
   return bytes
 }

@@ -7,6 +7,7 @@ import { loadSchema } from '../../../schemas/load.ts'
 import { METRICS } from '../../../schemas/metrics.ts'
 import { ledgerFrom } from '../../../schemas/refine.ts'
 import type { Refine } from './refine.ts'
+import type { Sensor } from './sensor.ts'
 import { deadlinesOf, LIVE, restoreSensor, type SensorState, sensorState, sizeOf } from './sensor-state.ts'
 import { parseSettings, settingsText } from './settings.ts'
 import { schemaIdAt } from '../../../platform/codec/framing.ts'
@@ -29,34 +30,59 @@ export interface SnapshotChunk {
 }
 
 /**
- * @param id unique among the snapshots of this partition
- * @param inputOffset raw offset of the next record that the core will read
+ * The state in slices of about CHUNK_BYTES, each made when it is asked for: with 100,000 sensors all of it at once would be
+ * hundreds of megabytes, and seconds in which the process does nothing else. The core must not run in between.
  */
-export function takeSnapshot(core: Refine, id: string, inputOffset: number): SnapshotChunk[] {
-  const groups: SensorState[][] = [[]]
+export class SnapshotSlices {
+  readonly #core: Refine
+  readonly #groups: readonly (readonly Sensor[])[]
+  readonly #common: Pick<SnapshotChunk, 'id' | 'input_offset' | 'now' | 'settings' | 'metrics' | 'counters'>
+
+  /**
+   * @param id unique among the snapshots of this partition
+   * @param inputOffset raw offset of the next record that the core will read
+   */
+  constructor(core: Refine, id: string, inputOffset: number) {
+    this.#core = core
+    this.#groups = groupsOf(core.sensors.values())
+    const { now, ledger } = core
+    const settings = settingsText(core.settings)
+    const metrics = METRICS.map(({ name }) => name)
+    this.#common = { id, input_offset: inputOffset, now, settings, metrics, counters: { ...ledger } }
+  }
+
+  /** At least one, which may be without sensors. */
+  get count(): number {
+    return this.#groups.length
+  }
+
+  slice(index: number): SnapshotChunk {
+    if (this.#core.now !== this.#common.now || this.#core.ledger.consumed !== this.#common.counters.consumed)
+      throw new RangeError('the core has run since its snapshot was begun')
+    return { ...this.#common, index, chunks: this.count, sensors: this.#groups[index].map(sensorState) }
+  }
+}
+
+/** Sensors of each slice, by their sizes. */
+function groupsOf(sensors: Iterable<Sensor>): Sensor[][] {
+  const groups: Sensor[][] = [[]]
   let bytes = 0
-  for (const sensor of core.sensors.values()) {
-    const state = sensorState(sensor)
-    const size = sizeOf(state)
+  for (const sensor of sensors) {
+    const size = sizeOf(sensor)
     if (bytes > 0 && bytes + size > CHUNK_BYTES) {
       groups.push([])
       bytes = 0
     }
-    groups.at(-1)!.push(state)
+    groups.at(-1)!.push(sensor)
     bytes += size
   }
-  const settings = settingsText(core.settings)
-  return groups.map((sensors, index) => ({
-    id,
-    index,
-    chunks: groups.length,
-    input_offset: inputOffset,
-    now: core.now,
-    settings,
-    metrics: METRICS.map(({ name }) => name),
-    counters: { ...core.ledger },
-    sensors,
-  }))
+  return groups
+}
+
+/** All slices at once, for small states. */
+export function takeSnapshot(core: Refine, id: string, inputOffset: number): SnapshotChunk[] {
+  const slices = new SnapshotSlices(core, id, inputOffset)
+  return Array.from({ length: slices.count }, (_, index) => slices.slice(index))
 }
 
 /**

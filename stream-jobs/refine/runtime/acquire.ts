@@ -81,15 +81,16 @@ async function restore(deps: AcquireDeps, partition: number, producer: Transacti
 export function prepare(deps: AcquireDeps, partition: number, metadata: CommitMetadata | null) {
   const { plans, settings, coreSettings } = deps
   let live = false
-  const refusals = Refusals.fromEntries(metadata?.refusals ?? [])
+  const refusals = Refusals.fromEntries(metadata?.refusals ?? [], metadata?.above)
   const planOf = (id: number, offset: number): ScanPlan | null | undefined => {
     // An offset of -1 asks for a reading that was accepted before and waits.
     if (!live && offset >= 0 && refusals.wasRefused(id, offset)) return null
     const known = plans.get(id)
-    if (known === undefined) return undefined
     if (!live || offset < 0) return known ?? undefined
-    refusals.decide(id, offset, known !== null)
-    return known
+    const highest = known === undefined ? plans.above(id, refusals.fetchedMs) : null
+    if (known === undefined && highest === null) return undefined
+    refusals.decide(id, offset, known !== undefined && known !== null, highest)
+    return known ?? null
   }
   const idOfGuid = (guid: string, offset: number): number | undefined => {
     const unknown = unknownGuidId(guid)

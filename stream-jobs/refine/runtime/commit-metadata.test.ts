@@ -7,7 +7,8 @@ import { FatalRestoreError } from './fatal.ts'
 
 const snapshot = { offset: 5, chunks: 1, id: 'x', input: 100 }
 const metadata = (core: string) => ({ ...decoded(), core })
-const decoded = () => decodeMetadata(encodeMetadata({ snapshot, ledger: emptyLedger(), refusals: [] }), 2, 100)
+const decoded = () =>
+  decodeMetadata(encodeMetadata({ snapshot, ledger: emptyLedger(), refusals: [], above: [] }), 2, 100)
 const at = (offset: number) => ({ topic: 'telemetry.raw', partition: 2, offset })
 
 const failure = (work: () => void): Error & { code?: string } => {
@@ -21,9 +22,14 @@ const failure = (work: () => void): Error & { code?: string } => {
 
 describe('the metadata of a committed offset', () => {
   test('names the version of the core and every counter of the ledger', () => {
-    const text = encodeMetadata({ snapshot, ledger: { ...emptyLedger(), consumed: 3, late: 3 }, refusals: [[9, -1]] })
+    const ledger = { ...emptyLedger(), consumed: 3, late: 3 }
+    const text = encodeMetadata({ snapshot, ledger, refusals: [[9, -1]], above: [[17, 4]] })
     expect(JSON.parse(text)).toMatchObject({ v: 2, core: coreVersion(), ledger: { consumed: 3, late: 3, control: 0 } })
-    expect(decodeMetadata(text, 2, 100)).toMatchObject({ ledger: { consumed: 3, late: 3 }, refusals: [[9, -1]] })
+    expect(decodeMetadata(text, 2, 100)).toMatchObject({
+      ledger: { consumed: 3, late: 3 },
+      refusals: [[9, -1]],
+      above: [[17, 4]],
+    })
   })
 
   test('may lack counters that its writer did not have, and have some that this version does not know', () => {
@@ -33,7 +39,7 @@ describe('the metadata of a committed offset', () => {
 
   test('of version 1, a list without the version of the core, is still read', () => {
     const ledger = [7, 1, 2, 1, 1, 1, 1, 0, 1, 5, 1, 9]
-    const text = JSON.stringify({ v: 1, snapshot, ledger, refusals: [] })
+    const text = JSON.stringify({ v: 1, snapshot, ledger, refusals: [], above: [] })
     expect(decodeMetadata(text, 2, 100)).toMatchObject({
       core: '',
       ledger: { consumed: 7, emitted: 1, duplicate: 2, buffered: 1, gapsGivenUp: 5, anomalies: 9 },

@@ -15,14 +15,19 @@ function registry(): { plans: SchemaPlans; guids: Map<string, number>; asked: st
     (id: number) => (asked.push(`id ${id}`), Promise.resolve(id === 7 ? schemaText('reading') : null)),
     { idOfGuid: (guid: string) => (asked.push('guid'), Promise.resolve(guids.get(guid) ?? null)) },
   )
-  return { plans: new SchemaPlans(fetch, () => mono), guids, asked, wait: (ms) => void (mono += ms) }
+  return {
+    plans: new SchemaPlans(fetch, { mono: () => mono, sleep: () => Promise.resolve() }),
+    guids,
+    asked,
+    wait: (ms) => void (mono += ms),
+  }
 }
 
 test('K12: a GUID is asked for once, with the schema behind it', async () => {
   const { plans, guids, asked } = registry()
   guids.set(GUID, 7)
   expect(plans.mustAsk({ guid: GUID })).toBe(true)
-  await plans.learnAll([{ guid: GUID }])
+  await plans.learnAll([{ guid: GUID }], 0)
   expect([plans.idOfGuid(GUID), plans.get(7) == null, plans.mustAsk({ guid: GUID })]).toEqual([7, false, false])
   await plans.learn({ guid: GUID })
   expect(asked).toEqual(['guid', 'id 7'])

@@ -4,7 +4,8 @@
 import { readingSchema } from '../../../platform/codec/reading-decoder.ts'
 import { isUnknownGuid, type SchemaName, unknownGuidId } from '../../../platform/codec/framing.ts'
 import type { ScanPlan } from '../../../platform/codec/reading-plan.ts'
-import type { FetchSchema } from '../../../platform/codec/register.ts'
+import type { Clock } from '../../../platform/clock.ts'
+import type { FetchHighest, FetchSchema } from '../../../platform/codec/register.ts'
 
 export type { FetchSchema }
 
@@ -15,16 +16,27 @@ const REFUSED_MAX = 1_000
 /** Concurrent requests to the registry, per partition. */
 const LOOKUPS_AT_A_TIME = 8
 
+/** Least time between two requests for the registry's greatest id, ms: what garbage costs, however many ids it names. */
+const HIGHEST_MS = 250
+
 export class SchemaPlans {
   readonly #known = new Map<number, ScanPlan>()
   readonly #idByGuid = new Map<string, number>()
   readonly #refused = new Map<number, { readonly untilMs: number; readonly why: string }>()
   readonly #fetch: FetchSchema
+  readonly #fetchHighest: FetchHighest | null
   readonly #mono: () => number
+  readonly #sleep: (ms: number) => Promise<void>
+  /** Greatest id of the registry, and when it was asked for; null where it does not say. */
+  #highest: { readonly id: number | null; readonly atMs: number } = { id: null, atMs: -Infinity }
+  #asking: Promise<void> | null = null
 
-  constructor(fetch: FetchSchema, mono: () => number) {
+  /** @param fetchHighest the registry's greatest id; null where it does not say */
+  constructor(fetch: FetchSchema, clock: Pick<Clock, 'mono' | 'sleep'>, fetchHighest: FetchHighest | null = null) {
     this.#fetch = fetch
-    this.#mono = mono
+    this.#mono = () => clock.mono()
+    this.#sleep = (ms) => clock.sleep(ms)
+    this.#fetchHighest = fetchHighest
   }
 
   /** The schema; null when it is refused at the moment; undefined when the registry must be asked. */
@@ -35,6 +47,16 @@ export class SchemaPlans {
     if (isUnknownGuid(id)) return null
     const refused = this.#refused.get(id)
     return refused !== undefined && this.#mono() < refused.untilMs ? null : undefined
+  }
+
+  /**
+   * The registry's greatest id if this one is above it, so that nobody need ask for it; else null.
+   * @param sinceMs when the records were fetched: what was asked before then does not count, since a producer registers a
+   * schema before it sends
+   */
+  above(id: number, sinceMs: number): number | null {
+    const { id: highest, atMs } = this.#highest
+    return highest !== null && id > highest && atMs >= sinceMs ? highest : null
   }
 
   /** The id for a GUID; one that stands for it while it is refused; undefined when the registry must be asked. */
@@ -54,16 +76,42 @@ export class SchemaPlans {
 
   /** Why records of a refused id cannot be read: the field, or that the registry does not know the id. */
   whyRefused(id: number): string {
-    return this.#refused.get(id)?.why ?? (isUnknownGuid(id) ? 'no registry gives such an id' : 'it was refused before')
+    const why = this.#refused.get(id)?.why
+    if (why !== undefined) return why
+    if (isUnknownGuid(id)) return 'no registry gives such an id'
+    const highest = this.above(id, -Infinity)
+    return highest === null ? 'it was refused before' : `the schema registry has no id above ${highest}`
   }
 
-  /** Asks for several schemas, a few at a time; rejects while the registry cannot be reached. */
-  async learnAll(names: Iterable<SchemaName>): Promise<void> {
-    const rest = [...names]
+  /**
+   * Asks for several schemas, a few at a time, except for ids above the greatest; rejects while the registry cannot be
+   * reached.
+   * @param sinceMs when the records that have them were fetched
+   */
+  async learnAll(names: Iterable<SchemaName>, sinceMs: number): Promise<void> {
+    await this.#learnHighest(sinceMs)
+    const rest = [...names].filter((name) => !('id' in name) || this.above(name.id, sinceMs) === null)
     const ask = async (): Promise<void> => {
       for (let name = rest.pop(); name !== undefined; name = rest.pop()) await this.learn(name)
     }
     await Promise.all(Array.from({ length: Math.min(LOOKUPS_AT_A_TIME, rest.length) }, ask))
+  }
+
+  /** One request at a time, for all partitions. */
+  async #learnHighest(sinceMs: number): Promise<void> {
+    const fetch = this.#fetchHighest
+    while (fetch !== null && this.#highest.atMs < sinceMs) {
+      this.#asking ??= this.#askHighest(fetch).finally(() => (this.#asking = null))
+      await this.#asking
+    }
+  }
+
+  async #askHighest(fetch: FetchHighest): Promise<void> {
+    const waitMs = this.#highest.atMs + HIGHEST_MS - this.#mono()
+    if (waitMs > 0) await this.#sleep(waitMs)
+    const atMs = this.#mono()
+    // A registry that does not say still answers for single ids.
+    this.#highest = { id: await fetch().catch(() => null), atMs }
   }
 
   /** Asks the registry; afterwards `get` or `idOfGuid` answers. Rejects while the registry cannot be reached. */
@@ -99,19 +147,39 @@ export const REFUSALS_MAX = 64
 
 /** What one task decided about ids since its last snapshot. */
 export class Refusals {
+  /** When the records at hand were fetched, ms of monotonic time. */
+  fetchedMs = 0
   /** Id → offset from which it is accepted; Infinity while it is refused. */
   readonly #acceptedFrom: Map<number, number>
+  /** The registry's greatest id and the offset from which every id above it was refused, in order of offsets. */
+  readonly #above: (readonly [highest: number, from: number])[]
 
-  constructor(entries: Iterable<readonly [number, number]> = []) {
+  constructor(entries: Iterable<readonly [number, number]> = [], above: Iterable<readonly [number, number]> = []) {
     this.#acceptedFrom = new Map(entries)
+    this.#above = [...above]
   }
 
   get size(): number {
-    return this.#acceptedFrom.size
+    return this.#acceptedFrom.size + this.#above.length
   }
 
-  /** A new decision, for a record that is read for the first time. */
-  decide(id: number, offset: number, isAccepted: boolean): void {
+  /** For the offset's metadata. */
+  get above(): readonly (readonly [number, number])[] {
+    return this.#above
+  }
+
+  /**
+   * A new decision, for a record that is read for the first time.
+   * @param highest the registry's greatest id if it was refused for being above it
+   */
+  decide(id: number, offset: number, isAccepted: boolean, highest: number | null = null): void {
+    const last = this.#above.at(-1)
+    if (highest !== null) {
+      if (last?.[0] !== highest) this.#above.push([highest, offset])
+      return
+    }
+    // The registry has given out more ids since.
+    if (isAccepted && last !== undefined && id > last[0] && !isUnknownGuid(id)) this.#above.push([id, offset])
     const from = this.#acceptedFrom.get(id)
     if (!isAccepted && from !== Infinity) this.#acceptedFrom.set(id, Infinity)
     if (isAccepted && from === Infinity) this.#acceptedFrom.set(id, offset)
@@ -119,12 +187,15 @@ export class Refusals {
 
   /** Whether a record was refused when it was first read. */
   wasRefused(id: number, offset: number): boolean {
-    return offset < (this.#acceptedFrom.get(id) ?? 0)
+    if (offset < (this.#acceptedFrom.get(id) ?? 0)) return true
+    const step = isUnknownGuid(id) ? undefined : this.#above.findLast(([, from]) => from <= offset)
+    return step !== undefined && id > step[0]
   }
 
   /** Forgets everything: no record read so far will be read again. */
   clear(): void {
     this.#acceptedFrom.clear()
+    this.#above.length = 0
   }
 
   /** For the offset's metadata: id and offset, -1 for an id that is still refused. */
@@ -132,7 +203,13 @@ export class Refusals {
     return [...this.#acceptedFrom].map(([id, from]) => [id, from === Infinity ? -1 : from])
   }
 
-  static fromEntries(entries: readonly (readonly [number, number])[]): Refusals {
-    return new Refusals(entries.map(([id, from]) => [id, from < 0 ? Infinity : from]))
+  static fromEntries(
+    entries: readonly (readonly [number, number])[],
+    above: readonly (readonly [number, number])[] = [],
+  ): Refusals {
+    return new Refusals(
+      entries.map(([id, from]) => [id, from < 0 ? Infinity : from]),
+      above,
+    )
   }
 }

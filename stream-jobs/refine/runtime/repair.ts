@@ -2,6 +2,7 @@
 // the partition's owner as any new owner does, restores the state, and commits dead letters, a snapshot and the next offset
 // in one transaction. So it happens once or not at all, nothing else is passed over, and no replay ever crosses the place.
 // The former owner finds that it was overtaken, and acquires the partition again.
+import { schemaIdAt } from '../../../platform/codec/framing.ts'
 import { InputError } from '../../../platform/errors.ts'
 import type { RangeReader, TopicPartition } from '../../../platform/kafka/port.ts'
 import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
@@ -173,7 +174,7 @@ async function recallSent(
       for (const batch of batches)
         for (let i = 0; i < batch.count; i += 1) {
           const value = batch.value(i)
-          if (value !== null && value.length > 5) await learn(plans, { id: value.readUInt32BE(1) })
+          if (value !== null && value.length > 5) await learn(plans, { id: schemaIdAt(value, 0) })
           recall.record(batch, i, topic === topics.clean)
         }
     })

@@ -10,6 +10,7 @@ import { ANOMALIES, CONFIG_ACKS, EXTENTS, type RefineTopics, SNAPSHOTS } from '.
 import { ownFirst } from '../../own-schemas.ts'
 import { RefineConfiguration } from './configuration.ts'
 import type { RefineObserver } from './observe.ts'
+import type { FetchHighest } from '../../../platform/codec/register.ts'
 import { type FetchSchema, SchemaPlans } from './plans.ts'
 import type { CommitStep } from './task.ts'
 import { Tasks } from './tasks.ts'
@@ -17,7 +18,7 @@ import { Troubles } from './troubles.ts'
 import { untilTopicsFit, watch } from './watch.ts'
 
 /** A hanging transaction holds back everything after it on its partitions for at most this long, ms. */
-const TRANSACTION_TIMEOUT_MS = 10_000
+export const TRANSACTION_TIMEOUT_MS = 10_000
 /** A fetch is answered at once when it has this much; below that the commit interval bounds the wait. */
 const FETCH_MIN_BYTES = 256 * 1024
 /** Per partition and fetch: enough records to carry a transaction's requests at little cost each. */
@@ -32,6 +33,8 @@ export interface RefineDeps {
   readonly log: Logger
   readonly observer: RefineObserver
   readonly fetchSchema: FetchSchema
+  /** The registry's greatest schema id; without it every unknown id is asked for. */
+  readonly fetchHighest?: FetchHighest
   readonly topics: RefineTopics
   /** Schema ids by declared topic. */
   readonly schemaIds: ReadonlyMap<string, number>
@@ -52,7 +55,7 @@ export async function runRefine(deps: RefineDeps, signal: AbortSignal, onTasks: 
   const troubles = deps.troubles ?? new Troubles()
   // Both outlive the member: acquiring a partition again must not need the registry for what is known.
   const fetchSchema = ownFirst(schemaIds, deps.fetchSchema)
-  const plans = new SchemaPlans(fetchSchema, () => clock.mono())
+  const plans = new SchemaPlans(fetchSchema, clock, deps.fetchHighest)
   const configuration = deps.configuration ?? new RefineConfiguration(deps.config, null)
   const admin = await kafka.admin()
   const reader = await kafka.rangeReader()
@@ -126,7 +129,7 @@ function beginLife(deps: Lasting, { fail, renew }: LifeEnds, onTasks: (tasks: Ta
   }
 }
 
-const settingsOf = ({ config, topics, schemaIds }: Lasting) => ({
+export const settingsOf = ({ config, topics, schemaIds }: Pick<RefineDeps, 'config' | 'topics' | 'schemaIds'>) => ({
   group: config.REFINE_GROUP,
   topics,
   snapshotMs: config.REFINE_SNAPSHOT_MS,

@@ -17,8 +17,8 @@ import type { RefineTopics } from '../../../schemas/topics.ts'
 import { emptyLedger, type Ledger, LEDGER_NAMES } from '../core/ledger.ts'
 import type { Refine } from '../core/refine.ts'
 import type { CoreSettings } from '../core/settings.ts'
-import { snapshotType, takeSnapshot } from '../core/snapshot.ts'
-import { BatchList, type BatchOutputs } from './batch-outputs.ts'
+import { SnapshotSlices, snapshotType } from '../core/snapshot.ts'
+import type { BatchOutputs } from './batch-outputs.ts'
 import { type CommitMetadata, encodeMetadata } from './commit-metadata.ts'
 import { fulfilsWithin } from './fulfils-within.ts'
 import { type Refusals, REFUSALS_MAX, type SchemaPlans } from './plans.ts'
@@ -140,7 +140,8 @@ export class Task {
    */
   async work(fetched: FetchedBatch): Promise<{ readonly learning: Promise<void> } | null> {
     this.endOffset = fetched.endOffset
-    this.#lookupsUntil = this.#deps.clock.mono() + REGISTRY_BUDGET_MS
+    this.#refusals.fetchedMs = this.#deps.clock.mono()
+    this.#lookupsUntil = this.#refusals.fetchedMs + REGISTRY_BUDGET_MS
     for (const batch of fetched.batches) {
       const waiting = await this.#workThrough(batch)
       if (waiting === null) continue
@@ -218,7 +219,7 @@ export class Task {
       const name = schemaNameOf(batch, i)
       if (name !== null && plans.mustAsk(name)) names.set('id' in name ? name.id : name.guid, name)
     }
-    const learning = plans.learnAll(names.values())
+    const learning = plans.learnAll(names.values(), this.#refusals.fetchedMs)
     learning.catch(() => undefined) // those who await it are notified
     const leftMs = this.#lookupsUntil - clock.mono()
     const isKnown = leftMs > 0 && (await fulfilsWithin(learning, leftMs, clock))
@@ -245,6 +246,7 @@ export class Task {
       snapshot: this.#snapshot!,
       ledger: this.core.ledger,
       refusals: this.#refusals.entries(),
+      above: [...this.#refusals.above.map(([highest, from]): [number, number] => [highest, from])],
     })
     const at = { topic: settings.topics.raw, partition: this.partition }
     await transaction.sendOffsets(settings.group, [{ ...at, offset: this.position, metadata }])
@@ -302,29 +304,26 @@ export class Task {
   /** Returns the bytes sent. */
   async #sendSnapshot(transaction: { send(batches: readonly OutgoingBatch[]): Promise<number[]> }): Promise<number> {
     const id = snapshotId(this.#deps.random)
-    const chunks = takeSnapshot(this.core, id, this.position)
-    const batches = new BatchList()
-    for (const chunk of chunks) {
-      batches
-        .current()
-        .add(
-          Buffer.from(`${this.partition}/${chunk.index}`),
-          encodeFramed(snapshotType, this.#deps.settings.snapshotSchemaId, chunk),
-        )
-    }
+    const slices = new SnapshotSlices(this.core, id, this.position)
+    const at = { topic: this.#deps.settings.topics.snapshots, partition: this.partition }
+    const records = new RecordBatchBuilder()
     let first = -1
-    for (const records of batches.filled()) {
-      const [offset] = await transaction.send([
-        { topic: this.#deps.settings.topics.snapshots, partition: this.partition, records },
-      ])
+    let bytes = 0
+    for (let index = 0; index < slices.count; index += 1) {
+      const value = encodeFramed(snapshotType, this.#deps.settings.snapshotSchemaId, slices.slice(index))
+      records.clear()
+      records.add(Buffer.from(`${this.partition}/${index}`), value)
+      // The event loop turns with every request: heartbeats and the other partitions go on.
+      const [offset] = await transaction.send([{ ...at, records }])
       if (first < 0) first = offset
+      bytes += records.byteLength
     }
     this.#step('snapshot-sent')
-    this.#snapshot = { offset: first, chunks: chunks.length, id, input: this.position }
+    this.#snapshot = { offset: first, chunks: slices.count, id, input: this.position }
     this.#snapshotAt = this.#deps.clock.mono()
     this.#recordsSinceSnapshot = 0
     this.#refusals.clear()
-    return batches.byteLength
+    return bytes
   }
 
   #step(step: CommitStep): void {

@@ -3,6 +3,7 @@
 // has the readings of an extent that is gone, so they get their sequences from clean itself, in their partition's order. All
 // of it is one transaction of the sequencer's own producer, which fences the active one; it happens once or not at all.
 import avsc from 'avsc'
+import { schemaIdAt } from '../../../platform/codec/framing.ts'
 import { encodeFramed } from '../../../platform/codec/reading.ts'
 import { DecodeError } from '../../../platform/codec/framed-decoder.ts'
 import { ReadingDecoder } from '../../../platform/codec/reading-decoder.ts'
@@ -158,7 +159,7 @@ async function orderFromClean(
         `${CLEAN}/${partition} has readings from offset ${offset} on, and ${settings.topics.extents}/${partition} no extent after them yet: wait until refine has written the next one, and repeat the command`,
       )
     if (value === null) continue
-    await decoder.learn(value.readUInt32BE(1))
+    await decoder.learn(schemaIdAt(value, 0))
     const { ts } = decoder.decodeKnown(value)
     const last = orders.at(-1)
     if (last !== undefined && last.first_offset + last.count === offset)
