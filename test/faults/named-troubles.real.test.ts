@@ -2,9 +2,12 @@
 // reason for refinement to stop does not stop it.
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadConfig } from '../../platform/config.ts'
 import { freePorts } from '../../platform/free-port.ts'
 import { RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
 import { CLEAN, EXTENTS, RAW } from '../../schemas/topics.ts'
+import { controlHeaders } from '../../stream-jobs/refine/core/control.ts'
+import { RefineConfiguration } from '../../stream-jobs/refine/runtime/configuration.ts'
 import { bare } from '../fixtures/bare.ts'
 import { type LoadRecord, readingOf, recordOf } from '../fixtures/load.ts'
 import type { ServiceProcess } from '../fixtures/processes.ts'
@@ -48,6 +51,34 @@ const untilOutput = async (pattern: RegExp): Promise<void> => {
   for (const deadline = performance.now() + WAIT_MS; !pattern.test(refine.output()); await delay(200))
     if (performance.now() > deadline) throw new Error(`${pattern} is not in the log: ${refine.output().slice(-4_000)}`)
 }
+
+describe('security 6: settings of a version that topic config does not have', () => {
+  it('are named while they hold, and overruled on a live broker; then refine is ready again', async () => {
+    const forged = Number.MAX_SAFE_INTEGER
+    const settings = {
+      ...new RefineConfiguration(loadConfig(stack.env()), null).wanted,
+      partitions: 1,
+      z: 1_000,
+      version: forged,
+    }
+    const records = new RecordBatchBuilder()
+    records.add(null, null, controlHeaders({ kind: 'settings', settings }))
+    const producer = await stack.kafka.producer()
+    await producer.send([{ topic: RAW, partition: 0, records }])
+    await producer.close()
+    const named = `${RAW}/0 works by settings of version ${forged}, which topic config does not have`
+    await readiness((status, text) => status === 503 && text.includes(named))
+    await readiness((status) => status === 200)
+    expect(refine.output()).toContain('SETTINGS_FOREIGN')
+    const controls = (await readTopic(stack.kafka, RAW)).flat().filter(({ headers }) => 'plumbline.settings' in headers)
+    const { headers } = controls.at(-1)!
+    expect(headers['plumbline.settings.overrules']).toBe(String(forged))
+    expect(JSON.parse(headers['plumbline.settings'])).toMatchObject({ version: 0, z: 3 })
+    // They are not asked for again: the partition works by the right ones.
+    await settled(stack)
+    expect(controls.filter((one) => one.headers['plumbline.settings.overrules'] === String(forged))).toHaveLength(1)
+  })
+})
 
 describe('what keeps a partition from moving is named', () => {
   it('K2: a transaction that another producer leaves open, with its producer, offset and the command that ends it', async () => {

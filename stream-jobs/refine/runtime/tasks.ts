@@ -189,11 +189,21 @@ export class Tasks {
   /** A version newer than the desired one is left for a while: another process may be ahead of this one. */
   #lacks(task: Task, wanted: CoreSettings, nowMono: number): boolean {
     const { settings } = task.core
-    if (settingsText(settings) === settingsText(wanted)) return false
-    const { troubles, settings: names } = this.#deps
-    if (!troubles.isForeign(task.partition, names.topics.raw, settings.version, wanted.version, nowMono)) return false
+    const { troubles, settings: names, log } = this.#deps
+    const { partition } = task
+    if (settingsText(settings) === settingsText(wanted)) {
+      troubles.areOurs(partition)
+      return false
+    }
+    if (!troubles.isForeign(partition, names.topics.raw, settings.version, wanted.version, nowMono)) return false
     const asked = this.#asked.get(task)
-    return asked === undefined || asked.settings !== wanted || nowMono - asked.atMono >= ASK_AGAIN_MS
+    const lacks = asked === undefined || asked.settings !== wanted || nowMono - asked.atMono >= ASK_AGAIN_MS
+    if (lacks && settings.version > wanted.version)
+      log.error(
+        { code: 'SETTINGS_FOREIGN', partition, version: settings.version, newest: wanted.version },
+        'settings of a version that topic config does not have are overruled: somebody has written them into raw',
+      )
+    return lacks
   }
 
   /** Sends control records to partitions where a wait is over but nothing arrives. Runs until stopped. */

@@ -38,6 +38,8 @@ export interface Trouble {
 export const skipCommand = (topic: string, partition: number, offset: number): string =>
   `plumbline partitions skip ${topic} ${partition} ${offset}`
 
+const settingsOf = (partition: number): string => `settings of ${partition}`
+
 export class Troubles {
   readonly #partitions = new Map<number, Trouble>()
   /** For the whole service, by kind. */
@@ -77,19 +79,23 @@ export class Troubles {
    * somebody has put into raw. Raw is an administrative topic: anyone who may write to it can mute a detector.
    */
   isForeign(partition: number, topic: string, version: number, newest: number, nowMono: number): boolean {
-    const kind = `settings of ${partition}`
     if (version <= newest) {
-      this.#general.delete(kind)
-      this.#claimedSince.delete(partition)
+      this.areOurs(partition)
       return true
     }
     const claim = this.#claimedSince.get(partition)
     if (claim?.version !== version) this.#claimedSince.set(partition, { version, atMono: nowMono })
     if (claim?.version !== version || nowMono - claim.atMono < CLAIM_MS) return false
-    this.report(kind, [
+    this.report(settingsOf(partition), [
       `${topic}/${partition} works by settings of version ${version}, which topic config does not have (its newest is ${newest}): somebody has written them into ${topic}; they are overruled; restrict who may write there`,
     ])
     return true
+  }
+
+  /** A partition's settings are of a version that topic config has. */
+  areOurs(partition: number): void {
+    this.#general.delete(settingsOf(partition))
+    this.#claimedSince.delete(partition)
   }
 
   /** Consecutive failures, for the wait before the next attempt. */
