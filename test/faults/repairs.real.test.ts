@@ -156,7 +156,12 @@ describe('plumbline partitions accept-loss', () => {
     await alone.stop()
     expect(end).toBeGreaterThan(offset)
     await removeBelow(EXTENTS, end)
-    refine = await stack.startRefine({ REGISTRY_URL: registryUrl, LOG_LEVEL: 'info' })
+    // It is not ready: the order has stopped.
+    refine = await stack.processes.start({
+      main: 'stream-jobs/main.ts',
+      env: stack.env({ ...QUICK, REGISTRY_URL: registryUrl, STREAM_JOBS_PORT: '0' }),
+      ready: { output: 'the partition is owned and restored' },
+    })
     await until(() => Promise.resolve(refine.output().includes(`plumbline partitions accept-loss ${EXTENTS} 0`)))
     const said = await plumbline('partitions', 'accept-loss', EXTENTS, '0', '--yes')
     expect(said.out).toMatch(/10 readings of telemetry.clean\/0 got their sequences \d+ to \d+ from clean itself/)
