@@ -1,8 +1,8 @@
 // What the producers of a run have accepted, recorded independently of them: the ground truth for the checks.
 // A reading is identified by its record key, epoch and seq, or, where it has no seq, by its event time.
 import type { Chunk } from '../platform/wal/chunk.ts'
-import { FRAME_BYTES, readingType, type Reading } from '../platform/codec/reading.ts'
 import { entryKind, keyAt, keyLength, MARK, soundEntryEnd } from '../platform/wal/format.ts'
+import { readingIn } from './registry.ts'
 
 export interface Identity {
   readonly key: string
@@ -13,9 +13,6 @@ export interface Identity {
 
 export const identityOf = ({ key, epoch, seq, ts }: Identity): string =>
   epoch === 0 ? `${key} ts ${ts}` : `${key} ${epoch}:${seq}`
-
-/** The reading in a framed value. */
-export const readingIn = (value: Buffer): Reading => readingType.fromBuffer(value.subarray(FRAME_BYTES)) as Reading
 
 export class Accepted {
   /** Must come out at the other end. */
@@ -48,9 +45,13 @@ export class Accepted {
     return this.#bySource.get(log)?.length ?? 0
   }
 
-  /** The machine went down: what the log accepted from `index` on had not been fsynced. */
-  forgive(log: string, index: number): void {
+  /**
+   * What the log accepted from `index` on was taken from it, by a power cut or by an older copy.
+   * @param isSent whether it had reached the broker: then it is owed all the same
+   */
+  forgive(log: string, index: number, isSent: (identity: string) => boolean = () => false): void {
     for (const identity of (this.#bySource.get(log) ?? []).slice(index)) {
+      if (isSent(identity)) continue
       this.owed.delete(identity)
       this.forgiven.add(identity)
     }

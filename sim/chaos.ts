@@ -64,6 +64,9 @@ function strike(world: World, chaos: Chaos, random: Random): void {
       trace.fault('broker', 'compacts')
       for (const topic of COMPACTED) broker.compact(topic)
       return
+    case 'restore-logs':
+      for (const { copyOrRestore } of world.parts) copyOrRestore?.()
+      return
     case 'clock-step': {
       const stepMs = whole(random, -STEP_MS_MAX, STEP_MS_MAX)
       trace.fault('clock', `steps by ${stepMs} ms`)

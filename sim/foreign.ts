@@ -1,6 +1,7 @@
 // Third-party sources, as a simulated process that writes to raw directly: readings without seq, with
 // corrections; readings with a seq of which some never come, come late, or come again under a new epoch; and bytes that
 // are not a reading. It retries a send until the broker has accepted it, like any producer, so raw may have it twice.
+// A scenario may give it habits: schemas that change in mid stream, copies in other partitions, batches nobody can read.
 import { sensorKey } from '../platform/codec/identity.ts'
 import { encodeFramed, type Reading, readingType } from '../platform/codec/reading.ts'
 import { partitionOf } from '../platform/kafka/partitioner.ts'
@@ -11,11 +12,20 @@ import { RAW } from '../schemas/topics.ts'
 import { type Accepted, identityOf } from './accepted.ts'
 import type { Life } from './life.ts'
 import { chance, pick, type Random, whole } from './random.ts'
-import { SCHEMA_IDS, UNKNOWN_SCHEMA_ID } from './registry.ts'
+import { DamagedBatch } from './damaged-batch.ts'
+import { DECLARED, INCOMPATIBLE, OTHERS, SCHEMA_IDS, type SimRegistry, UNKNOWN_SCHEMA_ID } from './registry.ts'
+import type { Habit } from './scenario.ts'
 
 const SENSORS = 3
 const PERIOD_MS = 80
 const RETRY_MS = 150
+/** Per round. */
+const CHANGES_SCHEMA = 0.15
+const IS_INCOMPATIBLE = 0.05
+const IS_DAMAGED = 0.1
+/** Per reading. */
+const IS_MISPLACED = 0.1
+const DAMAGED_RECORDS_MAX = 5
 const NULLS = Object.fromEntries(METRICS.map(({ name }) => [name, null]))
 
 interface Outgoing {
@@ -25,6 +35,8 @@ interface Outgoing {
   readonly identity: string | null
   /** Rounds to wait: out of order. */
   wait: number
+  /** A copy goes to a partition that is not its key's. */
+  readonly misplaced: boolean
 }
 
 export interface ForeignOptions {
@@ -35,6 +47,10 @@ export interface ForeignOptions {
   readonly accepted: Accepted
   /** An epoch never used before, in any life: a source that restarts numbering at 0 must say so. */
   readonly claimEpoch: () => number
+  readonly registry: SimRegistry
+  readonly habits: readonly Habit[]
+  /** Draws the habits. */
+  readonly whims: Random
 }
 
 export class Foreign {
@@ -42,6 +58,7 @@ export class Foreign {
   #leaving = false
   #waiting: Outgoing[] = []
   #epoch: number
+  #writer = DECLARED
   readonly #seqs = new Array<number>(SENSORS).fill(0)
 
   constructor(options: ForeignOptions) {
@@ -69,6 +86,7 @@ export class Foreign {
         await producer.send(this.#batches(due))
         for (const { identity } of due) if (identity !== null) this.#options.accepted.add(identity)
         this.#waiting = this.#waiting.filter((outgoing) => !due.includes(outgoing))
+        if (!this.#leaving && this.#is('damaged-batches', IS_DAMAGED)) await producer.send([this.#damaged()])
         await life.clock.sleep(PERIOD_MS)
       } catch {
         await life.clock.sleep(RETRY_MS)
@@ -79,13 +97,40 @@ export class Foreign {
   #batches(due: readonly Outgoing[]) {
     const { partitions } = this.#options
     const builders = Array.from({ length: partitions }, () => new RecordBatchBuilder())
-    for (const { key, value } of due) builders[partitionOf(key, 0, key.length, partitions)].add(key, value)
+    for (const { key, value, misplaced } of due) {
+      const partition = partitionOf(key, 0, key.length, partitions)
+      builders[partition].add(key, value)
+      if (misplaced) builders[(partition + 1) % partitions].add(key, value)
+    }
     return builders.flatMap((records, partition) => (records.count > 0 ? [{ topic: RAW, partition, records }] : []))
+  }
+
+  #damaged(): { topic: string; partition: number; records: DamagedBatch } {
+    const { partitions, whims } = this.#options
+    const records = new DamagedBatch(whims)
+    for (let i = whole(whims, 1, DAMAGED_RECORDS_MAX); i > 0; i -= 1)
+      records.add(Buffer.from('other/damaged'), Buffer.alloc(9))
+    return { topic: RAW, partition: whole(whims, 0, partitions - 1), records }
+  }
+
+  /** Whether the habit shows now. */
+  #is(habit: Habit, probability: number): boolean {
+    const { habits, whims } = this.#options
+    return habits.includes(habit) && chance(whims, probability)
+  }
+
+  #changeSchema(): void {
+    const { whims, registry } = this.#options
+    const writer = pick(whims, [DECLARED, ...OTHERS])
+    if (registry.register(writer)) this.#writer = writer
   }
 
   /** One round of all sensors. */
   #make(): void {
-    const { random } = this.#options
+    const { random, registry } = this.#options
+    if (this.#is('other-schemas', CHANGES_SCHEMA)) this.#changeSchema()
+    if (this.#is('other-schemas', IS_INCOMPATIBLE) && registry.register(INCOMPATIBLE))
+      this.#waiting.push(this.#unreadable(this.#reading(1, true)))
     if (chance(random, 0.01)) {
       this.#epoch = this.#options.claimEpoch()
       this.#seqs.fill(0)
@@ -123,8 +168,16 @@ export class Foreign {
 
   #queue(reading: Reading, wait: number): void {
     const key = sensorKey(reading.tenant_id, reading.sensor_id)
-    const value = encodeFramed(readingType, SCHEMA_IDS.get(RAW)!, reading)
-    this.#waiting.push({ key: Buffer.from(key), value, identity: identityOf({ ...reading, key }), wait })
+    const value = encodeFramed(this.#writer.type, this.#writer.id, reading)
+    const misplaced = this.#options.partitions > 1 && this.#is('other-partitions', IS_MISPLACED)
+    this.#waiting.push({ key: Buffer.from(key), value, identity: identityOf({ ...reading, key }), wait, misplaced })
+  }
+
+  /** Its number is taken and never comes. */
+  #unreadable(reading: Reading): Outgoing {
+    const key = Buffer.from(sensorKey(reading.tenant_id, reading.sensor_id))
+    const value = encodeFramed(INCOMPATIBLE.type, INCOMPATIBLE.id, reading)
+    return { key, value, identity: null, wait: 0, misplaced: false }
   }
 
   #garbage(reading: Reading): Outgoing {
@@ -138,6 +191,6 @@ export class Foreign {
       () => encodeFramed(readingType, UNKNOWN_SCHEMA_ID, reading),
       () => encodeFramed(readingType, SCHEMA_IDS.get(RAW)!, { ...reading, ts: reading.ts + 86_400_000 }),
     ])
-    return { key, value: bad(), identity: null, wait: 0 }
+    return { key, value: bad(), identity: null, wait: 0, misplaced: false }
   }
 }

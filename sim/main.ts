@@ -58,17 +58,19 @@ program
   .option('--seeds <range>', 'where to look for them', seedsOf, { from: 1, to: 500 })
   .option('--finds <count>', 'how many seeds that find it to name', Number, 1)
   .action(async ({ seeds, finds }: { seeds: Seeds; finds: number }) => {
-    for (const { name, wrap } of MUTATIONS) {
+    for (const { name, ...bug } of MUTATIONS) {
+      const began = performance.now()
       const found: Outcome[] = []
       for (let seed = seeds.from; seed <= seeds.to && found.length < finds; seed += 1) {
-        const outcome = await runSeed(seed, { wrap })
+        const outcome = await runSeed(seed, { bug })
         if (outcome.failures.length > 0) found.push(outcome)
       }
       if (found.length === 0) {
         say(`NOT FOUND: ${name}`)
         process.exitCode = 1
       }
-      for (const { seed, failures } of found) say(`${name}: found by seed ${seed}, ${failures[0].check}`)
+      const tookS = Math.round((performance.now() - began) / 1_000)
+      for (const { seed, failures } of found) say(`${name}: found by seed ${seed}, ${failures[0].check} (${tookS} s)`)
     }
   })
 

@@ -4,12 +4,14 @@ import pino from 'pino'
 import { Foreign } from './foreign.ts'
 import { type RunService, SimProcess } from './process.ts'
 import { chance } from './random.ts'
+import { LogBackups } from './log-backups.ts'
 import { runOperatorService } from './services/operator.ts'
 import { Producers } from './services/producers.ts'
 import { runRefineService } from './services/refine.ts'
 import { runReplicaService } from './services/replica.ts'
 import { runSequencerService } from './services/sequencer.ts'
 import { NO_STORE_FAULTS, runSinkService } from './services/sink.ts'
+import { runTransactor } from './transactor.ts'
 import type { World } from './world.ts'
 
 const SEQUENCERS = 2
@@ -24,9 +26,10 @@ const numbered = (name: string, count: number): string[] => Array.from({ length:
 
 /** Adds all processes; nothing runs yet. */
 export function populate(world: World): void {
-  const { refines, sinks, hasForeign, hasOperator } = world.scenario
+  const { refines, sinks, hasForeign, hasOperator, habits } = world.scenario
   world.add(producersOf(world))
-  if (hasForeign) world.add(foreignOf(world))
+  if (hasForeign || habits.some((habit) => habit !== 'open-transactions')) world.add(foreignOf(world))
+  if (habits.includes('open-transactions')) world.add(transactorOf(world))
   if (hasOperator) world.add(operatorOf(world))
   for (const name of numbered('refine', refines)) world.add(refineOf(world, name))
   for (const name of numbered('sequencer', SEQUENCERS)) world.add(sequencerOf(world, name))
@@ -43,6 +46,8 @@ export interface Part {
   readonly depth?: () => number
   /** Its machine goes down. */
   readonly cutPower?: () => void
+  /** Its disk is copied; or, if it was, put back as it was then. */
+  readonly copyOrRestore?: () => void
 }
 
 const part = (world: World, name: string, run: RunService): Part => ({
@@ -50,8 +55,9 @@ const part = (world: World, name: string, run: RunService): Part => ({
 })
 
 function producersOf(world: World): Part {
-  const { config, accepted } = world
+  const { config, accepted, bug } = world
   const random = world.random('producers')
+  const backups = new LogBackups(world)
   let boots = 1
   let current: Producers | null = null
   const { process } = part(world, 'producers', async (life, kafka) => {
@@ -64,6 +70,7 @@ function producersOf(world: World): Part {
       log,
       accepted,
       boot: `boot-${boots}`,
+      bug,
     })
     current = producers
     life.onDeath(() => (current = null))
@@ -81,21 +88,41 @@ function producersOf(world: World): Part {
       boots += 1
       process.kill('by a power cut', POWER_BACK_MS)
     },
+    copyOrRestore: () => {
+      if (current === null) return
+      if (!backups.exist) return backups.take()
+      process.kill('and its logs are put back as they were some time ago', POWER_BACK_MS)
+      backups.restore()
+    },
   }
 }
 
 function foreignOf(world: World): Part {
-  const { accepted } = world
+  const { accepted, registry } = world
+  const { partitions, habits } = world.scenario
   const random = world.random('foreign')
+  const whims = world.random('habits')
   let epoch = 0
   const claimEpoch = (): number => (epoch += 1)
   let current: Foreign | null = null
   const { process } = part(world, 'foreign', async (life, kafka) => {
-    current = new Foreign({ life, kafka, random, partitions: world.scenario.partitions, accepted, claimEpoch })
+    current = new Foreign({ life, kafka, random, partitions, accepted, claimEpoch, registry, habits, whims })
     if (!world.faultsAreOn) current.leave()
     await current.run()
   })
   return { process, leave: () => current?.leave(), depth: () => current?.depth ?? 0 }
+}
+
+function transactorOf(world: World): Part {
+  const { accepted, scenario } = world
+  const { partitions } = scenario
+  const random = world.random('transactor')
+  let seq = 0
+  const claimSeq = (): number => (seq += 1)
+  const isWorking = (): boolean => world.faultsAreOn
+  return part(world, 'transactor', (life, kafka) =>
+    runTransactor({ life, kafka, random, partitions, accepted, claimSeq, isWorking }),
+  )
 }
 
 function operatorOf(world: World): Part {

@@ -16,8 +16,23 @@ export const CHAOS = [
   'registry-away',
   'clock-step',
   'compact',
+  'restore-logs',
 ] as const
 export type Chaos = (typeof CHAOS)[number]
+
+/**
+ * What third parties do to raw:
+ * - `damaged-batches`: record batches that nobody can read (foreign.ts)
+ * - `other-schemas`: writers' schemas with fields added, removed, reordered or of narrower types, in mid stream (foreign.ts)
+ * - `other-partitions`: a second copy of a reading in a partition that is not its key's (foreign.ts)
+ * - `open-transactions`: transactions that stay open for seconds, and then commit, abort, or are abandoned (transactor.ts)
+ */
+export const HABITS = ['damaged-batches', 'other-schemas', 'other-partitions', 'open-transactions'] as const
+export type Habit = (typeof HABITS)[number]
+
+/** Topics of which retention may remove what their next reader has not read: raw before refine, and so on (cut.ts). */
+export const CUTS = ['raw', 'clean', 'extents'] as const
+export type Cut = (typeof CUTS)[number]
 
 export interface Scenario {
   readonly seed: number
@@ -33,6 +48,9 @@ export interface Scenario {
   readonly settings: Readonly<Record<string, string>>
   readonly fleet: FleetSettings
   readonly chaos: readonly Chaos[]
+  readonly habits: readonly Habit[]
+  /** Unread records of this topic are removed; null: of none. Such a run must end with a loud stop. */
+  readonly cut: Cut | null
   /** Mean time between two of them, ms. */
   readonly chaosEveryMs: number
   /** Probability at each step of a commit that its process is killed right there. */
@@ -41,12 +59,18 @@ export interface Scenario {
   readonly store: StoreFaults
 }
 
+/** Each of these draws from a stream of its own, so that what was there before it stays as it was in a seed. */
+const OWN_STREAM: readonly Chaos[] = ['compact', 'restore-logs']
+const HABIT = 0.2
+const CUT = 0.1
+
 /** Half of the seeds have the fault, at a rate up to `most`. */
 const rate = (random: Random, most: number): number => (chance(random, 0.5) ? random() * most : 0)
 
 export function scenarioOf(seed: number): Scenario {
   const random = randomOf(seed, 'scenario')
-  const chaos = CHAOS.filter((kind) => chance(kind === 'compact' ? randomOf(seed, kind) : random, 0.4))
+  const chaos = CHAOS.filter((kind) => chance(OWN_STREAM.includes(kind) ? randomOf(seed, kind) : random, 0.4))
+  const cutting = randomOf(seed, 'cut')
   return {
     seed,
     partitions: whole(random, 1, 3),
@@ -57,6 +81,8 @@ export function scenarioOf(seed: number): Scenario {
     loadMs: whole(random, 3_000, 7_000),
     ...settingsOf(random, seed),
     chaos: chaos.length > 0 ? chaos : ['kill'],
+    habits: HABITS.filter((habit) => chance(randomOf(seed, habit), HABIT)),
+    cut: chance(cutting, CUT) ? pick(cutting, CUTS) : null,
     chaosEveryMs: whole(random, 400, 2_500),
     stepKill: rate(random, 0.01),
     broker: {

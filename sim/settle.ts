@@ -59,7 +59,7 @@ async function atRefine({ config }: World, admin: Admin): Promise<string | null>
 }
 
 function atTransactions({ broker }: World): string | null {
-  for (const topic of [CLEAN, LATE, ANOMALIES, EXTENTS, ORDER, CONFIG]) {
+  for (const topic of [RAW, CLEAN, LATE, ANOMALIES, EXTENTS, ORDER, CONFIG]) {
     const open = broker.dump(topic).find(({ fate }) => fate === 'open')
     if (open !== undefined) return `a transaction is open in ${topic}/${open.partition}`
   }

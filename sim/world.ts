@@ -5,9 +5,11 @@ import type { Kafka } from '../platform/kafka/port.ts'
 import type { RuntimeConfig } from '../platform/runtime-config/document.ts'
 import { TOPICS } from '../schemas/topics.ts'
 import { Accepted } from './accepted.ts'
+import type { Bug } from './bug.ts'
 import { SimBroker } from './broker/broker.ts'
 import { VirtualClock } from './clock.ts'
 import { configOf } from './config.ts'
+import type { Removal } from './cut.ts'
 import { type Part, populate } from './population.ts'
 import type { Context } from './process.ts'
 import { type Random, randomOf } from './random.ts'
@@ -19,7 +21,7 @@ export interface WorldOptions {
   readonly scenario: Scenario
   readonly folder: string
   readonly keepTrace: boolean
-  readonly wrap: Context['wrap']
+  readonly bug: Bug
 }
 
 export class World {
@@ -36,18 +38,25 @@ export class World {
   readonly confirmed: RuntimeConfig[] = []
   /** Errors that no fault explains. */
   readonly problems: string[] = []
-  readonly #wrap: Context['wrap']
+  readonly bug: Bug
+  /** What the freshness contract said that was not so. */
+  readonly falseClaims: string[] = []
+  /** Rare events that happened, so that a test can see that they do. */
+  readonly sights = new Set<string>()
+  /** Unread records that retention has removed. */
+  readonly removals: Removal[] = []
   #faultsAreOn = true
 
-  constructor({ scenario, folder, keepTrace, wrap }: WorldOptions) {
+  constructor({ scenario, folder, keepTrace, bug }: WorldOptions) {
     const { seed } = scenario
     this.scenario = scenario
     this.folder = folder
-    this.#wrap = wrap
+    this.bug = bug
     this.config = configOf(scenario, folder)
     this.clock = new VirtualClock(randomOf(seed, 'clock'))
     this.trace = new Trace(this.clock, keepTrace)
     this.broker = new SimBroker({ clock: this.clock, random: randomOf(seed, 'broker'), faults: scenario.broker })
+    bug.changeBroker?.(this.broker)
   }
 
   get faultsAreOn(): boolean {
@@ -65,8 +74,14 @@ export class World {
   }
 
   context(): Context {
-    const { clock, broker, trace } = this
-    return { clock, broker, trace, wrap: this.#wrap, onProblem: (problem) => this.problems.push(problem) }
+    const { clock, broker, trace, bug } = this
+    return {
+      clock,
+      broker,
+      trace,
+      wrap: bug.wrap ?? ((kafka) => kafka),
+      onProblem: (problem) => this.problems.push(problem),
+    }
   }
 
   add(part: Part): void {

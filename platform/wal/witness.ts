@@ -144,6 +144,9 @@ export interface Found {
   readonly acknowledged: number
 }
 
+/** Identity of the boot in which the log was last written; null where that is not known. */
+export const readBoot = (dir: string): string | null => readLatest(dir)?.boot ?? null
+
 /** Whether the log was forced to disk as a whole when it was last closed. */
 export const wasSettled = (dir: string): boolean => readLatest(dir)?.settled === true
 

@@ -39,6 +39,9 @@ export function readHeader(batch: Buffer): BatchHeader {
   }
 }
 
+/** On a topic with LogAppendTime. */
+export const appendedAtMs = (batch: Buffer): number => Number(batch.readBigInt64BE(AT.maxTimestamp))
+
 /** Assigns a batch its offset and, on a topic with LogAppendTime, its time; mutates its argument. */
 export function stamp(batch: Buffer, baseOffset: number, appendTimeMs: number | null): void {
   batch.writeBigInt64BE(BigInt(baseOffset), AT.baseOffset)

@@ -4,9 +4,10 @@
 // it hands out processes' ports, and can cut processes off, freeze them, restart the broker and inspect the logs.
 import type { Clock } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
-import type { Kafka } from '../../platform/kafka/port.ts'
-import { type Header, RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
+import type { Kafka, TopicPartition } from '../../platform/kafka/port.ts'
+import { type Header, readRecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { SimAdmin } from './admin.ts'
+import { appendedAtMs } from './batch.ts'
 import { compactLog } from './compaction.ts'
 import { SimGroupConsumer } from './consumer.ts'
 import { type BrokerFaults, FaultPlan, NO_FAULTS, type Script, type ScriptedFault } from './faults.ts'
@@ -33,6 +34,8 @@ export interface DumpedRecord {
   readonly timestampMs: number
   readonly headers: readonly Header[]
   readonly fate: 'committed' | 'aborted' | 'open'
+  /** Why the batch cannot be read; the record then stands for all of it, at its last offset. */
+  readonly problem: string | null
 }
 
 export class SimBroker {
@@ -81,6 +84,34 @@ export class SimBroker {
     await this.#server.restart(downMs)
   }
 
+  /** What a group has committed of a partition; null if nothing. */
+  committed(group: string, at: TopicPartition): number | null {
+    return this.#server.group(group).committed(at)?.offset ?? null
+  }
+
+  /** When batches of data arrived that reach to `from` or beyond, in order; aborted ones are left out. */
+  arrivals(at: TopicPartition, from: number): { offset: number; atMs: number; isOpen: boolean }[] {
+    const log = this.#server.topics.log(at)
+    return log.batches
+      .filter((batch) => !batch.control && batch.lastOffset >= from && log.fateOf(batch) !== 'aborted')
+      .map((batch) => ({
+        offset: batch.lastOffset,
+        atMs: appendedAtMs(batch.bytes),
+        isOpen: log.fateOf(batch) === 'open',
+      }))
+  }
+
+  /** Offsets that are kept, and up to which they can be read. */
+  range(at: TopicPartition): { start: number; end: number; stable: number } {
+    const { start, end, lastStableOffset: stable } = this.#server.topics.log(at)
+    return { start, end, stable }
+  }
+
+  /** A bug to plant: whoever asks for what is no longer kept gets what is left, and does not notice. */
+  hideRemovals(): void {
+    this.#server.topics.hidesRemovals = true
+  }
+
   script(script: Script): ScriptedFault {
     return this.#server.plan.script(script)
   }
@@ -90,7 +121,7 @@ export class SimBroker {
     this.#server.plan.set(faults)
   }
 
-  /** Every data record of a topic by partition and offset, with its transaction's outcome. */
+  /** Every data record of a topic by partition and offset, those that were removed included, with its transaction's outcome. */
   dump(topic: string): DumpedRecord[] {
     return this.#server.topics.topic(topic).partitions.flatMap(dumpLog)
   }
@@ -125,11 +156,11 @@ async function connected(link: Link): Promise<Link> {
 }
 
 function dumpLog(log: PartitionLog): DumpedRecord[] {
-  return log.batches
+  return [...log.removed, ...log.batches]
     .filter(({ control }) => !control)
     .flatMap((stored) => {
       const fate = log.fateOf(stored)
-      const batch = new RecordBatch(stored.bytes, log.start)
+      const batch = readRecordBatch(stored.bytes)
       return Array.from({ length: batch.count }, (_, i) => ({
         partition: log.partition,
         offset: batch.offset(i),
@@ -138,6 +169,7 @@ function dumpLog(log: PartitionLog): DumpedRecord[] {
         timestampMs: batch.timestamp(i),
         headers: batch.headers(i),
         fate,
+        problem: batch.problem,
       }))
     })
 }

@@ -42,6 +42,9 @@ export class PartitionLog {
   readonly partition: number
   readonly #appendTime: boolean
   #batches: StoredBatch[] = []
+  /** What retention has removed: for checks alone. */
+  readonly removed: StoredBatch[] = []
+  hidesRemovals = false
   #start = 0
   #end = 0
   readonly #producers = new Map<bigint, ProducerState>()
@@ -57,7 +60,7 @@ export class PartitionLog {
   }
 
   get start(): number {
-    return this.#start
+    return this.hidesRemovals ? 0 : this.#start
   }
 
   get end(): number {
@@ -106,7 +109,7 @@ export class PartitionLog {
    * @throws KafkaError OFFSET_OUT_OF_RANGE
    */
   fetch(from: number, maxBytes: number): FetchedRange {
-    if (from < this.#start || from > this.#end)
+    if (from < this.start || from > this.#end)
       throw refused('OFFSET_OUT_OF_RANGE', `${this.topic}/${this.partition} has [${this.#start}, ${this.#end})`, {
         topic: this.topic,
         partition: this.partition,
@@ -159,6 +162,7 @@ export class PartitionLog {
 
   removeBefore(offset: number): void {
     this.#start = Math.max(this.#start, Math.min(offset, this.#end))
+    this.removed.push(...this.#batches.filter(({ lastOffset }) => lastOffset < this.#start))
     this.#batches = this.#batches.filter(({ lastOffset }) => lastOffset >= this.#start)
   }
 

@@ -13,6 +13,8 @@ export interface Topic {
 
 export class Topics {
   readonly #topics = new Map<string, Topic>()
+  /** See SimBroker.hideRemovals; of topics that are created from now on. */
+  hidesRemovals = false
 
   names(): string[] {
     return [...this.#topics.keys()]
@@ -27,6 +29,7 @@ export class Topics {
     }
     const appendTime = configs['message.timestamp.type'] === 'LogAppendTime'
     const logs = Array.from({ length: partitions }, (_, partition) => new PartitionLog(name, partition, appendTime))
+    for (const log of logs) log.hidesRemovals = this.hidesRemovals
     this.#topics.set(name, { partitions: logs, configs })
   }
 

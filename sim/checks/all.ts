@@ -5,7 +5,7 @@ import type { AuditReport } from '../../audit/core/report.ts'
 import type { Kafka } from '../../platform/kafka/port.ts'
 import { REPLICAS, replicaDir } from '../population.ts'
 import type { World } from '../world.ts'
-import { nothingIsInvented, nothingIsLost, nothingIsTwice, timeIncreases } from './clean.ts'
+import { nothingIsInvented, nothingIsLost, nothingIsTwice, timeIncreases, unreadableAreDeadLettered } from './clean.ts'
 import { confirmedChangesHold, versionsGrowByOne } from './configuration.ts'
 import { type Check, type Evidence, readStored } from './evidence.ts'
 import { extentsCoverClean } from './extents.ts'
@@ -18,6 +18,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   'nothing is twice': nothingIsTwice,
   'nothing is invented': nothingIsInvented,
   'time increases': timeIncreases,
+  'every unreadable batch has a dead letter': unreadableAreDeadLettered,
   'extents cover clean': extentsCoverClean,
   'the order is gapless': orderIsGapless,
   'every extent is in the order once': everyExtentIsInOrderOnce,
@@ -34,12 +35,30 @@ export interface Failure {
   readonly problem: string
 }
 
+/** What holds even where records were removed before they were read. */
+const REMAINS = [
+  'nothing is twice',
+  'nothing is invented',
+  'time increases',
+  'extents cover clean',
+  'the order is gapless',
+]
+
+/** @returns what is wrong with a run that has stopped since unread records were removed */
+export function checkRemains(world: World): Failure[] {
+  const evidence = evidenceOf(world, new Map())
+  return REMAINS.flatMap((check) => CHECKS[check](evidence).map((problem) => ({ check, problem })))
+}
+
+const evidenceOf = (world: World, stored: Evidence['stored']): Evidence => {
+  const { accepted, broker, scenario, confirmed } = world
+  const replicaDirs = Array.from({ length: REPLICAS }, (_, i) => replicaDir(world, i + 1))
+  return { accepted, broker, partitions: scenario.partitions, stored, confirmed, replicaDirs }
+}
+
 /** @returns what is wrong with a run that has settled */
 export async function checkAll(world: World): Promise<Failure[]> {
-  const { accepted, broker, config, scenario, confirmed } = world
-  const stored = await readStored(config.SQLITE_FILE)
-  const replicaDirs = Array.from({ length: REPLICAS }, (_, i) => replicaDir(world, i + 1))
-  const evidence: Evidence = { accepted, broker, partitions: scenario.partitions, stored, confirmed, replicaDirs }
+  const evidence = evidenceOf(world, await readStored(world.config.SQLITE_FILE))
   const failures = Object.entries(CHECKS).flatMap(([check, run]) =>
     run(evidence).map((problem) => ({ check, problem })),
   )

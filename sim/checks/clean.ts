@@ -72,3 +72,18 @@ export const timeIncreases: Check = ({ broker }) => {
   }
   return some('do not follow in time', wrong)
 }
+
+/** A batch that nobody can read has one letter, at its last offset, with the reason. */
+export const unreadableAreDeadLettered: Check = ({ broker }) => {
+  const letters = new Set(
+    committed(broker, DLQ).map(({ headers }) => {
+      const valueOf = (name: string): string | undefined => headers.find(({ key }) => key === name)?.value?.toString()
+      return `${valueOf('__connect.errors.partition')}@${valueOf('__connect.errors.offset')}`
+    }),
+  )
+  const unread = committed(broker, RAW).filter(({ problem }) => problem !== null)
+  return some(
+    'cannot be read and have no dead letter',
+    unread.map(({ partition, offset }) => `${partition}@${offset}`).filter((place) => !letters.has(place)),
+  )
+}

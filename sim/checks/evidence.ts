@@ -4,8 +4,9 @@ import { partitionOf } from '../../platform/kafka/partitioner.ts'
 import type { RuntimeConfig } from '../../platform/runtime-config/document.ts'
 import type { StoredReading } from '../../platform/store/port.ts'
 import { SqliteStore } from '../../platform/store/sqlite/store.ts'
-import { type Accepted, type Identity, readingIn } from '../accepted.ts'
+import type { Accepted, Identity } from '../accepted.ts'
 import type { DumpedRecord, SimBroker } from '../broker/broker.ts'
+import { readingIn } from '../registry.ts'
 
 /** A committed record of raw, clean or late that is a reading. */
 export interface ReadingRecord extends Identity {

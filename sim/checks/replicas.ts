@@ -6,7 +6,7 @@ import { LATE, CLEAN } from '../../schemas/topics.ts'
 import { rowFiles } from '../../sinks/replica/folder.ts'
 import { latePath, orderPath } from '../../sinks/replica/file-names.ts'
 import { timeCell } from '../../sinks/core/replica-csv.ts'
-import { readingIn } from '../accepted.ts'
+import { readingIn } from '../registry.ts'
 import { type Check, type Evidence, readingsOf } from './evidence.ts'
 import { orderOf } from './order.ts'
 

@@ -1,7 +1,7 @@
 // The store holds clean and late, folded by the rule of platform/store/merge.ts, reimplemented here (EM-2, EM-3, K8):
 // for each metric the latest reading that has it wins, 0 from clean and 1 + offset from late; the earliest has the place.
 import { CLEAN, LATE } from '../../schemas/topics.ts'
-import { readingIn } from '../accepted.ts'
+import { readingIn } from '../registry.ts'
 import { type Check, type Evidence, type ReadingRecord, readingsOf } from './evidence.ts'
 
 const NAMED_MAX = 5

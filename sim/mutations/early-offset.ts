@@ -1,6 +1,6 @@
 // The committed offset is read before the former owner is fenced: what it commits in between is processed twice.
-import type { Admin, CommittedOffset, Kafka } from '../../platform/kafka/port.ts'
-import { type Mutation, withTransactional } from './mutation.ts'
+import type { Admin, CommittedOffset } from '../../platform/kafka/port.ts'
+import { type Mutation, withAdmin, withTransactional } from './mutation.ts'
 
 export const earlyOffset: Mutation = {
   name: 'read the committed offset before fencing',
@@ -14,31 +14,23 @@ export const earlyOffset: Mutation = {
       await Promise.allSettled(before.values())
       await admin.close()
     }
-    const withBefore = (admin: Admin & { close(): Promise<void> }): Admin & { close(): Promise<void> } => ({
-      ensureTopics: (topics) => admin.ensureTopics(topics),
-      listTopics: () => admin.listTopics(),
-      partitionCount: (topic) => admin.partitionCount(topic),
-      offsetRanges: (topic) => admin.offsetRanges(topic),
-      highWatermarks: (topic) => admin.highWatermarks(topic),
-      openTransactions: (topic) => admin.openTransactions(topic),
+    const known = (admin: Admin): Partial<Admin> => ({
       committedOffsets: (group, topic) => {
         const key = `${group} ${topic}`
         asked.set(key, { group, topic })
-        const known = before.get(key)
+        const early = before.get(key)
         before.delete(key)
-        return known ?? admin.committedOffsets(group, topic)
+        return early ?? admin.committedOffsets(group, topic)
       },
-      close: () => admin.close(),
     })
-    const changed: Kafka = {
-      ...withTransactional(kafka, async (options) => {
+    return withAdmin(
+      withTransactional(kafka, async (options) => {
         const producer = await kafka.transactionalProducer(options)
         await readAll()
         return producer
       }),
-      admin: async () => withBefore(await kafka.admin()),
-    }
-    return changed
+      known,
+    )
   },
   seeds: [36, 242],
 }

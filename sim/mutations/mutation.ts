@@ -1,17 +1,16 @@
-// A bug planted between the broker's port and the services: the services stay unchanged, but their requests are executed
-// wrongly. If the simulation does not find it, the simulation is too weak. Each is one that a hurried change could
+// A bug planted around the services (../bug.ts): they stay unchanged, but their requests are executed wrongly. If the simulation does not find it, the simulation is too weak. Each is one that a hurried change could
 // introduce.
 import type {
+  Admin,
   Kafka,
   Transaction,
   TransactionalProducer,
   TransactionalProducerOptions,
 } from '../../platform/kafka/port.ts'
+import type { Bug } from '../bug.ts'
 
-export interface Mutation {
+export interface Mutation extends Bug {
   readonly name: string
-  /** The port of one life of a process, with the bug. */
-  readonly wrap: (kafka: Kafka, process: string) => Kafka
   /** Seeds that find it, for `make test`; `make sim-mutations` finds others when scenarios change. */
   readonly seeds: readonly number[]
 }
@@ -26,6 +25,25 @@ export const withTransactional = (
   transactionalProducer: make,
   groupConsumer: (options) => kafka.groupConsumer(options),
   rangeReader: () => kafka.rangeReader(),
+})
+
+/** The port with some of the administrator's methods changed. */
+export const withAdmin = (kafka: Kafka, change: (admin: Admin) => Partial<Admin>): Kafka => ({
+  ...kafka,
+  admin: async () => {
+    const admin = await kafka.admin()
+    return {
+      ensureTopics: (topics) => admin.ensureTopics(topics),
+      listTopics: () => admin.listTopics(),
+      partitionCount: (topic) => admin.partitionCount(topic),
+      offsetRanges: (topic) => admin.offsetRanges(topic),
+      highWatermarks: (topic) => admin.highWatermarks(topic),
+      openTransactions: (topic) => admin.openTransactions(topic),
+      committedOffsets: (group, topic) => admin.committedOffsets(group, topic),
+      close: () => admin.close(),
+      ...change(admin),
+    }
+  },
 })
 
 /** The producer with other transactions. */

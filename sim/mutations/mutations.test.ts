@@ -7,9 +7,9 @@ import { MUTATIONS } from './all.ts'
 const SEEDS_MAX = 500
 
 describe('mutations', () => {
-  it.each(MUTATIONS)('finds: $name', { timeout: 600_000 }, async ({ wrap, seeds }) => {
+  it.each(MUTATIONS)('finds: $name', { timeout: 600_000 }, async ({ seeds, ...bug }) => {
     const all = [...seeds, ...Array.from({ length: SEEDS_MAX }, (_, i) => i + 1)]
-    const found = await firstThat(all, async (seed) => (await runSeed(seed, { wrap })).failures.length > 0)
+    const found = await firstThat(all, async (seed) => (await runSeed(seed, { bug })).failures.length > 0)
     expect(found).not.toBeNull()
     expect({ found, failures: (await runSeed(found!)).failures }).toEqual({ found, failures: [] })
   })

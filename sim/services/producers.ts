@@ -20,6 +20,7 @@ import type { WalOptions } from '../../platform/wal/options.ts'
 import { Wal } from '../../platform/wal/wal.ts'
 import { RAW } from '../../schemas/topics.ts'
 import type { Accepted } from '../accepted.ts'
+import type { Bug } from '../bug.ts'
 import type { Life } from '../life.ts'
 import { closeFilesBelow } from '../open-files.ts'
 import type { Random } from '../random.ts'
@@ -100,6 +101,7 @@ export interface ProducersOptions {
   readonly accepted: Accepted
   /** Boot id of the machine; changes after a power cut. */
   readonly boot: string
+  readonly bug: Bug
 }
 
 export class Producers {
@@ -160,10 +162,12 @@ export class Producers {
   }
 
   #openWal(epochs: Epochs, id: string): ObservedWal {
-    const { config, life, accepted, boot } = this.#options
+    const { config, life, accepted, boot, bug } = this.#options
+    const dir = join(config.DATA_DIR, 'wal', 'node', id)
+    bug.beforeOpen?.(dir, boot)
     const wal = new ObservedWal(
       {
-        dir: join(config.DATA_DIR, 'wal', 'node', id),
+        dir,
         nodeId: id,
         segmentBytes: config.WAL_SEGMENT_BYTES,
         maxBytes: config.WAL_MAX_BYTES,
