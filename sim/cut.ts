@@ -46,11 +46,19 @@ export async function cutUnread(world: World): Promise<void> {
   for (const { process } of readers) process.thaw()
 }
 
-/** Partitions with committed records that the reader has not confirmed as read. */
+/**
+ * Partitions with committed records that the reader has not confirmed as read. One that has not confirmed any yet begins
+ * with what it finds; the sequencer begins with all partitions at once.
+ */
 async function unreadOf(world: World, cut: Cut): Promise<Removal[]> {
   const topic = TOPIC[cut]
   const unread: Removal[] = []
+  const hasBegun = async (partition: number): Promise<boolean> => (await positionOf(world, cut, partition)) !== null
+  const all = await Promise.all(
+    Array.from({ length: world.scenario.partitions }, (_, partition) => hasBegun(partition)),
+  )
   for (let partition = 0; partition < world.scenario.partitions; partition += 1) {
+    if (cut === 'extents' ? !all.includes(true) : !all[partition]) continue
     const from = (await positionOf(world, cut, partition)) ?? 0
     const { stable: to } = world.broker.range({ topic, partition })
     const records = committed(world.broker, topic).filter((record) => record.partition === partition)

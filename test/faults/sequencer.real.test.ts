@@ -2,6 +2,7 @@
 // extent once and keep the order of each partition. Another load: FAULT_SEED=….
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../platform/clock.ts'
 import type { View } from '../../platform/membership/cluster-state.ts'
@@ -212,6 +213,7 @@ describe('what the active sequencer begins from', () => {
       admin: stack.admin,
       reader,
       clock: systemClock,
+      log: pino({ level: 'silent' }),
       settings: {
         group,
         topics: SEQUENCER_TOPICS,

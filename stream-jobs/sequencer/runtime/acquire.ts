@@ -17,6 +17,7 @@ import { type Reached, Sequence } from '../core/sequence.ts'
 import { FatalRestoreError } from '../../refine/runtime/fatal.ts'
 import { decodeReached } from './metadata.ts'
 import { Sequencer, type SequencerDeps } from './sequencer.ts'
+import type { Logger } from '../../../platform/log.ts'
 import { readLastView } from './view-log.ts'
 
 export interface AcquireSequencerDeps extends SequencerDeps {
@@ -25,6 +26,7 @@ export interface AcquireSequencerDeps extends SequencerDeps {
   readonly reader: RangeReader
   readonly views: FramedDecoder<View>
   readonly transactionTimeoutMs: number
+  readonly log: Logger
 }
 
 /**
@@ -58,6 +60,11 @@ async function restore(deps: AcquireSequencerDeps, producer: TransactionalProduc
     const at = committed[partition] ?? null
     if (at === null) missing.push(partition)
     if (at !== null || !isNew) expectKept(topics.extents, partition, at, range)
+    else if (range.start > 0)
+      deps.log.warn(
+        { topic: topics.extents, partition, start: range.start },
+        `the order is new and retention has removed the first ${range.start} offsets of its extents: it begins without their readings`,
+      )
     const metadata = at === null ? null : decodeReached(at.metadata, partition, at.offset)
     next = Math.max(next, metadata?.next_sequence ?? 0)
     reached.set(partition, { position: at?.offset ?? range.start, cleanEnd: metadata?.clean_end ?? 0 })
