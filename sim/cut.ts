@@ -1,11 +1,11 @@
-// Retention (or DeleteRecords) that removes what the next stage has not read. Nobody can make good for that, so somebody
-// must say it: the reader stops with an error that names the place, and so does the audit; what is left is still in order.
+// Retention (or DeleteRecords) that removes what the next stage has not read. Nothing can undo that, so it must be said: the reader stops with an error that names the place, and so does the audit; what is left is still in order.
 import { SqliteStore } from '../platform/store/sqlite/store.ts'
 import { CLEAN, EXTENTS, RAW } from '../schemas/topics.ts'
 import { auditOf, checkRemains, type Failure } from './checks/all.ts'
 import { committed } from './checks/evidence.ts'
 import { pick, whole } from './random.ts'
 import type { Cut } from './scenario.ts'
+import { atTransactions } from './settle.ts'
 import type { World } from './world.ts'
 
 export interface Removal {
@@ -22,6 +22,7 @@ const READERS: Readonly<Record<Cut, RegExp>> = { raw: /^refine/, clean: /^sink/,
 /** The readers stand still for so long, within their sessions. */
 const BEHIND_MS_MAX = 2_000
 const POLL_MS = 250
+const MARKERS_MS = 5
 /** Without faults a reader comes to the place within this. */
 const STOP_MS = 60_000
 
@@ -102,6 +103,9 @@ export async function checkStopped(world: World): Promise<Failure[] | null> {
   }
   sights.add(`the reader of ${scenario.cut} stops and says where`)
   const report = await auditOf(world)
+  // Markers reach topics at different times: what is compared must be of ended transactions.
+  for (const deadline = clock.mono() + STOP_MS; atTransactions(world) !== null && clock.mono() < deadline;)
+    await clock.sleep(MARKERS_MS)
   const isNamed = report.problems.some(({ message }) => place.test(message))
   const named = isNamed
     ? []

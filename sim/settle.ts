@@ -58,7 +58,7 @@ async function atRefine({ config }: World, admin: Admin): Promise<string | null>
   return null
 }
 
-function atTransactions({ broker }: World): string | null {
+export function atTransactions({ broker }: World): string | null {
   for (const topic of [RAW, CLEAN, LATE, ANOMALIES, EXTENTS, ORDER, CONFIG]) {
     const open = broker.dump(topic).find(({ fate }) => fate === 'open')
     if (open !== undefined) return `a transaction is open in ${topic}/${open.partition}`

@@ -32,5 +32,5 @@ export const earlyOffset: Mutation = {
       known,
     )
   },
-  seeds: [36, 242],
+  seeds: [27, 36],
 }

@@ -22,7 +22,7 @@ export const believeCopies: Mutation = {
     witness.close()
     closeSync(fd)
   },
-  seeds: [1, 2],
+  seeds: [8, 9],
 }
 
 export const overlookOpen: Mutation = {
@@ -32,11 +32,11 @@ export const overlookOpen: Mutation = {
       highWatermarks: async (topic) =>
         topic === RAW ? (await admin.offsetRanges(topic)).map(({ end }) => end) : admin.highWatermarks(topic),
     })),
-  seeds: [1, 2],
+  seeds: [2, 3],
 }
 
 export const overlookRemoved: Mutation = {
   name: 'go on after records that were removed unread',
   changeBroker: (broker) => broker.hideRemovals(),
-  seeds: [1, 2],
+  seeds: [17, 28],
 }
