@@ -1,4 +1,6 @@
-// Retention (or DeleteRecords) that removes what the next stage has not read. Nothing can undo that, so it must be said: the reader stops with an error that names the place, and so does the audit; what is left is still in order.
+// Retention (or DeleteRecords) that removes what the next stage has not read. Nothing can undo that, so it must be
+// said: the reader stops with an error that names the place, and so does the audit; what is left is still in
+// order.
 import { SqliteStore } from '../platform/store/sqlite/store.ts'
 import { CLEAN, EXTENTS, RAW } from '../schemas/topics.ts'
 import { auditOf, checkRemains, type Failure } from './checks/all.ts'
