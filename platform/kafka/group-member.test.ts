@@ -181,3 +181,20 @@ test('with one crash more than the limit in its period the member ends, and seld
   }
   expect(outcome()).toMatchObject({ code: 'CLIENT' })
 })
+
+test('a broker that is lost before a life costs a wait, not the member; an error that would stay ends it', async () => {
+  const answers = [new KafkaError('CLIENT', 'the connection was reset', { retriable: true }), null]
+  const { nextLife, outcome } = start({
+    beforeLife: () => {
+      const error = answers.shift()
+      return error instanceof KafkaError ? Promise.reject(error) : Promise.resolve()
+    },
+  })
+  expect(await nextLife()).toBe(100)
+  expect(outcome()).toBe('runs')
+
+  const lasting = lost()
+  const other = start({ beforeLife: () => Promise.reject(lasting) })
+  await other.ended
+  expect(other.outcome()).toBe(lasting)
+})

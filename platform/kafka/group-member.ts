@@ -40,7 +40,7 @@ export interface GroupMemberOptions {
   readonly name: string
   readonly backoff: BackoffOptions
   readonly live: (ends: LifeEnds) => MemberLife
-  /** Before every life; must wait for what `renew` was called for. */
+  /** Before every life; must wait for what `renew` was called for. A retriable KafkaError counts as a crash. */
   readonly beforeLife?: () => Promise<void>
   /** Whether another life would end the same way; never if not given. */
   readonly isFatal?: (error: KafkaError) => boolean
@@ -50,11 +50,10 @@ export interface GroupMemberOptions {
 
 /** Runs until the signal fires. @throws what is fatal */
 export async function runGroupMember(options: GroupMemberOptions, signal: AbortSignal): Promise<void> {
-  const { clock, random, log, name, backoff, beforeLife, isFatal, crashLimit } = options
+  const { clock, random, log, name, backoff, isFatal, crashLimit } = options
   let recent: number[] = []
   // Not `retry`: a life is not work that succeeds. It may last for months, and how long it lasted resets the waits.
   for (let attempt = 0; !signal.aborted; attempt += 1) {
-    await beforeLife?.()
     const started = clock.mono()
     const crash = await runLife(options, signal)
     if (crash === null) continue
@@ -71,7 +70,14 @@ export async function runGroupMember(options: GroupMemberOptions, signal: AbortS
 }
 
 /** Returns the crash that ended the life, or null after a stop or a renewal; throws what is fatal. */
-async function runLife({ live, log, name }: GroupMemberOptions, signal: AbortSignal): Promise<KafkaError | null> {
+async function runLife(options: GroupMemberOptions, signal: AbortSignal): Promise<KafkaError | null> {
+  const { beforeLife, live, log, name } = options
+  try {
+    await beforeLife?.()
+  } catch (error) {
+    if (error instanceof KafkaError && error.retriable) return error
+    throw error
+  }
   const ended = new AbortController()
   const end = AbortSignal.any([signal, ended.signal])
   let crash: KafkaError | null = null

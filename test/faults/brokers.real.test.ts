@@ -50,6 +50,7 @@ beforeAll(async () => {
     SQLITE_FILE: join(dataDir, 'store.sqlite'),
     PRODUCERS_PORT: String(producersPort),
     SINKS_PORT: String(sinksPort),
+    SINK_SESSION_MS: '3000',
   })
   const start = (main: string, port: string, args: readonly string[] = []): Promise<ServiceProcess> =>
     stack.processes.start({ main, args, env, ready: { url: `http://127.0.0.1:${port}/readyz` } })

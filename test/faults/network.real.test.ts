@@ -40,6 +40,7 @@ it(`EM-3, X-2: resets, stalls, latency and a narrow network under load lose noth
     DATA_DIR: folder,
     SQLITE_FILE: join(folder, 'store.sqlite'),
     SINKS_PORT: '0',
+    SINK_SESSION_MS: '3000',
     LOG_LEVEL: 'info',
   })
   const config = loadConfig(env)
