@@ -23,6 +23,7 @@ import { replicaCommand } from './replica/command.ts'
 import { settingsCommand } from './settings/command.ts'
 import { statusCommand } from './status/command.ts'
 import { topicsCommand } from './topics/command.ts'
+import { traceCommand } from './trace/command.ts'
 import { upCommand } from './up/command.ts'
 
 const HELP_END = `
@@ -56,6 +57,7 @@ const commands = [
   topicsCommand(env),
   partitionsCommand(env),
   orderCommand(env),
+  traceCommand(env),
   replicaCommand(env),
   produceCommand(env),
   importCommand(env),

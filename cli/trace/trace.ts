@@ -1,0 +1,210 @@
+// Follows one reading through write-ahead log, topics and store. What is known first narrows the rest: a stored row names
+// its arrival, a raw record's arrival bounds where clean, late, extents and dead letters are. Nothing is read from
+// beginning to end unless that is asked for.
+import type { Config } from '../../platform/config.ts'
+import { InputError } from '../../platform/errors.ts'
+import type { FetchSchema } from '../../platform/codec/register.ts'
+import type { Place } from '../../platform/dead-letters/letter.ts'
+import type { Admin, OffsetRange } from '../../platform/kafka/port.ts'
+import type { OrderReader } from '../../platform/order/order-reader.ts'
+import type { StoredReading } from '../../platform/store/port.ts'
+import { CLEAN, DLQ, DLQ_MARKS, EXTENTS, LATE, ORDER, RAW } from '../../schemas/topics.ts'
+import { fatesOf, type Found, type FoundLetter } from './core/fates.ts'
+import { letterSteps, placeOf, type Step, stepsOf, type Trace } from './core/report.ts'
+import type { Target } from './core/target.ts'
+import { Finder, FORWARD_MS } from './finder.ts'
+import { Letters } from './letters.ts'
+import type { LogSearch } from './log-search.ts'
+import { orderSteps } from './order.ts'
+import { readRow, type StoredAnswer } from './row.ts'
+import { findInWals } from './wal.ts'
+
+export interface TraceContext {
+  readonly config: Config
+  readonly admin: Admin
+  readonly search: LogSearch
+  readonly order: OrderReader | null
+  readonly fetchSchema: FetchSchema
+  /** Read all of raw instead of searching. */
+  readonly scan: boolean
+}
+
+export class Tracer {
+  readonly #context: TraceContext
+  readonly #ranges = new Map<string, readonly OffsetRange[]>()
+  readonly #letters: Letters
+  readonly #finder: Finder
+
+  private constructor(context: TraceContext, ranges: ReadonlyMap<string, readonly OffsetRange[]>) {
+    this.#context = context
+    this.#ranges = new Map(ranges)
+    this.#letters = new Letters(context.search, this.#of(DLQ), this.#of(DLQ_MARKS))
+    this.#finder = new Finder(context.search, ranges, this.#letters, context.scan)
+  }
+
+  static async open(context: TraceContext): Promise<Tracer> {
+    const topics = await context.admin.listTopics()
+    const ranges = new Map<string, readonly OffsetRange[]>()
+    for (const topic of [RAW, CLEAN, LATE, EXTENTS, DLQ, DLQ_MARKS, ORDER])
+      if (topics.includes(topic)) ranges.set(topic, await context.admin.offsetRanges(topic))
+    if (!ranges.has(RAW))
+      throw new InputError('UNKNOWN_TOPIC', 'topic', `there is no topic ${RAW} yet: start Plumbline by "plumbline up"`)
+    return new Tracer(context, ranges)
+  }
+
+  /** By sensor and event time, or by its number. */
+  async reading(target: Target): Promise<Trace> {
+    const wal = findInWals(this.#context.config.DATA_DIR, target)
+    const known: Target = { ...target, ts: target.ts ?? wal?.reading?.ts ?? null }
+    const stored = await readRow(this.#context.config, known, known.ts)
+    const raws = await this.#finder.raws(known, stored?.row ?? null)
+    return this.#trace(known, await this.#finder.withOrigins(raws), stored)
+  }
+
+  /** By its global sequence. @throws InputError where no reading has it */
+  async global(sequence: number): Promise<Trace> {
+    const extent = (await this.#context.order?.extentOf(sequence)) ?? null
+    if (extent === null)
+      throw new InputError('PARAMETER', 'global', `no reading has the global sequence ${sequence} yet`)
+    const offset = extent.firstOffset + sequence - extent.baseSequence
+    const target = await this.#finder.targetAt({ topic: CLEAN, partition: extent.partition }, offset)
+    if (target === null)
+      throw new InputError(
+        'PARAMETER',
+        'global',
+        `sequence ${sequence} is ${placeOf({ topic: CLEAN, partition: extent.partition, offset })}, which is not kept any more`,
+      )
+    return this.reading(target)
+  }
+
+  /** By a dead letter's place. @throws InputError where there is none */
+  async deadLetter(place: Place): Promise<Trace> {
+    const letter = await this.#letters.at(place)
+    if (letter === null)
+      throw new InputError('NO_LETTER', 'dead-letter', `there is no dead letter at ${place.partition}@${place.offset}`)
+    const { topic, partition, offset } = letter.from
+    const range = this.#ranges.get(topic)?.[partition]
+    const isKept = range !== undefined && offset >= range.start && offset < range.end
+    const target = isKept ? await this.#finder.targetAt({ topic, partition }, offset) : null
+    if (target !== null) return this.reading(target)
+    return this.#unread(letter, isKept)
+  }
+
+  /** A record that cannot be read as a reading has no identity: its place is all there is. */
+  async #unread(letter: FoundLetter, isKept: boolean): Promise<Trace> {
+    const { topic, partition, offset } = letter.from
+    const steps: Step[] = []
+    if (isKept)
+      await this.#context.search.batches({ topic, partition }, offset, offset + 1, (batch) => {
+        const i = batch.firstAtOrAfter(offset)
+        if (i < batch.count && batch.offset(i) === offset)
+          steps.push({ step: 'raw', where: placeOf(letter.from), timeMs: batch.timestamp(i), what: 'refused' })
+      })
+    if (steps.length === 0)
+      steps.push({ step: 'raw', where: null, timeMs: null, what: `${placeOf(letter.from)} is not kept any more` })
+    const replays = await this.#finder.replays(partition, letter)
+    steps.push(...letterSteps(letter))
+    const note = 'the record cannot be read as a reading, so that only its place is followed'
+    const found = await this.#follow(null, replays)
+    return {
+      target: null,
+      steps: [...steps, ...found.steps],
+      fate: 'dead letter',
+      notes: [note, ...this.#finder.notes],
+    }
+  }
+
+  async #trace(target: Target, raws: readonly Found[], stored: StoredAnswer | null): Promise<Trace> {
+    const [first] = raws
+    const number = target.number ?? (first !== undefined && first.epoch > 0 ? first : null)
+    const known: Target = {
+      ...target,
+      ts: target.ts ?? first?.ts ?? null,
+      number: number === null ? null : { epoch: number.epoch, seq: number.seq },
+    }
+    const wal = findInWals(this.#context.config.DATA_DIR, known)
+    const steps: Step[] = [
+      wal?.step ?? { step: 'wal', where: null, timeMs: null, what: 'no write-ahead log of this machine has it' },
+    ]
+    if (first === undefined) steps.push({ step: 'raw', where: null, timeMs: null, what: 'not found' })
+    const answer =
+      stored?.row === null && target.ts === null ? await readRow(this.#context.config, known, known.ts) : stored
+    const found = await this.#follow(answer?.row ?? null, raws)
+    steps.push(...found.steps, rowStep(answer, found.cleans[0] ?? null))
+    return { target: known, steps, fate: found.fate, notes: this.#finder.notes }
+  }
+
+  /** From raw records of one reading to everything after them. */
+  async #follow(
+    row: StoredReading | null,
+    raws: readonly Found[],
+  ): Promise<{ steps: Step[]; fate: string; cleans: Found[] }> {
+    const [first] = raws
+    if (first === undefined) return { steps: [], fate: 'not found', cleans: [] }
+    const { partition } = first
+    const isOf = (found: Found): boolean => raws.some(({ value }) => value.equals(found.value))
+    const target = await this.#finder.targetAt({ topic: RAW, partition }, first.offset)
+    const after = async (topic: string): Promise<Found[]> =>
+      target === null ? [] : (await this.#finder.after(topic, partition, first.timeMs, target)).filter(isOf)
+    const cleans = await after(CLEAN)
+    const lates = await after(LATE)
+    // A correction may have come much later: the row knows the last one's place.
+    if (row !== null && row.version > 0 && !lates.some(({ offset }) => offset === row.version - 1))
+      this.#finder.notes.push(`the row has values of ${placeOf({ topic: LATE, partition, offset: row.version - 1 })}`)
+    const places = new Set([...raws, ...cleans, ...lates].map(placeOf))
+    const letters = await this.#letters.of(partition, places, first.timeMs)
+    const replays = (await Promise.all(letters.map((letter) => this.#finder.replays(partition, letter)))).flat()
+    const known = new Set(raws.map(({ offset }) => offset))
+    const all = [...raws, ...replays.filter(({ offset }) => !known.has(offset))]
+    for (const replay of replays)
+      if (target !== null && replay.timeMs > first.timeMs + FORWARD_MS) {
+        cleans.push(...(await this.#finder.after(CLEAN, partition, replay.timeMs, target)).filter(isOf))
+        lates.push(...(await this.#finder.after(LATE, partition, replay.timeMs, target)).filter(isOf))
+      }
+    const committed = (await this.#context.admin.committedOffsets(this.#context.config.REFINE_GROUP, RAW))[partition]
+    const fates = fatesOf(all, cleans, lates, letters, committed?.offset ?? null)
+    const steps = [
+      ...all.flatMap((raw, i) => stepsOf(raw, fates[i])),
+      ...letters.flatMap(letterSteps),
+      ...(cleans.length > 0
+        ? (
+            await orderSteps(
+              cleans[0],
+              this.#context.search,
+              this.#context.order,
+              this.#of(EXTENTS)[partition],
+              this.#context.fetchSchema,
+            )
+          ).steps
+        : []),
+    ]
+    return { steps, fate: fates.at(-1)!.kind === 'duplicate' ? fates[0].kind : lastOf(fates), cleans }
+  }
+
+  #of(topic: string): readonly OffsetRange[] {
+    return this.#ranges.get(topic) ?? []
+  }
+}
+
+const lastOf = (fates: readonly { kind: string }[]): string =>
+  fates.findLast(({ kind }) => kind !== 'duplicate')?.kind ?? fates[0].kind
+
+function rowStep(stored: StoredAnswer | null, clean: Found | null): Step {
+  const none = (what: string): Step => ({ step: 'row', where: null, timeMs: null, what })
+  if (stored === null) return none('there is no store yet')
+  const { row, store, progress } = stored
+  if (row === null) {
+    const at =
+      clean === null ? undefined : progress.find((each) => each.topic === CLEAN && each.partition === clean.partition)
+    const isBehind = clean !== null && (at === undefined || at.offset <= clean.offset)
+    return none(isBehind ? 'the sink has not stored it yet' : 'no row has this sensor and event time')
+  }
+  const values = Object.entries(row.metrics).map(([metric, value]) => `${metric}=${value}`)
+  const source = row.version === 0 ? 'from clean' : `last changed by late@${row.version - 1}`
+  return {
+    step: 'row',
+    where: store,
+    timeMs: null,
+    what: `${values.join(' ')}; ${source}${row.corrected ? ', corrected' : ''}`,
+  }
+}
