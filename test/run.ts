@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { notRun } from './clients/toolchains.ts'
 import { addUp, readReport, slowest, type Totals } from './report.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
@@ -69,6 +70,7 @@ try {
   for (const problem of problems) say(`! ${problem}`)
   if (!process.env.TDENGINE_URL) say('not run: the store contract on a real TDengine, since TDENGINE_URL is not set')
   if (!WITH_COMPOSE) say('not run: docker compose for real, which is make test-compose or TEST_COMPOSE=1')
+  for (const line of notRun()) say(line)
   say(`${passed} passed, ${failed} failed, ${skipped} skipped`)
   process.exitCode = failed === 0 ? 0 : 1
 } finally {
