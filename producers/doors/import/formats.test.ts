@@ -146,6 +146,9 @@ describe('K9: nothing is guessed without being shown', () => {
     expect((await read([ours])).readings[0]).toMatchObject({ epoch: 7, seq: 3 })
     expect(await show([ours])).toContain("the reading's own epoch")
     expect((await read([ours, '--no-numbered'])).readings[0]).toMatchObject({ epoch: 0, seq: 0 })
+    const time = write('time.csv', 'sensor_id,epoch,seq,power_w\na,1700000000,3,1\n')
+    const { readings } = await read([time, '--ts-columns', 'epoch', '--ts-format', 's'])
+    expect(readings[0]).toMatchObject({ ts: 1_700_000_000_000, epoch: 0, seq: 0 })
   })
 
   test('unknown columns and names are named with what to do', async () => {
@@ -156,6 +159,12 @@ describe('K9: nothing is guessed without being shown', () => {
       ...['--names-column', 'q', '--value-column', 'v', '--name', 'power_w=p'],
     ])
     expect([...survey.unmapped]).toEqual([['co2', 1]])
+  })
+
+  test('names in JSON lines that are not used are named, too', async () => {
+    const file = write('extra.jsonl', '{"sensor_id":"a","ts":1700000000000,"power_w":1,"co2":400}\n')
+    expect(await show([file])).toContain('not used: co2;')
+    expect((await read([file])).survey.header).toEqual(['sensor_id', 'ts', 'power_w', 'co2'])
   })
 
   test('cells beyond the header are refused: a decimal comma would lose its digits', async () => {
@@ -252,6 +261,24 @@ describe('K9: forms of times and files', () => {
     const { readings } = await read([write(file, content), '--mapping', mapping, '--sensor', 'given'])
     expect(readings[0]).toMatchObject({ sensor_id: 'given', tenant_id: 'acme' })
     expect(readFileSync(mapping, 'utf8')).toContain('from-file')
+  })
+
+  test.each(['\n', '\r\n'])('errors name the line of the file, whatever is before it (%j)', async (end) => {
+    const lines = [
+      '# one',
+      'title',
+      'ts,power_w,note',
+      '1700000000000,1,"two',
+      'lines"',
+      '',
+      '# more',
+      '1700000001000,x,',
+    ]
+    const { survey } = await read([
+      ...[write('lines.csv', lines.join(end)), '--header-line', '3', '--comment', '#', '--sensor', 's'],
+      ...['--ts-columns', 'ts', '--max-errors', '5'],
+    ])
+    expect(survey.errors.map(({ line, column }) => [line, column])).toEqual([[8, 'power_w']])
   })
 
   test('a header on another line, units after it, rows by a condition, several texts for missing', async () => {

@@ -9,7 +9,7 @@ import { printPlan } from './core/plan.ts'
 import { nextStep, type PreviewInput, previewLines } from './core/preview.ts'
 import { Statistics } from './core/statistics.ts'
 import type { Described } from './describe-file.ts'
-import { readRows, type RowBatch } from './rows.ts'
+import { namesIn, readRows, type RowBatch } from './rows.ts'
 import { type Survey, surveyFile } from './survey.ts'
 
 const READINGS_SHOWN = 10
@@ -25,7 +25,7 @@ export async function preview(
   const { options, plan, said, proposals, note } = described
   const { mapping, file } = options
   const first = await firstBatch(described)
-  const header = first?.header ?? keysOf(first?.rows.map(({ row }) => row) ?? [])
+  const header = first === null ? [] : namesIn(first)
   const statistics = new Statistics()
   const firstReadings: Reading[] = []
   const outcome = await attempt(() =>
@@ -55,7 +55,7 @@ export async function preview(
 
 const NOTHING: Survey = {
   ...{ readings: 0, rejected: 0, empty: 0, filtered: 0, tsMin: 0, tsMax: 0 },
-  ...{ errors: [], header: null, unmapped: new Map<string, number>() },
+  ...{ errors: [], header: [], units: [], unmapped: new Map<string, number>() },
 }
 
 /** The first of each kind. */
@@ -83,14 +83,6 @@ async function firstBatch({ options }: Described): Promise<RowBatch | null> {
     return null
   })
   return found instanceof InputError ? null : found
-}
-
-/** The names that lines of JSON have, in the order in which they come. */
-function keysOf(rows: readonly (Row | InputError)[]): string[] {
-  const found = new Set<string>()
-  for (const row of rows.slice(0, 100))
-    if (!(row instanceof InputError)) for (const key of Object.keys(row)) found.add(key)
-  return [...found]
 }
 
 function cellsOf(row: Row, header: readonly string[]): string[] {

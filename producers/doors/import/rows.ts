@@ -42,7 +42,20 @@ export interface RowSource {
 /** A line beyond this is not a reading. */
 const LINE_MAX = 1_048_576
 const NEWLINE = 0x0a
+const CR = 0x0d
 const BOM = Buffer.from([0xef, 0xbb, 0xbf])
+
+/** Enough to meet every name that usually occurs. */
+const NAMING_ROWS = 100
+
+/** The columns of a CSV, or the names in the first lines of JSON. */
+export function namesIn({ header, rows }: RowBatch): readonly string[] {
+  if (header !== null) return header
+  const names = new Set<string>()
+  for (const { row } of rows.slice(0, NAMING_ROWS))
+    if (!(row instanceof InputError)) for (const name of Object.keys(row)) names.add(name)
+  return [...names]
+}
 
 export function readRows(source: RowSource): AsyncIterable<RowBatch> {
   return source.format === 'csv' ? csvRows(source) : jsonRows(source)
@@ -87,6 +100,24 @@ async function* withoutLines(parts: AsyncIterable<Buffer>, count: number): Async
     }
     if (at < part.length) yield at === 0 ? part : part.subarray(at)
   }
+}
+
+/**
+ * With LF for CRLF: the parser counts a line break in quotes twice, and errors would name wrong lines. A CR at the end of
+ * a part waits for the next one.
+ */
+async function* withPlainBreaks(parts: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
+  let rest = ''
+  for await (const part of parts) {
+    if (rest === '' && !part.includes(CR)) {
+      yield part
+      continue
+    }
+    const text = rest + part.toString('latin1')
+    rest = text.endsWith('\r') ? '\r' : ''
+    yield Buffer.from(text.slice(0, text.length - rest.length).replaceAll('\r\n', '\n'), 'latin1')
+  }
+  if (rest !== '') yield Buffer.from(rest)
 }
 
 /** Takes records as they are made: they pass through no queue of the stream. */
@@ -150,7 +181,7 @@ async function* csvRows(source: RowSource): AsyncIterable<RowBatch> {
   let failure: Error | null = null
   parser.on('error', (error) => (failure = error))
   try {
-    for await (const part of withoutLines(utf8Bytes(source), skipped)) {
+    for await (const part of withPlainBreaks(withoutLines(utf8Bytes(source), skipped))) {
       await written((done) => parser.write(part, done))
       const batch = batchOf(parser.takeRecords())
       if (batch !== null) yield batch

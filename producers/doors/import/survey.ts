@@ -8,7 +8,7 @@ import { type CheckedReading, checkReading } from '../reading-check.ts'
 import type { TimeBounds } from '../event-time.ts'
 import type { Mapping, RowReader } from './core/mapping.ts'
 import { Merger, type Part } from './core/merge.ts'
-import { type FileRow, readRows, type RowBatch, type RowSource } from './rows.ts'
+import { type FileRow, namesIn, readRows, type RowBatch, type RowSource } from './rows.ts'
 
 export interface FileOptions extends RowSource {
   readonly mapping: Mapping
@@ -40,8 +40,10 @@ export interface Survey {
   readonly errors: readonly LineError[]
   readonly tsMin: number
   readonly tsMax: number
-  /** Columns of a CSV; null for JSON lines. */
-  readonly header: readonly string[] | null
+  /** Columns of a CSV, or names in the first lines of JSON. */
+  readonly header: readonly string[]
+  /** Of the units row, by column. */
+  readonly units: readonly string[]
   /** Rows that a condition left out. */
   readonly filtered: number
   /** Names that the mapping does not have, with their rows. */
@@ -102,7 +104,8 @@ export async function surveyFile(
   const errors: LineError[] = []
   const toleratesEmpty = options.mapping.options.missing.some((text) => text !== '')
   let [readings, rejected, empty, filtered] = [0, 0, 0, 0]
-  let header: readonly string[] | null = null
+  let header: readonly string[] = []
+  let units: readonly string[] = []
   let unmapped: ReadonlyMap<string, number> = new Map()
   let tsMin = Infinity
   let tsMax = -Infinity
@@ -113,7 +116,10 @@ export async function surveyFile(
       if (isExpected) empty += 1
       if (errors.length < ERRORS_SHOWN && (!isExpected || empty === 1)) errors.push(error)
     },
-    onHeader: (batch) => (header = batch.header),
+    onHeader: (batch) => {
+      header = namesIn(batch)
+      units = batch.units[0] ?? []
+    },
     onEnd: (reader) => {
       filtered = reader.filtered
       unmapped = reader.unmapped
@@ -126,7 +132,7 @@ export async function surveyFile(
       if (reading.ts > tsMax) tsMax = reading.ts
       onReading?.(reading)
     }
-  return { readings, rejected, empty, errors, tsMin, tsMax, header, filtered, unmapped }
+  return { readings, rejected, empty, errors, tsMin, tsMax, header, units, filtered, unmapped }
 }
 
 /** SHA-256 over the file and what is made of it: another mapping makes other readings. */

@@ -80,8 +80,11 @@ export class Mapping {
     return this.isLong || this.entries.length > 0
   }
 
+  /** Columns epoch and seq are ours. If not said, only in our own form: no mapping, no sensor or time of other columns. */
   get isNumbered(): boolean {
-    return this.options.numbered ?? !this.isForeign
+    const { numbered, tsColumns, sensor, sensorColumn } = this.options
+    const isOurs = !this.isForeign && tsColumns.join() === 'ts' && sensor === undefined && sensorColumn === undefined
+    return numbered ?? isOurs
   }
 
   /** Columns that a file must have; checked against its header. */
