@@ -41,8 +41,8 @@ export class Finder {
     this.#isWhole = isWhole
   }
 
-  /** Raw records of the reading. */
-  async raws(target: Target, row: StoredReading | null): Promise<Found[]> {
+  /** Raw records of the reading. @param known one of them */
+  async raws(target: Target, row: StoredReading | null, known: Found | null = null): Promise<Found[]> {
     const search = this.#search
     const ranges = this.#of(RAW)
     const key = Buffer.from(target.key, 'latin1')
@@ -51,7 +51,9 @@ export class Finder {
     if (this.#isWhole) return this.#scanAll(at.partition, target)
     const [first] = (await this.#before(at, range, target, row)) ?? (await this.#around(at, range, target))
     // Repetitions come after it.
-    if (first !== undefined) return this.#repetitions(first, target)
+    const found = first === undefined ? [] : await this.#repetitions(first, target)
+    if (known !== null && !found.some((raw) => isSamePlace(raw, known))) found.push(known)
+    if (found.length > 0) return found
     this.notes.push(
       `not found in ${RAW}/${at.partition} where its times and numbers point to (${search.read.toLocaleString('en')} records read); --scan reads the topic whole`,
     )
@@ -67,7 +69,7 @@ export class Finder {
       const letter = place === null ? null : await this.#letters.at(place)
       if (letter === null || letter.from.topic !== RAW) continue
       const { partition, offset } = letter.from
-      if (all.some((raw) => raw.partition === partition && raw.offset === offset)) continue
+      if (all.some((raw) => isSamePlace(raw, letter.from))) continue
       const found = await this.recordAt({ topic: RAW, partition }, offset)
       if (found !== null) all.push(found)
     }
@@ -150,23 +152,27 @@ export class Finder {
     return this.#matches(at, { start: from, end: Math.min(end, from + FORWARD_RECORDS) }, target)
   }
 
-  /** The raw record that repeats a letter. */
-  async replays(partition: number, { place, markedMs, state }: FoundLetter): Promise<Found[]> {
-    const range = this.#of(RAW)[partition]
-    if (state !== 'replayed' || markedMs === null || range === undefined) return []
-    const search = this.#search
-    const at = { topic: RAW, partition }
-    const from = await search.offsetAt(at, range, markedMs - REPLAY_SLACK_MS)
-    const to = await search.offsetAt(at, range, markedMs + REPLAY_SLACK_MS)
+  /** The raw record that repeats a letter: in the letter's partition, or in that of its key if it was in a wrong one. */
+  async replays(partition: number, { place, key, markedMs, state }: FoundLetter): Promise<Found[]> {
+    const ranges = this.#of(RAW)
+    if (state !== 'replayed' || markedMs === null) return []
+    const own = key === null || ranges.length === 0 ? partition : partitionOf(key, 0, key.length, ranges.length)
     const found: Found[] = []
-    await search.batches(at, from, to, async (batch, end) => {
-      for (let i = 0; i < batch.count && batch.offset(i) < end; i += 1) {
-        if (!batch.hasHeaders(i)) continue
-        const reading = await search.readingIn(batch, i)
-        const record = foundIn(at, batch, i, reading ?? { epoch: 0, seq: 0, ts: 0 })
-        if (record.replayOf === place) found.push(record)
-      }
-    })
+    for (const each of new Set([partition, own])) {
+      const range = ranges[each]
+      if (range === undefined) continue
+      const at = { topic: RAW, partition: each }
+      const from = await this.#search.offsetAt(at, range, markedMs - REPLAY_SLACK_MS)
+      const to = await this.#search.offsetAt(at, range, markedMs + REPLAY_SLACK_MS)
+      await this.#search.batches(at, from, to, async (batch, end) => {
+        for (let i = 0; i < batch.count && batch.offset(i) < end; i += 1) {
+          if (!batch.hasHeaders(i)) continue
+          const reading = await this.#search.readingIn(batch, i)
+          const record = foundIn(at, batch, i, reading ?? { epoch: 0, seq: 0, ts: 0 })
+          if (record.replayOf === place) found.push(record)
+        }
+      })
+    }
     return found
   }
 
@@ -188,3 +194,8 @@ export class Finder {
     return this.#ranges.get(topic) ?? []
   }
 }
+
+export const isSamePlace = (
+  a: { partition: number; offset: number },
+  b: { partition: number; offset: number },
+): boolean => a.partition === b.partition && a.offset === b.offset

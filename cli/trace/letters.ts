@@ -46,9 +46,10 @@ export class Letters {
     const found: Omit<FoundLetter, 'state' | 'markedMs'>[] = []
     await this.#search.batches({ topic: DLQ, partition }, from, to, (batch, end) => {
       for (let i = 0; i < batch.count && batch.offset(i) < end; i += 1) {
-        const { from: origin, stage, reason, message, timeMs, offset } = readDeadLetter(batch, i, partition)
+        const letter = readDeadLetter(batch, i, partition)
+        const { from: origin, stage, reason, message, timeMs, offset, key } = letter
         if (isWanted(origin))
-          found.push({ place: placeText({ partition, offset }), timeMs, from: origin, stage, reason, message })
+          found.push({ place: placeText({ partition, offset }), key, timeMs, from: origin, stage, reason, message })
       }
     })
     return Promise.all(found.map(async (letter) => ({ ...letter, ...(await this.#stateOf(partition, letter)) })))

@@ -1,12 +1,11 @@
 // Finds records in a partition without reading all of it: by arrival time, which rises with the offsets, and by the numbers
 // or times of one sensor, which mostly do. Each step is one bounded fetch; a search that would cost more gives up and says so.
-import { planOrNull } from '../../platform/codec/reading-decoder.ts'
-import type { ScanPlan } from '../../platform/codec/reading-plan.ts'
 import type { FetchSchema } from '../../platform/codec/register.ts'
 import type { OffsetRange, RangeReader, TopicPartition } from '../../platform/kafka/port.ts'
 import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { LATE_REASON_HEADER, REPLAY_OF_HEADER } from '../../schemas/refine.ts'
 import { AuditRecords } from '../../audit/core/records.ts'
+import { AuditSchemas } from '../../audit/schemas.ts'
 import type { Found } from './core/fates.ts'
 import { compareTo, type Numbered, type Target } from './core/target.ts'
 
@@ -22,15 +21,15 @@ export type Visit = (batch: RecordBatch, i: number, reading: Numbered) => boolea
 
 export class LogSearch {
   readonly #reader: RangeReader
-  readonly #fetchSchema: FetchSchema
-  readonly #plans = new Map<number, ScanPlan | null>()
-  readonly #records = new AuditRecords((id) => this.#plans.get(id))
+  readonly #schemas: AuditSchemas
+  readonly #records: AuditRecords
   /** Records read so far, for messages. */
   read = 0
 
   constructor(reader: RangeReader, fetchSchema: FetchSchema) {
     this.#reader = reader
-    this.#fetchSchema = fetchSchema
+    this.#schemas = new AuditSchemas(fetchSchema)
+    this.#records = new AuditRecords(this.#schemas.planOf, this.#schemas.idOfGuid)
   }
 
   /** The first offset that arrived at `ms` or later; the end if there is none. */
@@ -123,7 +122,7 @@ export class LogSearch {
     const records = this.#records
     let kind = records.kindOf(batch, i)
     if (kind === 'unknown-schema') {
-      this.#plans.set(records.schemaId, planOrNull(await this.#fetchSchema(records.schemaId)))
+      await this.#schemas.learn(records.schema)
       kind = records.kindOf(batch, i)
     }
     if (kind !== 'reading') return null

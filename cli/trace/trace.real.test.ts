@@ -12,7 +12,7 @@ import { encodeFramed, readingType } from '../../platform/codec/reading.ts'
 import { schemaText } from '../../schemas/load.ts'
 import { DLQ, RAW, subjectOf } from '../../schemas/topics.ts'
 import { type LoadRecord, readingOf, recordOf } from '../../test/fixtures/load.ts'
-import type { Room } from '../../test/fixtures/processes.ts'
+import type { ServiceProcess } from '../../test/fixtures/processes.ts'
 import { settled, type Stack, startStack } from '../../test/fixtures/refine.ts'
 import { readTopic } from '../../test/fixtures/topic-records.ts'
 
@@ -21,7 +21,7 @@ const EPOCH = 1_000
 const NOW = Date.now() - 3_600_000
 
 let stack: Stack
-let refine: Room
+let refine: ServiceProcess
 let dataDir: string
 const env = (): Record<string, string> =>
   stack.env({ DATA_DIR: dataDir, SQLITE_FILE: join(dataDir, 'store.sqlite'), LOG_LEVEL: 'warn' })
@@ -187,14 +187,13 @@ describe('X-6: plumbline trace', () => {
       what: expect.stringContaining('UNKNOWN_SCHEMA'),
     })
     expect(stepOf(open, 'replay')).toMatchObject({ found: false })
-    const schema = JSON.parse(schemaText('reading')) as { fields: object[] }
-    schema.fields.push({ name: 'firmware', type: 'string', default: '' })
+    const schema = JSON.parse(schemaText('reading')) as object
     const answer = await fetch(`${stack.registryUrl}/subjects/${subjectOf(RAW)}/versions`, {
       method: 'POST',
       headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' },
-      body: JSON.stringify({ schema: JSON.stringify({ ...schema, fields: schema.fields.slice(0, -1), doc: 'newer' }) }),
+      body: JSON.stringify({ schema: JSON.stringify({ ...schema, doc: 'newer' }) }),
     })
-    expect(await answer.json()).toEqual({ id })
+    expect(await answer.json()).toMatchObject({ id })
     // Refine remembers for a while that a schema is unknown.
     await refine.stop()
     refine = await stack.startRefine()

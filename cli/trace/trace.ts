@@ -9,10 +9,10 @@ import type { Admin, OffsetRange } from '../../platform/kafka/port.ts'
 import type { OrderReader } from '../../platform/order/order-reader.ts'
 import type { StoredReading } from '../../platform/store/port.ts'
 import { CLEAN, DLQ, DLQ_MARKS, EXTENTS, LATE, ORDER, RAW } from '../../schemas/topics.ts'
-import { fatesOf, type Found, type FoundLetter } from './core/fates.ts'
+import { type Fate, fatesOf, type Found, type FoundLetter } from './core/fates.ts'
 import { letterSteps, placeOf, type Step, stepsOf, type Trace } from './core/report.ts'
 import type { Target } from './core/target.ts'
-import { Finder, FORWARD_MS } from './finder.ts'
+import { Finder, FORWARD_MS, isSamePlace } from './finder.ts'
 import { Letters } from './letters.ts'
 import type { LogSearch } from './log-search.ts'
 import { orderSteps } from './order.ts'
@@ -52,13 +52,16 @@ export class Tracer {
     return new Tracer(context, ranges)
   }
 
-  /** By sensor and event time, or by its number. */
-  async reading(target: Target): Promise<Trace> {
+  /**
+   * By sensor and event time, or by its number.
+   * @param known a raw record of it
+   */
+  async reading(target: Target, known: Found | null = null): Promise<Trace> {
     const wal = findInWals(this.#context.config.DATA_DIR, target)
-    const known: Target = { ...target, ts: target.ts ?? wal?.reading?.ts ?? null }
-    const stored = await readRow(this.#context.config, known, known.ts)
-    const raws = await this.#finder.raws(known, stored?.row ?? null)
-    return this.#trace(known, await this.#finder.withOrigins(raws), stored)
+    const wanted: Target = { ...target, ts: target.ts ?? wal?.reading?.ts ?? null }
+    const stored = await readRow(this.#context.config, wanted, wanted.ts)
+    const raws = await this.#finder.raws(wanted, stored?.row ?? null, known)
+    return this.#trace(wanted, await this.#finder.withOrigins(raws), stored)
   }
 
   /** By its global sequence. @throws InputError where no reading has it */
@@ -86,8 +89,9 @@ export class Tracer {
     const range = this.#ranges.get(topic)?.[partition]
     const isKept = range !== undefined && offset >= range.start && offset < range.end
     const target = isKept ? await this.#finder.targetAt({ topic, partition }, offset) : null
-    if (target !== null) return this.reading(target)
-    return this.#unread(letter, isKept)
+    if (target === null) return this.#unread(letter, isKept)
+    // It may be in a partition where it is not looked for.
+    return this.reading(target, topic === RAW ? await this.#finder.recordAt(letter.from, offset) : null)
   }
 
   /** A record that cannot be read as a reading has no identity: its place is all there is. */
@@ -134,51 +138,58 @@ export class Tracer {
     return { target: known, steps, fate: found.fate, notes: this.#finder.notes }
   }
 
-  /** From raw records of one reading to everything after them. */
+  /** From raw records of one reading, in order of their times, to everything after them. */
   async #follow(
     row: StoredReading | null,
     raws: readonly Found[],
   ): Promise<{ steps: Step[]; fate: string; cleans: Found[] }> {
     const [first] = raws
     if (first === undefined) return { steps: [], fate: 'not found', cleans: [] }
-    const { partition } = first
-    const isOf = (found: Found): boolean => raws.some(({ value }) => value.equals(found.value))
-    const target = await this.#finder.targetAt({ topic: RAW, partition }, first.offset)
-    const after = async (topic: string): Promise<Found[]> =>
-      target === null ? [] : (await this.#finder.after(topic, partition, first.timeMs, target)).filter(isOf)
-    const cleans = await after(CLEAN)
-    const lates = await after(LATE)
+    const target = await this.#finder.targetAt({ topic: RAW, partition: first.partition }, first.offset)
+    const outcomes = await this.#outcomes(target, raws)
+    const letters: FoundLetter[] = []
+    for (const partition of new Set(raws.map((raw) => raw.partition))) {
+      const places = [...raws, ...outcomes.cleans, ...outcomes.lates].filter((found) => found.partition === partition)
+      letters.push(...(await this.#letters.of(partition, new Set(places.map(placeOf)), first.timeMs)))
+    }
+    const replays: Found[] = []
+    for (const letter of letters) replays.push(...(await this.#finder.replays(letter.from.partition, letter)))
+    const all = [...raws, ...replays.filter((replay) => !raws.some((raw) => isSamePlace(raw, replay)))]
+    const { cleans, lates } = all.length === raws.length ? outcomes : await this.#outcomes(target, all)
     // A correction may have come much later: the row knows the last one's place.
     if (row !== null && row.version > 0 && !lates.some(({ offset }) => offset === row.version - 1))
-      this.#finder.notes.push(`the row has values of ${placeOf({ topic: LATE, partition, offset: row.version - 1 })}`)
-    const places = new Set([...raws, ...cleans, ...lates].map(placeOf))
-    const letters = await this.#letters.of(partition, places, first.timeMs)
-    const replays = (await Promise.all(letters.map((letter) => this.#finder.replays(partition, letter)))).flat()
-    const known = new Set(raws.map(({ offset }) => offset))
-    const all = [...raws, ...replays.filter(({ offset }) => !known.has(offset))]
-    for (const replay of replays)
-      if (target !== null && replay.timeMs > first.timeMs + FORWARD_MS) {
-        cleans.push(...(await this.#finder.after(CLEAN, partition, replay.timeMs, target)).filter(isOf))
-        lates.push(...(await this.#finder.after(LATE, partition, replay.timeMs, target)).filter(isOf))
+      this.#finder.notes.push(
+        `the row has values of ${placeOf({ topic: LATE, partition: first.partition, offset: row.version - 1 })}`,
+      )
+    const committed = await this.#context.admin.committedOffsets(this.#context.config.REFINE_GROUP, RAW)
+    const isRead = ({ partition, offset }: Found): boolean => offset < (committed[partition]?.offset ?? 0)
+    const fates = fatesOf(all, cleans, lates, letters, isRead)
+    const steps = [...all.flatMap((raw, i) => stepsOf(raw, fates[i])), ...letters.flatMap(letterSteps)]
+    if (cleans.length > 0) steps.push(...(await this.#orderOf(cleans[0])))
+    return { steps, fate: fateOf(fates, letters), cleans }
+  }
+
+  /** What clean and late have of these records, each within the time that an outcome may take. */
+  async #outcomes(target: Target | null, raws: readonly Found[]): Promise<{ cleans: Found[]; lates: Found[] }> {
+    const [cleans, lates]: Found[][] = [[], []]
+    const coveredMs = new Map<number, number>()
+    for (const { partition, timeMs } of target === null ? [] : raws) {
+      if (timeMs <= (coveredMs.get(partition) ?? -Infinity)) continue
+      const add = async (topic: string, to: Found[]): Promise<void> => {
+        for (const found of await this.#finder.after(topic, partition, timeMs, target!))
+          if (raws.some(({ value }) => value.equals(found.value)) && !to.some((known) => isSamePlace(known, found)))
+            to.push(found)
       }
-    const committed = (await this.#context.admin.committedOffsets(this.#context.config.REFINE_GROUP, RAW))[partition]
-    const fates = fatesOf(all, cleans, lates, letters, committed?.offset ?? null)
-    const steps = [
-      ...all.flatMap((raw, i) => stepsOf(raw, fates[i])),
-      ...letters.flatMap(letterSteps),
-      ...(cleans.length > 0
-        ? (
-            await orderSteps(
-              cleans[0],
-              this.#context.search,
-              this.#context.order,
-              this.#of(EXTENTS)[partition],
-              this.#context.fetchSchema,
-            )
-          ).steps
-        : []),
-    ]
-    return { steps, fate: fates.at(-1)!.kind === 'duplicate' ? fates[0].kind : lastOf(fates), cleans }
+      await add(CLEAN, cleans)
+      await add(LATE, lates)
+      coveredMs.set(partition, timeMs + FORWARD_MS / 2)
+    }
+    return { cleans, lates }
+  }
+
+  async #orderOf(clean: Found): Promise<Step[]> {
+    const { search, order, fetchSchema } = this.#context
+    return (await orderSteps(clean, search, order, this.#of(EXTENTS)[clean.partition], fetchSchema)).steps
   }
 
   #of(topic: string): readonly OffsetRange[] {
@@ -186,8 +197,11 @@ export class Tracer {
   }
 }
 
-const lastOf = (fates: readonly { kind: string }[]): string =>
-  fates.findLast(({ kind }) => kind !== 'duplicate')?.kind ?? fates[0].kind
+/** That of the last record that is not a repetition; what a sink has refused is a dead letter although clean has it. */
+function fateOf(fates: readonly Fate[], letters: readonly FoundLetter[]): string {
+  if (letters.some(({ from, state }) => from.topic !== RAW && state === 'open')) return 'dead letter'
+  return (fates.findLast(({ kind }) => kind !== 'duplicate') ?? fates[0]).kind
+}
 
 function rowStep(stored: StoredAnswer | null, clean: Found | null): Step {
   const none = (what: string): Step => ({ step: 'row', where: null, timeMs: null, what })

@@ -34,7 +34,7 @@ beforeAll(async () => {
   doorUrl = `http://127.0.0.1:${port}`
   await stack.processes.start({
     main: 'producers/main.ts',
-    env: stack.env({ DATA_DIR: dir, PRODUCERS_PORT: String(port), FLEET_NODES: '0' }),
+    env: stack.env({ DATA_DIR: dir, PRODUCERS_PORT: String(port) }),
     ready: { url: `${doorUrl}/readyz` },
   })
 })

@@ -19,6 +19,7 @@ export interface Found {
 
 export interface FoundLetter {
   readonly place: string
+  readonly key: Buffer | null
   readonly timeMs: number
   readonly from: { readonly topic: string; readonly partition: number; readonly offset: number }
   readonly stage: string
@@ -41,14 +42,14 @@ export type Fate =
 
 /**
  * @param raws in order of their offsets
- * @param committed offset up to which refine has read the partition; null: not known
+ * @param isRead whether refine has read as far as a record
  */
 export function fatesOf(
   raws: readonly Found[],
   cleans: readonly Found[],
   lates: readonly Found[],
   letters: readonly FoundLetter[],
-  committed: number | null,
+  isRead: (raw: Found) => boolean,
 ): Fate[] {
   const [freeCleans, freeLates] = [[...cleans], [...lates]]
   const placed: Found[] = []
@@ -65,7 +66,7 @@ export function fatesOf(
       placed.push(raw)
       return { kind: 'late', to: late }
     }
-    if (committed !== null && raw.offset >= committed) return { kind: 'waiting' }
+    if (!isRead(raw)) return { kind: 'waiting' }
     const of = placed.find((former) => former.value.equals(raw.value)) ?? placed.find((former) => isSame(former, raw))
     return of === undefined ? { kind: 'open' } : { kind: 'duplicate', of }
   })
