@@ -110,7 +110,7 @@ interface RouterLayer {
 }
 
 /** Methods that some route takes at this path. */
-function methodsAt(app: Express, path: string): string[] {
+export function methodsAt(app: Express, path: string): string[] {
   const methods = new Set<string>()
   for (const layer of app.router.stack as unknown as readonly RouterLayer[]) {
     if (layer.route === undefined || !isAt(layer, path)) continue

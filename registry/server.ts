@@ -1,7 +1,8 @@
 // The registry's REST API, as Confluent's clients and tools expect it: paths, bodies, error codes and content type.
-import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express'
-import { messageOf } from '../platform/errors.ts'
-import { createApp, type AppOptions } from '../platform/http.ts'
+import type { ErrorRequestHandler, Express, Request, Response } from 'express'
+import { InputError, messageOf } from '../platform/errors.ts'
+import { createApp, type AppOptions, methodsAt } from '../platform/http.ts'
+import { jsonBody } from '../platform/json-body.ts'
 import {
   candidateOf,
   checkSubject,
@@ -31,11 +32,16 @@ type Params = Record<string, string>
 
 export function createRegistryApp(registry: Registry, options: AppOptions): Express {
   const app = createApp(options)
-  app.use(express.json({ type: () => true, limit: BODY_BYTES_MAX, strict: false }))
+  app.use(...jsonBody(BODY_BYTES_MAX))
   addSubjects(app, registry)
   addSchemas(app, registry)
   addSettings(app, registry)
-  app.use((_request, response) => send(response, { error_code: 404, message: 'HTTP 404 Not Found' }, 404))
+  app.use((request, response) => {
+    const allowed = methodsAt(app, request.path)
+    if (allowed.length === 0) return send(response, { error_code: 404, message: 'HTTP 404 Not Found' }, 404)
+    response.set('Allow', allowed.join(', '))
+    send(response, { error_code: 405, message: `HTTP 405 Method Not Allowed: it takes ${allowed.join(', ')}` }, 405)
+  })
   app.use(errorHandler(options.log))
   return app
 }
@@ -193,6 +199,7 @@ const errorHandler =
 
 /** The body parser and the router mark the client's mistakes with a 4xx status; anything else is ours. */
 function requestRefusal(error: unknown): Refusal {
+  if (error instanceof InputError) return new Refusal(400, error.message)
   const status = (error as { status?: unknown } | null)?.status
   const isClients = typeof status === 'number' && status >= 400 && status < 500
   return isClients ? new Refusal(status, messageOf(error)) : new Refusal(500, 'the request failed; the log says why')

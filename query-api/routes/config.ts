@@ -12,7 +12,7 @@ import type { ConfigFollower, ConfigState } from '../../platform/runtime-config/
 import { type ConfigWriter, LostUpdate } from '../../platform/runtime-config/writer.ts'
 import { RegistryError } from '../../platform/codec/register.ts'
 import { lostUpdateDetail, scopesOf, tagOf, versionOf } from '../core/config-request.ts'
-import { parseJsonOnce } from '../core/json-document.ts'
+import { parseJsonOnce } from '../../platform/json-document.ts'
 import { parseParams } from '../core/params.ts'
 import type { QueryMetrics } from '../query-metrics.ts'
 import { sendUnavailable } from './answer.ts'

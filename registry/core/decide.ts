@@ -26,6 +26,8 @@ const VERSION_MAX = 2 ** 31 - 1
 
 /** @throws Refusal 42208 */
 export function checkSubject(subject: string): string {
+  // Clients remove "." and ".." from a path: nobody could ask for them.
+  if (subject === '.' || subject === '..') throw refuse.invalidSubject(subject)
   if (subject === '' || subject.length > SUBJECT_CHARS_MAX || CONTROL_CHARACTERS.test(subject))
     throw refuse.invalidSubject(subject)
   return subject

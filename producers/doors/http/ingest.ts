@@ -8,6 +8,7 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
 import { InputError } from '../../../platform/errors.ts'
 import { sendProblem } from '../../../platform/http.ts'
+import { withoutParameters } from '../../../platform/json-body.ts'
 import type { Logger } from '../../../platform/log.ts'
 import { checkType, readBody } from './body.ts'
 import { digestOf, type IdempotencyKeys, type StoredAnswer } from './idempotency.ts'
@@ -35,6 +36,7 @@ export function addIngestRoutes(app: Express, options: IngestOptions): Repeats {
   const repeats = new Repeats()
   app.post(
     '/readings',
+    withoutParameters,
     mustHaveType,
     boundedMemory(bodyBytes * BODIES_MAX, bodyBytes),
     parseBody,

@@ -1,9 +1,10 @@
 // Simulated nodes come and go at run time (MI-7): GET /nodes, POST /nodes {"count": n} or {"id": "…"}, DELETE /nodes/{id}.
-import express, { type Express } from 'express'
+import type { Express, Request } from 'express'
 import { z } from 'zod'
 import type { Clock } from '../../../platform/clock.ts'
 import { InputError } from '../../../platform/errors.ts'
 import { sendProblem } from '../../../platform/http.ts'
+import { jsonBody, withoutParameters } from '../../../platform/json-body.ts'
 import type { Heartbeats } from '../../heartbeats.ts'
 import type { Fleet } from '../../nodes/fleet.ts'
 import type { Node } from '../../nodes/node.ts'
@@ -22,12 +23,12 @@ const nodesRequest = z.strictObject({ id: z.string().optional(), count: z.number
 
 export function addNodeRoutes(app: Express, options: NodeRoutesOptions): void {
   const { fleet, clock, heartbeats, drainMs, onAdded } = options
-  app.get('/nodes', (_request, response) => {
+  app.get('/nodes', withoutParameters, (_request, response) => {
     response.json({
       nodes: [...fleet.nodes].map(({ id, sensors, degraded, paused }) => ({ id, sensors, degraded, paused })),
     })
   })
-  app.post('/nodes', express.json({ limit: BODY_BYTES }), (request, response) => {
+  app.post('/nodes', withoutParameters, ...jsonBody(BODY_BYTES), (request, response) => {
     const { id, count } = parseRequest(request.body)
     const added = id === undefined ? Array.from({ length: count }, () => fleet.add()) : [fleet.add(id)]
     onAdded(added)
@@ -35,7 +36,7 @@ export function addNodeRoutes(app: Express, options: NodeRoutesOptions): void {
     void heartbeats.send(added.map((node) => node.heartbeat(clock.mono(), clock.now(), false)))
     response.status(201).json({ nodes: added.map((node) => node.id) })
   })
-  app.delete('/nodes/:id', async (request, response) => {
+  app.delete('/nodes/:id', withoutParameters, async (request: Request<{ id: string }>, response) => {
     const heartbeat = await fleet.remove(request.params.id, drainMs)
     if (heartbeat === null)
       return sendProblem(response, { status: 404, title: 'Not Found', detail: `there is no node ${request.params.id}` })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { check } from '../../test/fixtures/property.ts'
+import { check } from '../test/fixtures/property.ts'
 import { parseJsonOnce } from './json-document.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text)

@@ -1,6 +1,6 @@
 // JSON in which every name occurs once per object. JSON.parse keeps the last of several, so that a repeated "fleet" would
 // silently drop settings that the sender meant; here it is refused by name.
-import { InputError } from '../../platform/errors.ts'
+import { InputError } from './errors.ts'
 
 /** A text is one token, so that no quote or bracket within it counts. */
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]/gs
