@@ -9,7 +9,11 @@ import { Registry } from './registry.ts'
 import { createRegistryApp } from './server.ts'
 
 const log = pino({ level: 'silent' })
-let call: (method: string, path: string, body?: string) => Promise<{ status: number; allow: string | null; body: object }>
+let call: (
+  method: string,
+  path: string,
+  body?: string,
+) => Promise<{ status: number; allow: string | null; body: object }>
 
 beforeAll(async () => {
   const state = new RegistryState(() => new Uint8Array(16))

@@ -50,7 +50,10 @@ export const invalidLevel = () =>
   )
 export const readOnly = (subject: string) => new Refusal(42205, `Subject ${subject} is in read-only mode`)
 export const invalidSubject = (subject: string) =>
-  new Refusal(42208, `The subject '${subject.slice(0, 64)}' is not valid: 1 to 255 characters, no control characters, not "." or ".."`)
+  new Refusal(
+    42208,
+    `The subject '${subject.slice(0, 64)}' is not valid: 1 to 255 characters, no control characters, not "." or ".."`,
+  )
 export const schemaTooLarge = (chars: number, charsMax: number) =>
   new Refusal(42209, `The schema has ${chars} characters; ${charsMax} are allowed`)
 export const storeFailed = (why: string) => new Refusal(50001, `Register operation failed: ${why}`)
