@@ -10,6 +10,7 @@ import { configurationOf } from './configuration.ts'
 import { dataThrough, describeFreshness } from './core/freshness.ts'
 import { QueryMetrics } from './query-metrics.ts'
 import { ReadPool } from './reads/pool.ts'
+import { SharedReads } from './reads/shared-reads.ts'
 import type { StoreReader } from './reads/store-reader.ts'
 
 /** Shorter than proxies wait, long enough for the largest range that is worth waiting for. */
@@ -25,7 +26,7 @@ runService('query-api', process.env, async (service) => {
   const { config, kafka, log, clock, random, signal, fetchSchema } = service
   const metrics = new QueryMetrics(service.metrics)
   const workers = Math.max(2, Math.min(WORKERS_MAX, availableParallelism()))
-  const reader = new ReadPool({ store: config, workers, waitingMax: WAITING_MAX, log })
+  const reader = new SharedReads(new ReadPool({ store: config, workers, waitingMax: WAITING_MAX, log }))
   service.onStop(() => reader.close())
   let probed: CheckResult = { ready: false, detail: 'the store has not been read yet' }
   service.health.add('store', () => probed)

@@ -18,6 +18,7 @@ describe('parameters', () => {
     expect(parseParams('recentById', { id: 's' })).toEqual({ id: 's', limit: 100 })
     expect(parseParams('aggregateBySite', { site: 'x' })).toEqual({ site: 'x', window: 60_000 })
     expect(aggregateRange({ window: 60_000 }, 10_000_000)).toEqual({ from: 6_400_000, to: 10_000_000 })
+    expect(aggregateRange({ window: 60_000 }, 9_999_001)).toEqual({ from: 6_400_000, to: 10_000_000 })
   })
 
   it.each([

@@ -22,6 +22,8 @@ export const LIMITS = {
 } as const
 
 const HOUR_MS = 3_600_000
+/** Whoever asks within one second without a range means the same, so that one look-up answers all of them. */
+const NOW_STEP_MS = 1_000
 
 const identifier = z.string().superRefine((text, context) => {
   const problem = askedIdProblem('it', text)
@@ -183,12 +185,13 @@ export function checkRange({ from, to }: { readonly from?: number; readonly to?:
     throw new InputError('PARAMETER', 'from', `from: expected a time before \`to\`; from is ${from}, to is ${to}`)
 }
 
-/** The range of an aggregate: by default the hour up to now, or up to `to`, or from `from`. */
+/** The range of an aggregate: by default the hour up to the second that is running, or up to `to`, or from `from`. */
 export function aggregateRange(
   { from, to, window }: Pick<Params<'aggregate'>, 'from' | 'to' | 'window'>,
   nowMs: number,
 ): { from: number; to: number } {
-  const end = to ?? (from === undefined ? nowMs : Math.max(nowMs, from + 1))
+  const now = Math.ceil(nowMs / NOW_STEP_MS) * NOW_STEP_MS
+  const end = to ?? (from === undefined ? now : Math.max(now, from + 1))
   const start = from ?? end - HOUR_MS
   checkRange({ from: start, to: end })
   const windows = Math.ceil(end / window) - Math.floor(start / window)

@@ -156,6 +156,6 @@ function settle(job: Job, how: () => void): void {
   how()
 }
 
-const abandoned = (): PoolError =>
+export const abandoned = (): PoolError =>
   new PoolError('READ_ABANDONED', 'the read was abandoned: its client has gone or its time is over')
 const stopping = (): PoolError => new PoolError('CLOSED', 'the process is stopping')
