@@ -58,7 +58,7 @@ export const SETTINGS = {
   ),
   TDENGINE_USERNAME: setting(text.min(1), 'root', 'TDengine user.'),
   TDENGINE_PASSWORD: secret('TDengine password; that of a fresh server if not set.'),
-  TDENGINE_KEEP_D: optional(int(1, 36_500), 'Days that TDengine keeps rows; a hundred years if not set.'),
+  TDENGINE_KEEP_D: optional(int(1, 36_500), 'Days that TDengine keeps readings; a hundred years if not set.'),
   TDENGINE_VGROUPS: optional(int(1, 1_024), 'Vgroups of the TDengine database; its own default if not set.'),
   TDENGINE_REPLICA: optional(int(1, 3), 'Replicas of the TDengine database; its own default if not set.'),
   TDENGINE_DURATION_D: optional(

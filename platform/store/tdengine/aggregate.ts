@@ -2,7 +2,7 @@
 // empty ones out. What cumulative metrics grew by is in steps.ts: how it is defined (port.ts) no single statement can say.
 import type { Metric } from '../../../schemas/metrics.ts'
 import type { Aggregate, AggregateQuery, AggregateWindow, MetricAggregate, SeqCount } from '../port.ts'
-import { metricColumn } from './schema.ts'
+import { metricColumn, stateOf } from './layout.ts'
 import { countLanes, lanesOf } from './seqs.ts'
 import { chunksOf, decodeText, subTable, tableIn, TABLES_PER_STATEMENT, textLiteral, timeOf, where } from './sql.ts'
 import { type StepsPlace, sumSteps } from './steps.ts'
@@ -19,7 +19,9 @@ export async function aggregateTdengine(
   const { site, tenant, from, to } = query
   const ofTenant = tenant === null ? undefined : `tenant_id = ${textLiteral(tenant)}`
   const atSite = `site_id = ${textLiteral(site)}`
-  const places = await run(`SELECT sensor_id,tenant_id,present FROM ${database}.places${where(atSite, ofTenant)}`)
+  const places = await run(
+    `SELECT sensor_id,tenant_id,present FROM ${stateOf(database)}.places${where(atSite, ofTenant)}`,
+  )
   const sensors = places.map(([sensor, owner]) => ({ sensor: String(sensor), owner: String(owner) }))
   if (sensors.length === 0 || from >= to)
     return { sensors: sensors.length, windows: [], seqs: { present: 0, expected: 0 } }

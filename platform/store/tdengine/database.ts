@@ -4,7 +4,7 @@
 // write, a power cut could leave progress without its rows; WAL_LEVEL 2 with WAL_FSYNC_PERIOD 0 forces them.
 import { StoreError } from '../../errors.ts'
 import { TdengineError } from './errors.ts'
-import { STATE_TS } from './schema.ts'
+import { stateOf } from './layout.ts'
 import type { Rows, SqlTransport } from './transport.ts'
 
 /** What an operator may choose; absent: the server's default, except for `keepDays`. */
@@ -18,10 +18,7 @@ export interface DatabaseSettings {
 
 /** A hundred years: what is too old is for Plumbline's own retention to say, not for an error. */
 const KEEP_DAYS = 36_500
-const DAY_MS = 86_400_000
 const DAY_MINUTES = 1_440
-/** Years ahead for which the rows of progress must not outlive KEEP. */
-const STATE_DAYS_AHEAD = 1_825
 
 /**
  * Makes the database where there is none, and checks one that exists.
@@ -31,12 +28,8 @@ export async function ensureDatabase(
   transport: SqlTransport,
   database: string,
   settings: DatabaseSettings,
-  nowMs: number,
 ): Promise<void> {
   const { keepDays = KEEP_DAYS, vgroups, replica, durationDays, cacheModel } = settings
-  const needed = Math.ceil((nowMs - STATE_TS) / DAY_MS) + STATE_DAYS_AHEAD
-  if (keepDays < needed)
-    throw wrong(`TDENGINE_KEEP_D is ${keepDays}; at least ${needed} is needed, as TDengine keeps the store's progress by the same rule`) // prettier-ignore
   const options = [
     `PRECISION 'ms' KEEP ${keepDays}`,
     durationDays === undefined ? null : `DURATION ${durationDays}d`,
@@ -47,6 +40,11 @@ export async function ensureDatabase(
   ]
   await transport.query(
     `CREATE DATABASE IF NOT EXISTS ${database} ${options.filter((option) => option !== null).join(' ')}`,
+  )
+  // Small, and kept whatever becomes of the readings.
+  const replicas = replica === undefined ? '' : ` REPLICA ${replica}`
+  await transport.query(
+    `CREATE DATABASE IF NOT EXISTS ${stateOf(database)} PRECISION 'ms' KEEP ${KEEP_DAYS} VGROUPS 1${replicas} WAL_LEVEL 2 WAL_FSYNC_PERIOD 0`,
   )
   const [found] = await transport.query(
     `SELECT \`vgroups\`,\`replica\`,\`duration\`,\`keep\`,\`cachemodel\`,\`wal_level\`,\`wal_fsync_period\` FROM information_schema.ins_databases WHERE name='${database}'`,

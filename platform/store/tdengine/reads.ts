@@ -22,7 +22,7 @@ import type {
 import { aggregateTdengine } from './aggregate.ts'
 import { ANOMALY_COLUMNS } from './rows.ts'
 import { fingerprintSensors, ROWS_PER_PAGE } from './fingerprints.ts'
-import { ROW_COLUMNS } from './schema.ts'
+import { ROW_COLUMNS, stateOf } from './layout.ts'
 import { countLanes, countSensors, lanesOf } from './seqs.ts'
 import {
   chunksOf,
@@ -37,6 +37,7 @@ import {
 } from './sql.ts'
 import type { Cell, Rows, SqlTransport } from './transport.ts'
 
+const DAY_MS = 86_400_000
 /** Longest wait for one statement, ms: who asks by HTTP has gone by then. */
 const READ_MS = 30_000
 
@@ -47,7 +48,7 @@ export async function readProgress(
   signal: AbortSignal,
 ): Promise<Progress[]> {
   const rows = await transport.query(
-    `SELECT topic_name,part_no,next_offset,through_ms,event_ms FROM ${database}.progress`,
+    `SELECT topic_name,part_no,next_offset,through_ms,event_ms FROM ${stateOf(database)}.progress`,
     signal,
   )
   const progress = rows.map(([topic, partition, offset, throughMs, eventMs]) => ({
@@ -60,40 +61,41 @@ export async function readProgress(
   return progress.sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1))
 }
 
+export interface ViewOptions {
+  /** Called when progress is read: it was not known, or not trusted. */
+  readonly onProgress?: () => void
+  /** Days that the database keeps readings; absent: not known. */
+  readonly keepDays?: number
+}
+
 export class TdengineView implements StoreView {
   readonly #transport: SqlTransport
   readonly #database: string
   readonly #metrics: readonly Metric[]
-  readonly #onProgress: () => void
+  readonly #options: ViewOptions
 
-  /** @param onProgress called when progress is read: it was not known, or not trusted */
-  constructor(
-    transport: SqlTransport,
-    database: string,
-    metrics: readonly Metric[],
-    onProgress: () => void = () => {},
-  ) {
+  constructor(transport: SqlTransport, database: string, metrics: readonly Metric[], options: ViewOptions = {}) {
     this.#transport = transport
     this.#database = database
     this.#metrics = metrics
-    this.#onProgress = onProgress
+    this.#options = options
   }
 
   progress(): Promise<Progress[]> {
-    this.#onProgress()
+    this.#options.onProgress?.()
     return readProgress(this.#transport, this.#database, AbortSignal.timeout(READ_MS))
   }
 
   async tenantsOf(sensor: string, limit: number): Promise<string[]> {
     const rows = await this.#all(
-      `SELECT tenant_id,count(*) FROM ${this.#database}.places${where(equals('sensor_id', sensor))} GROUP BY tenant_id ORDER BY tenant_id LIMIT ${limit}`,
+      `SELECT tenant_id,count(*) FROM ${stateOf(this.#database)}.places${where(equals('sensor_id', sensor))} GROUP BY tenant_id ORDER BY tenant_id LIMIT ${limit}`,
     )
     return rows.map(([tenant]) => textOf(tenant))
   }
 
   async tenantsAt(site: string, limit: number): Promise<string[]> {
     const rows = await this.#all(
-      `SELECT tenant_id,count(*) FROM ${this.#database}.places${where(equals('site_id', site))} GROUP BY tenant_id ORDER BY tenant_id LIMIT ${limit}`,
+      `SELECT tenant_id,count(*) FROM ${stateOf(this.#database)}.places${where(equals('site_id', site))} GROUP BY tenant_id ORDER BY tenant_id LIMIT ${limit}`,
     )
     return rows.map(([tenant]) => textOf(tenant))
   }
@@ -106,7 +108,7 @@ export class TdengineView implements StoreView {
       after && isBehind(after),
     )
     const page = await this.#all(
-      `SELECT tenant_id,sensor_id,count(*) FROM ${this.#database}.places${conditions} GROUP BY tenant_id,sensor_id ORDER BY tenant_id,sensor_id LIMIT ${limit}`,
+      `SELECT tenant_id,sensor_id,count(*) FROM ${stateOf(this.#database)}.places${conditions} GROUP BY tenant_id,sensor_id ORDER BY tenant_id,sensor_id LIMIT ${limit}`,
     )
     const refs = page.map(([tenantId, sensorId]) => ({ tenant: textOf(tenantId), sensor: textOf(sensorId) }))
     const summaries = new Map<string, SensorSummary>()
@@ -265,9 +267,10 @@ export class TdengineView implements StoreView {
     }
   }
 
-  /** What KEEP has removed, TDengine does not say. */
+  /** By the setting, where there is one; what a KEEP of somebody else's has removed, TDengine does not say. */
   async rowsSince(): Promise<number | null> {
-    return null
+    const { keepDays } = this.#options
+    return keepDays === undefined ? null : Date.now() - keepDays * DAY_MS
   }
 
   #all(sql: string): Promise<Rows> {

@@ -3,7 +3,7 @@ import type { Reading } from '../../codec/reading.ts'
 import { historyOf, type Mark } from '../merge.ts'
 import type { Anomaly, Progress, ReadingRows } from '../port.ts'
 import type { FoldedRow } from './fold.ts'
-import { HISTORY_CHARS, ID_CHARS, ROW_COLUMNS, STATE_TS, TAGS_JSON_CHARS } from './schema.ts'
+import { HISTORY_CHARS, ID_CHARS, ROW_COLUMNS, STATE_TS, stateOf, TAGS_JSON_CHARS } from './layout.ts'
 import { integerLiteral, numberLiteral, subTable, type TableRows, textLiteral } from './sql.ts'
 
 interface Names {
@@ -65,10 +65,15 @@ export function foldedRow(
  * Numbers of readings that joined another: seq is the row's time, counted from STATE_TS. Null beyond what a time can
  * be: such a number is then not known to have come, which costs nothing but completeness.
  */
-export function joinedTable(database: string, tenant: string, sensor: string, { epoch, seq }: Mark): TableRows | null {
+export function joinedTable(
+  database: string,
+  tenant: string,
+  sensor: string,
+  { epoch, seq }: Pick<Mark, 'epoch' | 'seq'>,
+): TableRows | null {
   if (epoch === 0 || seq > JOINED_SEQ_MAX) return null
   return {
-    superTable: `${database}.joined`,
+    superTable: `${stateOf(database)}.joined`,
     table: joinedName(tenant, sensor, epoch),
     tags: [idLiteral(sensor, 'sensor_id'), idLiteral(tenant, 'tenant_id'), String(epoch)],
     columns: ['ts', 'present'],
@@ -86,7 +91,7 @@ const idLiteral = (text: string, name: string): string => textLiteral(text, name
 const tagsLiteral = (json: string): string => textLiteral(json, 'the labels of the reading', TAGS_JSON_CHARS)
 
 export const placeTable = (database: string, tenant: string, sensor: string, site: string): TableRows => ({
-  superTable: `${database}.places`,
+  superTable: `${stateOf(database)}.places`,
   table: subTable('p', tenant, sensor, site),
   tags: [idLiteral(sensor, 'sensor_id'), idLiteral(tenant, 'tenant_id'), idLiteral(site, 'site_id')],
   columns: ['ts', 'present'],
@@ -97,7 +102,7 @@ export const progressTable = (
   database: string,
   { topic, partition, offset, throughMs, eventMs }: Progress,
 ): TableRows => ({
-  superTable: `${database}.progress`,
+  superTable: `${stateOf(database)}.progress`,
   table: subTable('o', topic, String(partition)),
   tags: [idLiteral(topic, 'topic'), String(partition)],
   columns: ['ts', 'next_offset', 'through_ms', 'event_ms'],

@@ -2,34 +2,28 @@
 // never edited afterwards; there are no transactions, so every statement can be repeated: a migration that was broken
 // off is run again from its beginning. Metric columns follow schemas/reading.avsc, and what is missing is added.
 //
+// What has no event time of its own (progress, places, joined numbers, migrations) is in a second database, `<name>_state`, which
+// keeps its rows whatever KEEP of the first one says: retention of readings must not forget how far the store is.
+//
 // Layout: one sub-table per sensor, with tenant and sensor as tags. Site, node and labels are columns, since a sensor
 // may move and the tags of a sub-table stay as they were when it was made. `places` says which sensor stood where, so
 // that nobody has to look for the sensors of a site in all rows. Counters are counted from the rows, never kept: what
 // is kept without transactions would drift from them.
 import type { Metric } from '../../../schemas/metrics.ts'
-import { ID_BYTES_MAX } from '../../codec/identity.ts'
 import { StoreError } from '../../errors.ts'
 import { COLUMN_EXISTS, TdengineError } from './errors.ts'
+import { adoptFormerState, hasFormerState } from './former.ts'
+import { HISTORY_CHARS, ID_CHARS, metricColumn, STATE_TS, stateOf, TAGS_JSON_CHARS } from './layout.ts'
 import { textLiteral } from './sql.ts'
 import type { SqlTransport } from './transport.ts'
 
-/**
- * Time of rows that have no event time of their own (progress, places, migrations), ms: a sub-table holds one such row
- * and each write replaces it.
- */
-export const STATE_TS = Date.UTC(2020, 0, 1)
-/** Characters of an identifier as it is stored: each byte of the longest (codec/identity.ts) may be encoded as three. */
-export const ID_CHARS = 3 * ID_BYTES_MAX
-/** Characters of a reading's labels as JSON. */
-export const TAGS_JSON_CHARS = 4_096
-/** Characters of what is kept of several readings in one row: sixteen of them, and a version per metric. */
-export const HISTORY_CHARS = 4_096
+export { ID_CHARS, STATE_TS, TAGS_JSON_CHARS }
 
 export interface TdengineMigration {
   readonly number: number
   readonly name: string
   /** Statements that may be repeated. */
-  readonly statements: (database: string) => readonly string[]
+  readonly statements: (database: string, state: string) => readonly string[]
 }
 
 const ID = `NCHAR(${ID_CHARS})`
@@ -38,10 +32,10 @@ export const TDENGINE_MIGRATIONS: readonly TdengineMigration[] = [
   {
     number: 1,
     name: 'readings, places and progress',
-    statements: (db) => [
+    statements: (db, state) => [
       `CREATE STABLE IF NOT EXISTS ${db}.readings (ts TIMESTAMP, epoch BIGINT, seq BIGINT, row_version BIGINT, arrival_ms BIGINT, superseded BIGINT, site_id ${ID}, node_id ${ID}, tags_json NCHAR(${TAGS_JSON_CHARS})) TAGS (sensor_id ${ID}, tenant_id ${ID})`,
-      `CREATE STABLE IF NOT EXISTS ${db}.places (ts TIMESTAMP, present INT) TAGS (sensor_id ${ID}, tenant_id ${ID}, site_id ${ID})`,
-      `CREATE STABLE IF NOT EXISTS ${db}.progress (ts TIMESTAMP, next_offset BIGINT, through_ms BIGINT, event_ms BIGINT) TAGS (topic_name ${ID}, part_no INT)`,
+      `CREATE STABLE IF NOT EXISTS ${state}.places (ts TIMESTAMP, present INT) TAGS (sensor_id ${ID}, tenant_id ${ID}, site_id ${ID})`,
+      `CREATE STABLE IF NOT EXISTS ${state}.progress (ts TIMESTAMP, next_offset BIGINT, through_ms BIGINT, event_ms BIGINT) TAGS (topic_name ${ID}, part_no INT)`,
     ],
   },
   {
@@ -54,33 +48,12 @@ export const TDENGINE_MIGRATIONS: readonly TdengineMigration[] = [
   {
     number: 3,
     name: 'readings that share a row',
-    statements: (db) => [
+    statements: (db, state) => [
       `ALTER STABLE ${db}.readings ADD COLUMN history NCHAR(${HISTORY_CHARS})`,
-      `CREATE STABLE IF NOT EXISTS ${db}.joined (ts TIMESTAMP, present INT) TAGS (sensor_id ${ID}, tenant_id ${ID}, epoch BIGINT)`,
+      `CREATE STABLE IF NOT EXISTS ${state}.joined (ts TIMESTAMP, present INT) TAGS (sensor_id ${ID}, tenant_id ${ID}, epoch BIGINT)`,
     ],
   },
 ]
-
-/** Columns of readings that are not metrics, in the order of the writer's rows. */
-export const ROW_COLUMNS = [
-  'ts',
-  'epoch',
-  'seq',
-  'row_version',
-  'arrival_ms',
-  'superseded',
-  'site_id',
-  'node_id',
-  'tags_json',
-  'history',
-] as const
-
-/** A metric's column; names come from the .avsc, never from outside. */
-export function metricColumn(name: string): string {
-  if (!/^[a-z][a-z0-9]*(_[a-z0-9]+)+$/.test(name) || [...ROW_COLUMNS, 'sensor_id', 'tenant_id'].includes(name))
-    throw new Error(`metric ${name} cannot be a column: name it like power_w in schemas/reading.avsc`)
-  return name
-}
 
 /**
  * Applies what is missing in a database that exists.
@@ -92,8 +65,9 @@ export async function migrateTdengine(
   metrics: readonly Metric[],
   migrations = TDENGINE_MIGRATIONS,
 ): Promise<void> {
+  const state = stateOf(database)
   await transport.query(
-    `CREATE STABLE IF NOT EXISTS ${database}.migrations (ts TIMESTAMP, migration_name NCHAR(64)) TAGS (migration_number INT)`,
+    `CREATE STABLE IF NOT EXISTS ${state}.migrations (ts TIMESTAMP, migration_name NCHAR(64)) TAGS (migration_number INT)`,
   )
   const applied = await appliedNumber(transport, database)
   const newest = migrations[migrations.length - 1].number
@@ -101,11 +75,16 @@ export async function migrateTdengine(
     const known = `the store is at migration ${applied}, this program knows ${newest}`
     throw new StoreError('STORE_TOO_NEW', `${known}: run the newer program`)
   }
+  if (applied === 0 && (await hasFormerState(transport, database))) {
+    for (const { statements } of migrations)
+      for (const statement of statements(database, state)) await repeatable(transport, statement)
+    await adoptFormerState(transport, database)
+  }
   for (const { number, name, statements } of migrations) {
     if (number <= applied) continue
-    for (const statement of statements(database)) await repeatable(transport, statement)
+    for (const statement of statements(database, state)) await repeatable(transport, statement)
     await transport.query(
-      `INSERT INTO ${database}.\`m_${number}\` USING ${database}.migrations TAGS (${number}) (ts,migration_name) VALUES (${STATE_TS},${textLiteral(name)})`,
+      `INSERT INTO ${state}.\`m_${number}\` USING ${state}.migrations TAGS (${number}) (ts,migration_name) VALUES (${STATE_TS},${textLiteral(name)})`,
     )
   }
   for (const name of await missingMetrics(transport, database, metrics))
@@ -129,7 +108,7 @@ export async function isTdengineMigrated(
 }
 
 async function appliedNumber(transport: SqlTransport, database: string): Promise<number> {
-  const rows = await transport.query(`SELECT migration_number,migration_name FROM ${database}.migrations`)
+  const rows = await transport.query(`SELECT migration_number,migration_name FROM ${stateOf(database)}.migrations`)
   return Math.max(0, ...rows.map(([number]) => Number(number)))
 }
 

@@ -2,7 +2,7 @@
 // readings that joined the row of another are found in `joined`, where a seq is a time counted from STATE_TS.
 import type { SensorRef, SeqCount } from '../port.ts'
 import { joinedName } from './rows.ts'
-import { STATE_TS } from './schema.ts'
+import { STATE_TS, stateOf } from './layout.ts'
 import { chunksOf, decodeText, subTable, tableIn, TABLES_PER_STATEMENT, timeOf, where } from './sql.ts'
 import type { Cell, Rows } from './transport.ts'
 
@@ -32,7 +32,7 @@ export const lanesOf = (rows: Rows): Lane[] =>
 /** What has joined, by keyOf; its `table` is its own sub-table. Corrections are few, and mostly there are none. */
 async function joinedLanes(run: Run, database: string): Promise<Map<string, Lane>> {
   const rows = await run(
-    `SELECT sensor_id,tenant_id,epoch,count(*),first(ts),last(ts) FROM ${database}.joined GROUP BY sensor_id,tenant_id,epoch`,
+    `SELECT sensor_id,tenant_id,epoch,count(*),first(ts),last(ts) FROM ${stateOf(database)}.joined GROUP BY sensor_id,tenant_id,epoch`,
   )
   const seqOf = (cell: Cell): number => timeOf(cell) - STATE_TS
   return new Map(
@@ -72,7 +72,7 @@ async function joinedWithin(
   if (joined === undefined || joined.high < low || joined.low > high) return 0
   if (joined.low >= low && joined.high <= high) return joined.count
   const range = [`ts >= ${STATE_TS + low}`, `ts <= ${STATE_TS + high}`]
-  const [row] = await run(`SELECT count(*) FROM ${database}.joined${where(tableIn([joined.table]), ...range)}`)
+  const [row] = await run(`SELECT count(*) FROM ${stateOf(database)}.joined${where(tableIn([joined.table]), ...range)}`)
   return Number(row?.[0] ?? 0)
 }
 

@@ -71,6 +71,7 @@ export function insertStatements(tables: Iterable<TableRows>): string[] {
   const statements: string[] = []
   let text = ''
   let bytes = 0
+  let into = ''
   const append = (part: string, partBytes: number): void => {
     text += part
     bytes += partBytes
@@ -80,6 +81,12 @@ export function insertStatements(tables: Iterable<TableRows>): string[] {
     const head = `${database}.\`${table}\` USING ${superTable} TAGS (${tags.join(',')}) (${columns.join(',')}) VALUES `
     const headBytes = Buffer.byteLength(head) + 1
     let open = false
+    // No statement writes into two databases.
+    if (text !== '' && database !== into) {
+      statements.push(text)
+      text = ''
+    }
+    into = database
     for (const row of rows) {
       const rowBytes = Buffer.byteLength(row)
       if (rowBytes + headBytes > STATEMENT_BYTES_MAX - INSERT.length)

@@ -11,7 +11,7 @@ import type { Cell, Rows, SqlTransport } from './transport.ts'
 const STATEMENT_BYTES = 1_048_576
 /** Tables in which a value fell. */
 const FALLEN =
-  /^SELECT t,count\(\*\) FROM \(SELECT tbname AS t,diff\((\w+)\) AS d FROM \w+\.(\w+)( WHERE .*) PARTITION BY tbname\) WHERE d < 0 GROUP BY t$/s
+  /^SELECT t,count\(\*\) FROM \(SELECT tbname AS t,diff\((\w+)\) AS d FROM (\w+\.\w+)( WHERE .*) PARTITION BY tbname\) WHERE d < 0 GROUP BY t$/s
 
 const DATABASE_COLUMNS = ['vgroups', 'replica', 'duration', 'keep', 'cachemodel', 'wal_level', 'wal_fsync_period']
 
@@ -36,11 +36,11 @@ export class StandIn implements SqlTransport {
   }
   readonly #db = new DatabaseSync(':memory:')
   readonly #tables = new Map<string, Table>()
-  #database: string | null = null
+  readonly #databases = new Set<string>()
 
-  /** @param database that exists already */
-  constructor(database: string | null = null) {
-    this.#database = database
+  /** @param databases that exist already */
+  constructor(...databases: readonly string[]) {
+    for (const name of databases) this.#databases.add(name)
     for (const name of ['first', 'last', 'last_row'] as const) this.#db.aggregate(name, endOf(name) as never)
   }
 
@@ -60,10 +60,10 @@ export class StandIn implements SqlTransport {
   #define(sql: string): Rows {
     const database =
       /^CREATE DATABASE IF NOT EXISTS (\w+) PRECISION 'ms' KEEP (\d+)(.*) WAL_LEVEL 2 WAL_FSYNC_PERIOD 0$/.exec(sql)
-    const table = /^CREATE STABLE IF NOT EXISTS \w+\.(\w+) \((.*)\) TAGS \((.*)\)$/.exec(sql)
-    const column = /^ALTER STABLE \w+\.(\w+) ADD COLUMN (\w+) (?:DOUBLE|NCHAR\((\d+)\))$/.exec(sql)
-    const described = /^describe \w+\.(\w+)$/.exec(sql)
-    if (database !== null) this.#database ??= database[1]
+    const table = /^CREATE STABLE IF NOT EXISTS (\w+\.\w+) \((.*)\) TAGS \((.*)\)$/.exec(sql)
+    const column = /^ALTER STABLE (\w+\.\w+) ADD COLUMN (\w+) (?:DOUBLE|NCHAR\((\d+)\))$/.exec(sql)
+    const described = /^describe (\w+\.\w+)$/.exec(sql)
+    if (database !== null) this.#databases.add(database[1])
     else if (/^ALTER DATABASE \w+ WAL_LEVEL 2 WAL_FSYNC_PERIOD 0$/.test(sql))
       Object.assign(this.options, { wal_level: 2, wal_fsync_period: 0 })
     else if (table !== null) this.#create(table[1], table[2], table[3])
@@ -72,7 +72,7 @@ export class StandIn implements SqlTransport {
       if (columns.includes(column[2])) throw errorOfCode(875, 'Column already exists')
       columns.push(column[2])
       if (column[3] !== undefined) lengths.set(column[2], Number(column[3]))
-      this.#db.exec(`ALTER TABLE ${column[1]} ADD COLUMN ${column[2]}`)
+      this.#db.exec(`ALTER TABLE ${fullName(column[1])} ADD COLUMN ${column[2]}`)
     } else if (described !== null) {
       const { columns, tags } = this.#table(described[1])
       return [...columns, ...tags].map((name) => [name])
@@ -80,7 +80,9 @@ export class StandIn implements SqlTransport {
     return [[0]]
   }
 
-  #create(name: string, columnList: string, tagList: string): void {
+  #create(path: string, columnList: string, tagList: string): void {
+    const name = fullName(path)
+    if (!this.#databases.has(path.slice(0, path.indexOf('.')))) throw errorOfCode(904, 'Database not exist')
     if (this.#tables.has(name)) return
     const fields = (list: string): string[][] => list.split(', ').map((field) => field.split(' '))
     const columns = fields(columnList).map(([column]) => column)
@@ -95,8 +97,8 @@ export class StandIn implements SqlTransport {
     this.#db.exec(`CREATE TABLE ${name} (tbname, ${[...columns, ...tags].join(', ')}, PRIMARY KEY (tbname, ts))`)
   }
 
-  #table(name: string): Table {
-    const table = this.#database === null ? undefined : this.#tables.get(name)
+  #table(path: string): Table {
+    const table = this.#tables.get(fullName(path))
     if (table === undefined) throw errorOfCode(9826, 'Fail to get table info, error: Table does not exist')
     return table
   }
@@ -117,8 +119,9 @@ export class StandIn implements SqlTransport {
   }
 
   #insertInto(reader: Reader, seen: Set<string>): void {
-    const [, name, superTable] = reader.take(/^ \w+\.`(\w+)` USING \w+\.(\w+) TAGS /)
-    const table = this.#table(superTable)
+    const [, name, path] = reader.take(/^ \w+\.`(\w+)` USING (\w+\.\w+) TAGS /)
+    const table = this.#table(path)
+    const superTable = fullName(path)
     const tags = reader.row()
     const [, list] = reader.take(/^ \(([\w,]+)\) VALUES /)
     const columns = list.split(',')
@@ -144,23 +147,27 @@ export class StandIn implements SqlTransport {
   #select(sql: string): Rows {
     if (sql.includes(' FROM information_schema.ins_databases '))
       return [DATABASE_COLUMNS.map((name) => this.options[name])]
-    const count = /^SELECT count\(\*\) FROM information_schema\.ins_tables WHERE db_name='\w+' AND stable_name='(\w+)'$/
+    const count =
+      /^SELECT count\(\*\) FROM information_schema\.ins_tables WHERE db_name='(\w+)' AND stable_name='(\w+)'$/
     const counted = count.exec(sql)
-    if (counted !== null)
-      return this.#run(`SELECT count(DISTINCT tbname) FROM ${this.#table(counted[1]) && counted[1]}`, [])
+    if (counted !== null) {
+      const path = `${counted[1]}.${counted[2]}`
+      this.#table(path)
+      return this.#run(`SELECT count(DISTINCT tbname) FROM ${fullName(path)}`, [])
+    }
     const fallen = FALLEN.exec(sql)
     if (fallen !== null) {
       const [, column, table, conditions] = fallen
       const step = `${column} - lag(${column}) OVER (PARTITION BY tbname ORDER BY ts)`
-      const steps = `SELECT tbname AS t, ${step} AS d FROM ${table}${conditions} AND ${column} IS NOT NULL`
+      const steps = `SELECT tbname AS t, ${step} AS d FROM ${fullName(table)}${conditions} AND ${column} IS NOT NULL`
       return this.#run(`SELECT t, count(*) FROM (${steps}) WHERE d < 0 GROUP BY t`, [])
     }
-    const [, list, name, rest] = /^SELECT (.*?) FROM \w+\.(\w+)(.*)$/s.exec(sql) ?? []
+    const [, list, name, rest] = /^SELECT (.*?) FROM (\w+\.\w+)(.*)$/s.exec(sql) ?? []
     if (name === undefined) throw errorOfCode(9728, `syntax error near "${sql.slice(0, 60)}"`)
     this.#table(name)
     const interval = / INTERVAL\((\d+)a\)/.exec(rest)
     const start = interval === null ? '' : `(ts - ((ts % ${interval[1]}) + ${interval[1]}) % ${interval[1]})`
-    let text = `SELECT ${list} FROM ${name}${rest}`
+    let text = `SELECT ${list} FROM ${fullName(name)}${rest}`
     text = text.replace(/\b(first|last|last_row)\((\w+)\)/g, '$1($2, ts)')
     text = text.replace(/ PARTITION BY ([\w,]+) INTERVAL\(\d+a\)/, ' GROUP BY $1, _wstart')
     text = text.replace(/ INTERVAL\(\d+a\)/, ' GROUP BY _wstart').replace(' PARTITION BY ', ' GROUP BY ')
@@ -180,6 +187,9 @@ export class StandIn implements SqlTransport {
     return rows.map((row) => row.map((cell, i) => (times[i] ? new Date(Number(cell)).toISOString() : cell)))
   }
 }
+
+/** SQLite's name for `database.table`. */
+const fullName = (path: string): string => path.replace('.', '_')
 
 /** Reads literals from where it stands. */
 class Reader {

@@ -8,6 +8,7 @@ import { batch, reading } from '../contract-rows.ts'
 import { storeContract } from '../contract.ts'
 import { openStore, openTransport } from '../open.ts'
 import type { Store } from '../port.ts'
+import { stateOf } from './layout.ts'
 import { shifted } from './shift.test-support.ts'
 import type { SqlTransport } from './transport.ts'
 import { TdengineStore } from './store.ts'
@@ -22,7 +23,7 @@ const newDatabase = (): string => `plumbline_test_${process.pid}_${(databases +=
 
 async function drop(database: string): Promise<void> {
   const once = transport()
-  await once.query(`DROP DATABASE IF EXISTS ${database}`)
+  for (const name of [database, stateOf(database)]) await once.query(`DROP DATABASE IF EXISTS ${name}`)
   await once.close()
 }
 

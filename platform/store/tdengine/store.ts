@@ -44,13 +44,16 @@ export class TdengineStore implements Store {
     this.#database = database
     this.#metrics = metrics
     this.#settings = settings
-    this.#view = new TdengineView(transport, database, metrics, () => this.#writer?.doubtProgress())
+    this.#view = new TdengineView(transport, database, metrics, {
+      onProgress: () => this.#writer?.doubtProgress(),
+      keepDays: settings.keepDays,
+    })
     this.#newWriter = access === 'write' ? () => new TdengineWriter({ transport, database, metrics, settleMs }) : null
   }
 
   async migrate(): Promise<void> {
     if (this.#newWriter === null) throw new Error('a store opened for reading does not migrate')
-    await ensureDatabase(this.#transport, this.#database, this.#settings, Date.now())
+    await ensureDatabase(this.#transport, this.#database, this.#settings)
     await migrateTdengine(this.#transport, this.#database, this.#metrics)
     this.#writer = this.#newWriter()
     this.#ready = true

@@ -50,7 +50,7 @@ describe('TDengine by WebSocket', () => {
     await write(0.1, 1)
     const [row] = await transport.query('SELECT ts,row_version,site_id,power_w,voltage_v FROM plumbline.readings')
     expect(row).toEqual(['1970-01-01T00:00:00.010Z', 1, 'NULL', 0.1, null])
-    expect(await transport.query("INSERT INTO plumbline.`m_9` USING plumbline.migrations TAGS (9) (ts,migration_name) VALUES (0,'x')")).toEqual([[1]]) // prettier-ignore
+    expect(await transport.query("INSERT INTO plumbline_state.`m_9` USING plumbline_state.migrations TAGS (9) (ts,migration_name) VALUES (0,'x')")).toEqual([[1]]) // prettier-ignore
   })
 
   it('sends the credentials as they are, waits as long as REST does, has nothing sent twice, and silences the log', async () => {

@@ -232,9 +232,9 @@ describe('TDengine without transactions', () => {
 })
 
 describe('TDengine’s migrations', () => {
-  const fresh = (): StandIn => new StandIn('plumbline')
+  const fresh = (): StandIn => new StandIn('plumbline', 'plumbline_state')
   const applied = async (server: StandIn): Promise<Rows> =>
-    server.query('SELECT migration_number,migration_name,ts FROM plumbline.migrations')
+    server.query('SELECT migration_number,migration_name,ts FROM plumbline_state.migrations')
 
   it('TA-11: are applied once and in order from every earlier state, and again after one that was broken off', async () => {
     for (let known = 1; known <= TDENGINE_MIGRATIONS.length; known += 1) {
@@ -258,6 +258,32 @@ describe('TDengine’s migrations', () => {
     expect(await applied(server)).toEqual([])
     await migrateTdengine(server, 'plumbline', METRICS)
     expect(await applied(server)).toHaveLength(TDENGINE_MIGRATIONS.length)
+  })
+
+  it('tdengine 5: progress, places and joined numbers that were beside the readings are taken over', async () => {
+    const server = new StandIn('plumbline', 'plumbline_state')
+    // As the earlier layout was: everything in one database.
+    const former = {
+      query: (sql: string) => server.query(sql.replaceAll('plumbline_state.', 'plumbline.')),
+      close: async () => {},
+    }
+    const options = { database: 'plumbline', access: 'write', settleMs: 0 } as const
+    const before = new TdengineStore({ ...options, transport: former })
+    await before.migrate()
+    await before.write(batch([row(10), row(20, 0, { site_id: 'other' })], [step(null, 3)]))
+    await before.write(batch([row(10, 4, { seq: 21 })], [step(3, 5)]))
+    const expected = await stateOf(before)
+    const after = new TdengineStore({
+      ...options,
+      transport: { query: (sql) => server.query(sql), close: former.close },
+    })
+    await after.migrate()
+    expect(await stateOf(after)).toEqual(expected)
+    expect(await after.read((view) => view.seqCount([AT]))).toEqual(await before.read((view) => view.seqCount([AT])))
+    await after.write(batch([row(30)], [step(5, 6)]))
+    expect(await after.read((view) => view.progress())).toMatchObject([{ offset: 6 }])
+    await after.migrate()
+    expect(await after.read((view) => view.progress())).toMatchObject([{ offset: 6 }])
   })
 
   it('TA-11: a store that a newer program has migrated is refused', async () => {
