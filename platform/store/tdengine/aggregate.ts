@@ -5,7 +5,7 @@ import type { Aggregate, AggregateQuery, AggregateWindow, MetricAggregate, SeqCo
 import { metricColumn, stateOf } from './layout.ts'
 import { countLanes, lanesOf } from './seqs.ts'
 import { chunksOf, decodeText, subTable, tableIn, TABLES_PER_STATEMENT, textLiteral, timeOf, where } from './sql.ts'
-import { type StepsPlace, sumSteps } from './steps.ts'
+import { movedTables, type StepsPlace, sumSteps } from './steps.ts'
 import type { Rows } from './transport.ts'
 
 type Run = (sql: string) => Promise<Rows>
@@ -30,8 +30,10 @@ export async function aggregateTdengine(
   const tables = sensors.map(({ sensor, owner }) => subTable('r', decodeText(owner), decodeText(sensor)))
   const chosen = await chooseMetrics(place, metrics, tables)
   const windows = await readWindows(place, chosen)
-  for (const { name } of chosen.filter(({ kind }) => kind === 'cumulative')) {
-    const steps = await sumSteps(place, metricColumn(name), tables)
+  const cumulative = chosen.filter(({ kind }) => kind === 'cumulative')
+  const moved = cumulative.length === 0 ? new Set<string>() : await movedTables(place, tables)
+  for (const { name } of cumulative) {
+    const steps = await sumSteps(place, metricColumn(name), tables, moved)
     for (const window of windows) {
       const found = window.metrics[name]
       if (found !== undefined) window.metrics[name] = { ...found, ...steps.of(window.start) }

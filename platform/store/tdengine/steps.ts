@@ -48,43 +48,61 @@ export class WindowSteps {
   }
 }
 
-/** @param tables of the site's sensors */
-export async function sumSteps(place: StepsPlace, column: string, tables: readonly string[]): Promise<WindowSteps> {
+/**
+ * @param tables of the site's sensors
+ * @param moved those of sensors that were elsewhere, too, within the range
+ */
+export async function sumSteps(
+  place: StepsPlace,
+  column: string,
+  tables: readonly string[],
+  moved: ReadonlySet<string>,
+): Promise<WindowSteps> {
   const { run, database, query, rows } = place
   const { from, to, windowMs } = query
   const steps = new WindowSteps(windowMs)
+  const single = new Set([...moved, ...(await fallenTables(place, column))])
   const perStatement = Math.floor(CELLS_PER_STATEMENT / Math.ceil((to - from) / windowMs + 1))
   for (const part of chunksOf(tables, Math.min(TABLES_PER_STATEMENT, Math.max(1, perStatement)))) {
     const within = tableIn(part)
-    const ends = await run(
-      `SELECT _wstart,tbname,first(${column}),last(${column}) FROM ${database}.readings${rows} AND ${within} PARTITION BY tbname INTERVAL(${windowMs}a)`,
-    )
+    const [ends, before] = await Promise.all([
+      run(
+        `SELECT _wstart,tbname,first(${column}),last(${column}) FROM ${database}.readings${rows} AND ${within} PARTITION BY tbname INTERVAL(${windowMs}a)`,
+      ),
+      run(
+        `SELECT tbname,last(${column}) FROM ${database}.readings WHERE ${within} AND ts < ${from} PARTITION BY tbname`,
+      ),
+    ])
     if (ends.length === 0) continue
-    const before = await run(
-      `SELECT tbname,last(${column}) FROM ${database}.readings WHERE ${within} AND ts < ${from} PARTITION BY tbname`,
-    )
     const bases = new Map(before.map(([table, last]) => [String(table), last === null ? null : Number(last)]))
-    const single = await tablesToRead(place, column, within)
     for (const [table, windows] of endsByTable(ends, single)) addEnds(steps, windows, bases.get(table) ?? null)
-    for (const table of single) await addRows(place, column, table, bases.get(table) ?? null, steps)
+    for (const table of part)
+      if (single.has(table)) await addRows(place, column, table, bases.get(table) ?? null, steps)
   }
   return steps
 }
 
-/** Tables that need every row: their sensor was elsewhere, too, or its value fell. */
-async function tablesToRead(
+/** Tables of the site's sensors that have rows of another site in the range: every row of theirs is read. */
+export async function movedTables(
   { run, database, query: { from, to, site } }: StepsPlace,
-  column: string,
-  within: string,
+  tables: readonly string[],
 ): Promise<Set<string>> {
-  const range = `${within} AND ts >= ${from} AND ts < ${to}`
-  const moved = await run(
-    `SELECT tbname,count(*) FROM ${database}.readings WHERE ${range} AND site_id <> ${textLiteral(site)} GROUP BY tbname`,
-  )
+  const moved = new Set<string>()
+  for (const part of chunksOf(tables, TABLES_PER_STATEMENT)) {
+    const found = await run(
+      `SELECT tbname,count(*) FROM ${database}.readings WHERE ${tableIn(part)} AND ts >= ${from} AND ts < ${to} AND site_id <> ${textLiteral(site)} GROUP BY tbname`,
+    )
+    for (const [table] of found) moved.add(String(table))
+  }
+  return moved
+}
+
+/** Tables in which the value fell at the site; of sensors that stayed there it is every fall. */
+async function fallenTables({ run, database, rows }: StepsPlace, column: string): Promise<string[]> {
   const fallen = await run(
-    `SELECT t,count(*) FROM (SELECT tbname AS t,diff(${column}) AS d FROM ${database}.readings WHERE ${range} PARTITION BY tbname) WHERE d < 0 GROUP BY t`,
+    `SELECT t,count(*) FROM (SELECT tbname AS t,diff(${column}) AS d FROM ${database}.readings${rows} PARTITION BY tbname) WHERE d < 0 GROUP BY t`,
   )
-  return new Set([...moved, ...fallen].map(([table]) => String(table)))
+  return fallen.map(([table]) => String(table))
 }
 
 /** First and last value of a metric in one window of one sensor. */

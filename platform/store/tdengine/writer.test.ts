@@ -231,6 +231,28 @@ describe('TDengine without transactions', () => {
   })
 })
 
+describe('TDengine’s aggregates', () => {
+  it('tdengine 6: growth takes few statements per thousand sensors, and none for what no metric asks', async () => {
+    const server = new Server()
+    const store = await sinkOf(server)
+    const sensors = 2_500
+    const rows = Array.from({ length: 2 * sensors }, (_, i) =>
+      row(Math.floor(i / sensors), 0, { sensor_id: `s${i % sensors}`, energy_wh: i, power_w: 1 }),
+    )
+    await store.write(batch(rows, [step(null, 1)]))
+    const query = { site: 'site', tenant: null, windowMs: 60_000, from: 0, to: 60_000 }
+    const statementsFor = async (metric: string): Promise<number> => {
+      server.standIn.statements.length = 0
+      const { windows } = await store.read((view) => view.aggregate({ ...query, metrics: [metric] }))
+      expect(windows[0].metrics[metric].count).toBe(2 * sensors)
+      return server.standIn.statements.length
+    }
+    const others = await statementsFor('power_w')
+    // One for what fell; per thousand: who moved, the ends of the windows, and what was before them.
+    expect((await statementsFor('energy_wh')) - others).toBe(1 + 3 * 3)
+  })
+})
+
 describe('TDengine’s migrations', () => {
   const fresh = (): StandIn => new StandIn('plumbline', 'plumbline_state')
   const applied = async (server: StandIn): Promise<Rows> =>
