@@ -215,6 +215,7 @@ const FAULTS: Readonly<Record<Exclude<ProblemCode, ScannedCode>, Fault>> = {
           [6, 1],
         ]),
         0,
+        0,
         findings,
       ),
     says: /the order lacks the extent of 1 records from offset 4/,
@@ -259,7 +260,7 @@ const READ = { topic: 'telemetry.raw', partition: 0, reader: 'refine', next: 10,
 
 const fingerprintOf = (seqs: readonly number[]): Fingerprint => {
   const fingerprint = new Fingerprint()
-  for (const seq of seqs) addRow(fingerprint, { ts: seq, epoch: 1, seq, metrics: METRIC_VALUES })
+  for (const seq of seqs) addRow(fingerprint, { ts: seq, epoch: 1, seq, labels: 0, metrics: METRIC_VALUES })
   return fingerprint
 }
 
@@ -269,7 +270,6 @@ function compareStore(stored: readonly number[], findings: Findings): void {
     {
       expected: new Map([[SENSOR, { fingerprint: fingerprintOf([0, 1, 2, 3, 4]), refused: 0 }]]),
       stored: new Map([[SENSOR, fingerprintOf(stored)]]),
-      isWhole: true,
       isStill: true,
     },
     findings,
@@ -283,7 +283,7 @@ function extentsOf(ranges: readonly (readonly [number, number])[]): Extents {
 }
 
 function cover(clean: readonly number[], ranges: readonly (readonly [number, number])[], findings: Findings): void {
-  const coverage = new ExtentCoverage(extentsOf(ranges), 0, 0, findings)
+  const coverage = new ExtentCoverage(extentsOf(ranges), 0, { cleanStart: 0, knownFrom: 0 }, findings)
   for (const offset of clean) coverage.record(offset)
   coverage.finish(true)
 }

@@ -1,17 +1,22 @@
 // What an audit reads from Kafka: refine's committed offsets with their ledgers, and the topics' end offsets. While the
 // pipeline runs, these are reread until a partition did not change between two reads, so that a ledger matches the
 // outputs it counts; whatever comes after this cut is counted as in flight, not as wrong.
+import { z } from 'zod'
 import type { Config } from '../platform/config.ts'
 import type { Admin, CommittedOffset, OffsetRange } from '../platform/kafka/port.ts'
-import { commitMetadata, type LedgerCounts } from '../schemas/refine.ts'
+import { type CommitMetadata, commitMetadata, type LedgerCounts } from '../schemas/refine.ts'
 import { ANOMALIES, CLEAN, DLQ, DLQ_MARKS, EXTENTS, LATE, ORDER, RAW } from '../schemas/topics.ts'
 import type { Findings } from './core/findings.ts'
 import { judgePartitions } from './core/losses.ts'
+
+export type SnapshotPlace = CommitMetadata['snapshot']
 
 export interface RefineState {
   /** Raw offset; null if nothing is committed. */
   readonly committed: number | null
   readonly ledger: LedgerCounts | null
+  /** The snapshot from which refine would restore this state. */
+  readonly snapshot: SnapshotPlace | null
   /** Nothing was committed while the end offsets were read. */
   readonly isStill: boolean
 }
@@ -30,11 +35,28 @@ const NAMES = {
 export type TopicName = keyof typeof NAMES
 const DATA = ['raw', 'clean', 'late', 'dlq', 'anomalies', 'extents'] as const
 
+/** What refine writes in one transaction with its offset. */
+const OUTPUTS = ['clean', 'late', 'dlq', 'anomalies', 'extents'] as const
+
 /** By topic, then by partition; a missing partition is an empty range. */
 export type Ranges = Readonly<Record<TopicName, readonly OffsetRange[]>>
 
+/** What the sequencer has committed of one partition of the extents. */
+export interface SequencerState {
+  /** Next offset in extents. */
+  readonly committed: number
+  /** Sequence of the next reading, of whatever partition. */
+  readonly nextSequence: number
+  /** Offset in clean after the last extent that the order has. */
+  readonly cleanEnd: number
+}
+
 export interface Inputs {
   readonly refine: readonly RefineState[]
+  /** By partition; null: nothing is committed, or something else has committed it. */
+  readonly sequencer: readonly (SequencerState | null)[]
+  /** Some offset of the sequencer's group is committed. */
+  readonly isSequencerKnown: boolean
   readonly ranges: Ranges
 }
 
@@ -48,6 +70,7 @@ const REST_MS = 50
 const EMPTY: OffsetRange = { start: 0, end: 0 }
 
 interface Reading {
+  readonly sequencer: readonly (CommittedOffset | null)[]
   readonly committed: readonly (CommittedOffset | null)[]
   readonly ranges: Ranges
 }
@@ -55,11 +78,13 @@ interface Reading {
 export async function readInputs(config: Config, admin: Admin, sleep: Sleep, findings: Findings): Promise<Inputs> {
   const existing = new Set(await admin.listTopics())
   const read = async (): Promise<Reading> => {
+    // Before the order: what the sequencer has committed must be in it.
+    const sequencer = existing.has(EXTENTS) ? await admin.committedOffsets(config.SEQUENCER_GROUP, EXTENTS) : []
     const committed = existing.has(RAW) ? await admin.committedOffsets(config.REFINE_GROUP, RAW) : []
     const ranges = {} as Record<TopicName, readonly OffsetRange[]>
     for (const [name, topic] of Object.entries(NAMES) as [TopicName, string][])
       ranges[name] = existing.has(topic) ? await admin.offsetRanges(topic) : []
-    return { committed, ranges }
+    return { sequencer, committed, ranges }
   }
   const first = await read()
   let last = first
@@ -85,12 +110,16 @@ export async function readInputs(config: Config, admin: Admin, sleep: Sleep, fin
   const refine = chosen.map(({ reading, isStill }, partition) =>
     refineState(partition, reading.committed[partition] ?? null, isStill, findings),
   )
-  return { refine, ranges }
+  const sequencer = ranges.extents.map((_, partition) =>
+    sequencerState(partition, first.sequencer[partition] ?? null, findings),
+  )
+  const isSequencerKnown = first.sequencer.some((at) => at !== null)
+  return { refine, sequencer, isSequencerKnown, ranges }
 }
 
 function isSame(a: Reading, b: Reading, partition: number): boolean {
   if (a.committed[partition]?.offset !== b.committed[partition]?.offset) return false
-  return (['clean', 'late', 'dlq', 'extents'] as const).every(
+  return OUTPUTS.every(
     (name) => a.ranges[name][partition]?.end === b.ranges[name][partition]?.end,
   )
 }
@@ -103,18 +132,39 @@ export function refineState(
   isStill: boolean,
   findings: Findings,
 ): RefineState {
-  if (committed === null) return { committed: null, ledger: null, isStill }
+  if (committed === null) return { committed: null, ledger: null, snapshot: null, isStill }
   const { offset, metadata } = committed
-  return { committed: offset, ledger: ledgerOf(metadata, partition, offset, findings), isStill }
+  const { ledger = null, snapshot = null } = parsed(metadata, partition, offset, findings) ?? {}
+  return { committed: offset, ledger, snapshot, isStill }
 }
 
-function ledgerOf(metadata: string, partition: number, offset: number, findings: Findings): LedgerCounts | null {
+function parsed(metadata: string, partition: number, offset: number, findings: Findings): CommitMetadata | null {
   try {
-    return commitMetadata.parse(JSON.parse(metadata)).ledger
+    return commitMetadata.parse(JSON.parse(metadata))
   } catch {
     findings.problem(
       'FOREIGN_OFFSET',
       `refine's committed offset ${offset} of raw partition ${partition} carries no ledger: something else has committed it`,
+    )
+    return null
+  }
+}
+
+const reached = z.object({ next_sequence: z.number(), clean_end: z.number() })
+
+function sequencerState(
+  partition: number,
+  at: CommittedOffset | null,
+  findings: Findings,
+): SequencerState | null {
+  if (at === null) return null
+  try {
+    const { next_sequence: nextSequence, clean_end: cleanEnd } = reached.parse(JSON.parse(at.metadata))
+    return { committed: at.offset, nextSequence, cleanEnd }
+  } catch {
+    findings.problem(
+      'FOREIGN_OFFSET',
+      `the sequencer's committed offset ${at.offset} of ${EXTENTS}/${partition} carries no sequence: something else has committed it`,
     )
     return null
   }

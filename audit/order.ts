@@ -1,7 +1,7 @@
 // Reads the total order and the extents that it is made of, for core/extents.ts. Both are small: one record per
 // transaction of refine.
 import type { RangeReader, OffsetRange } from '../platform/kafka/port.ts'
-import { FramedDecoder } from '../platform/codec/framed-decoder.ts'
+import { DecodeError, FramedDecoder } from '../platform/codec/framed-decoder.ts'
 import { type FetchSchema, RegistryError } from '../platform/codec/register.ts'
 import { PlumblineError } from '../platform/errors.ts'
 import { OrderCheck } from '../platform/order/check.ts'
@@ -34,8 +34,11 @@ export class OrderScanner {
     this.#findings = findings
   }
 
-  /** The order by partition of clean; its sequence is checked on the way. */
-  async readOrder(range: OffsetRange, partitions: number): Promise<Extents[]> {
+  /**
+   * The order by partition of clean; its sequence is checked on the way.
+   * @param next sequence of the next reading, as the sequencer has committed it; null: nothing is committed
+   */
+  async readOrder(range: OffsetRange, partitions: number, next: number | null): Promise<Extents[]> {
     const ordered = Array.from({ length: partitions }, () => new Extents())
     const check = new OrderCheck()
     const isRead = await this.#each(ORDER, 0, range, this.#order, (value, offset, orderedMs) => {
@@ -46,6 +49,11 @@ export class OrderScanner {
       ordered[partition]?.add(firstOffset, count)
     })
     if (!isRead) for (const extents of ordered) extents.isCut = true
+    else if (next !== null && (range.start === 0 || range.start < range.end) && (check.next ?? 0) < next)
+      this.#findings.problem(
+        'TOPIC_CUT',
+        `${ORDER} ends before sequence ${check.next ?? 0}, and the sequencer has reached ${next}: the topic was recreated, or cut at its end`,
+      )
     return ordered
   }
 
@@ -73,7 +81,8 @@ export class OrderScanner {
           for (const batch of batches)
             for (let i = 0; i < batch.count && batch.offset(i) < end; i += 1) {
               next = batch.offset(i)
-              visit(await decoder.decode(batch.value(i) ?? NOTHING), next, batch.timestamp(i))
+              const value = await this.#decode(decoder, batch.value(i) ?? NOTHING, { topic, partition, offset: next })
+              if (value !== null) visit(value, next, batch.timestamp(i))
             }
         })
       return true
@@ -85,6 +94,24 @@ export class OrderScanner {
         `${topic}/${partition} cannot be read from offset ${next} on (${error.code}): ${error.message}; the order is not compared`,
       )
       return false
+    }
+  }
+
+  /** Null for a record that is not one of ours, which is a problem; the others are still compared. */
+  async #decode<T>(
+    decoder: FramedDecoder<T>,
+    value: Buffer,
+    { topic, partition, offset }: { topic: string; partition: number; offset: number },
+  ): Promise<T | null> {
+    try {
+      return await decoder.decode(value)
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      this.#findings.problem(
+        'UNREADABLE',
+        `${topic}/${partition} offset ${offset} is not a valid record of it: ${error.message}`,
+      )
+      return null
     }
   }
 }

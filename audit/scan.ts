@@ -1,6 +1,7 @@
 // Reads the topics of one partition into its book: marks, dead letters, late, clean, raw, in this order (core/entries.ts
 // says why). What cannot be read is a problem with its place, and the audit continues with what can.
 import type { SchemaName } from '../platform/codec/framing.ts'
+import type { Labels } from '../platform/codec/labels.ts'
 import type { FetchSchema } from '../platform/codec/register.ts'
 import { readRefusal } from '../platform/dead-letters/headers.ts'
 import { readMarksOf } from '../platform/dead-letters/letters.ts'
@@ -43,10 +44,11 @@ export class PartitionScanner {
     this.#onRecords = onRecords
   }
 
-  /** @param extents of the partition */
-  async scan(ranges: Ranges, cut: Cut, extents: Extents): Promise<PartitionBook> {
+  /** @param extents of the partition; @param knownFrom offset in clean from which on they are complete */
+  async scan(ranges: Ranges, cut: Cut, extents: Extents, knownFrom: number): Promise<PartitionBook> {
     const { partition } = cut
-    const coverage = new ExtentCoverage(extents, partition, cut.starts.clean, this.#findings)
+    const known = { cleanStart: cut.starts.clean, knownFrom }
+    const coverage = new ExtentCoverage(extents, partition, known, this.#findings)
     const book = new PartitionBook(partition)
     const entries = new Entries(book, cut, this.#findings)
     const record = this.#passing
@@ -91,14 +93,9 @@ export class PartitionScanner {
     return kind === 'reading' ? this.#records.erasedIn(this.#passing.batch!) : NOTHING
   }
 
-  /** Number of records in a range. */
-  async count(topic: string, partition: number, { start, end }: OffsetRange): Promise<number> {
-    let count = 0
-    if (start < end)
-      await this.#reader.read({ topic, partition }, start, end, ({ batches }) => {
-        for (const batch of batches) count += batch.firstAtOrAfter(end)
-      })
-    return count
+  /** Site, node and tags of the visited reading. */
+  labelTexts(): Labels {
+    return this.#records.labelTextsIn(this.#passing.batch!)
   }
 
   /** Calls `visit` for every record of the range; `#passing` describes it during the call. */
@@ -184,6 +181,9 @@ class Passing implements PassingRecord {
   }
   get ts(): number {
     return this.#records.ts
+  }
+  get labels(): number {
+    return this.#records.labelsIn(this.batch!)
   }
   get metrics(): Float64Array {
     return this.#records.metrics

@@ -9,7 +9,7 @@ import type { ScannedCode } from '../audit/core/partition.test-support.ts'
 import { KafkaError } from '../platform/errors.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
-import { CLEAN, ORDER, RAW } from '../schemas/topics.ts'
+import { CLEAN, ORDER, RAW, SNAPSHOTS } from '../schemas/topics.ts'
 import { auditOf } from './checks/all.ts'
 import { committed } from './checks/evidence.ts'
 import { runSeed } from './run.ts'
@@ -57,7 +57,33 @@ const unreadable = (kafka: Kafka): Kafka => ({
   },
 })
 
+/** Its offsets have expired, or were deleted. */
+const withoutOffsets =
+  (group: string) =>
+  (kafka: Kafka): Kafka => ({
+    ...kafka,
+    admin: async () => {
+      const admin = await kafka.admin()
+      const asked = admin.committedOffsets.bind(admin)
+      return Object.assign(admin, {
+        committedOffsets: async (of: string, topic: string) =>
+          of === group ? (await admin.offsetRanges(topic)).map(() => null) : asked(of, topic),
+      })
+    },
+  })
+
 const SCANNED: Readonly<Record<ScannedCode, Planted>> = {
+  OFFSET_MISSING: {
+    fault: "refine's offsets are deleted",
+    plant: () => undefined,
+    through: withoutOffsets('refine'),
+    says: /refine has no committed offset for telemetry\.raw\/\d, although it has written outputs/,
+  },
+  SNAPSHOT_MISSING: {
+    fault: 'a snapshot is removed',
+    plant: ({ broker }) => broker.removeBefore(SNAPSHOTS, 0, Infinity),
+    says: /refine\.snapshots\/0 offset \d+: snapshot \S+ is not there; refine cannot restore partition 0 from it/,
+  },
   STORE_COUNTERS: {
     fault: 'a counter of the store is reduced',
     plant: inStore('UPDATE lanes SET count = count - 1 WHERE count > 1'),
@@ -68,7 +94,7 @@ const SCANNED: Readonly<Record<ScannedCode, Planted>> = {
     plant: inStore(
       "INSERT INTO anomalies (tenant, sensor, ts, metric, detector, site, node, epoch, seq, window_count) VALUES ('t', 's', 1, 'm', 'd', 's', 'n', 1, 1, 1)",
     ),
-    says: /the store has \d+ anomalies; telemetry\.anomalies has \d+/,
+    says: /the store has \d+ anomalies; telemetry\.anomalies has \d+ up to the sink's offsets; those of 1 sensors differ/,
   },
   ORDER_INCONSISTENT: {
     fault: 'a record of the order is there twice',

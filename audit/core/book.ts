@@ -47,6 +47,10 @@ export class SensorBook {
   readonly key: string
   /** Greatest event time in clean so far, ms. */
   lastTs = -Infinity
+  /** Least event time in clean, ms; event times only grow there, so everything that was removed is older. */
+  firstTs = Infinity
+  /** Clean has an event time of it again, or out of order: what the store makes of it depends on more than clean. */
+  isAmbiguous = false
   /** The rows of the store to which late contributes, by event time. */
   readonly lateRows = new Map<number, MergedRow>()
   /** Of the rows to which clean alone contributes. */
@@ -81,11 +85,14 @@ export class SensorBook {
     addRow(this.#stored, row)
   }
 
-  /** What the store must hold; call once, after the partition has been read. */
-  expected(): ExpectedRows {
+  /**
+   * What the store must hold; call once, after the partition has been read.
+   * @param from only rows of this event time and later: the beginning of clean was removed
+   */
+  expected(from = -Infinity): ExpectedRows {
     let refused = 0
-    for (const ts of this.#refusedTs) if (!this.lateRows.has(ts)) refused += 1
-    for (const row of this.lateRows.values()) addRow(this.#stored, row)
+    for (const ts of this.#refusedTs) if (ts >= from && !this.lateRows.has(ts)) refused += 1
+    for (const row of this.lateRows.values()) if (row.ts >= from) addRow(this.#stored, row)
     return { fingerprint: this.#stored, refused }
   }
 
@@ -100,29 +107,52 @@ export class SensorBook {
   }
 }
 
-const NO_COUNTS = {
+export interface Counts {
+  rawBelow: number
+  rawAhead: number
+  controls: number
+  clean: number
+  late: number
+  /** Of late, by their header. */
+  correction: number
+  regressed: number
+  ahead: number
+  /** Null: they could not be read. */
+  anomalies: number | null
+  deadLetters: number
+  /** Raw records below the committed offset whose bytes an earlier one has brought to an output. */
+  duplicates: number
+  /** Records that reuse an earlier record's number with different bytes. */
+  conflicts: number
+  /** Dead letters of every stage by outcome. */
+  openLetters: number
+  replayedLetters: number
+  droppedLetters: number
+  /** In clean or late, at or after the sink's offsets. */
+  towardsStore: number
+  /** Raw records that could not be inspected. */
+  unread: number
+}
+
+const NO_COUNTS: Counts = {
   rawBelow: 0,
   rawAhead: 0,
   controls: 0,
   clean: 0,
   late: 0,
-  corrections: 0,
+  correction: 0,
   regressed: 0,
+  ahead: 0,
+  anomalies: 0,
   deadLetters: 0,
-  /** Raw records below the committed offset whose bytes an earlier one has brought to an output. */
   duplicates: 0,
-  /** Records that reuse an earlier record's number with different bytes. */
   conflicts: 0,
-  /** Dead letters of every stage by outcome. */
   openLetters: 0,
   replayedLetters: 0,
   droppedLetters: 0,
-  /** In clean or late, at or after the sink's offsets. */
   towardsStore: 0,
-  /** Raw records that could not be inspected. */
   unread: 0,
 }
-export type Counts = typeof NO_COUNTS
 
 export class PartitionBook {
   readonly partition: number

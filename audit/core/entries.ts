@@ -3,7 +3,7 @@
 // time are counted once for the store), and every output before raw, whose records then claim the outputs that came
 // from them. Nothing here relies on positions ("the first N are known"): identities and bytes are compared, so that a
 // foreign record is itself reported, not its neighbours.
-import { CLEAN, LATE, RAW } from '../../schemas/topics.ts'
+import { CLEAN, DLQ, LATE, RAW } from '../../schemas/topics.ts'
 import { type Refusal, REFINE_STAGE } from '../../platform/dead-letters/headers.ts'
 import type { LetterState } from '../../platform/dead-letters/marks.ts'
 import { readPlace } from '../../platform/dead-letters/letter.ts'
@@ -23,6 +23,8 @@ export interface PassingRecord {
   readonly epoch: number
   readonly seq: number
   readonly ts: number
+  /** Of its site, node and tags (platform/codec/labels.ts). */
+  readonly labels: number
   /** Indexed by METRICS; NaN if absent. */
   readonly metrics: Float64Array
   /** Of the value's bytes. */
@@ -67,8 +69,7 @@ export class Entries {
     const { kind, offset, key, epoch, seq, ts } = record
     counts.late += 1
     book.outputsFrom.late ??= record.arrivalMs
-    if (reason === 'correction') counts.corrections += 1
-    if (reason === 'regressed') counts.regressed += 1
+    if (reason === 'correction' || reason === 'regressed' || reason === 'ahead') counts[reason] += 1
     const isStored = offset < this.#cut.stored.late
     if (!isStored) counts.towardsStore += 1
     if (!this.#isReading(LATE, kind, offset)) return
@@ -94,12 +95,14 @@ export class Entries {
         'TWICE',
         `${CLEAN}/${partition} offset ${offset}: ${keyText(key)} epoch ${epoch} seq ${seq} ts ${ts} is in clean twice`,
       )
-    if (ts <= sensor.lastTs)
+    sensor.firstTs = Math.min(sensor.firstTs, ts)
+    if (ts <= sensor.lastTs) {
+      sensor.isAmbiguous = true
       this.#findings.problem(
         'TIME_NOT_INCREASING',
         `${CLEAN}/${partition} offset ${offset}: ts ${ts} of ${keyText(key)} follows ${sensor.lastTs}`,
       )
-    else sensor.lastTs = ts
+    } else sensor.lastTs = ts
     if (!isStored || ts < this.#cut.rowsSince) return
     if (refusedBySink.size > 0 && refusedBySink.has(`${CLEAN}@${offset}`)) sensor.refuse(ts)
     else sensor.addClean(record)
@@ -189,19 +192,20 @@ export class Entries {
     if (arrivalMs > this.#wholeFromMs())
       this.#findings.problem(
         'NOT_DEAD_LETTERED',
-        `${RAW}/${partition} offset ${offset} is not a valid reading and has no dead letter`,
+        `${RAW}/${partition} offset ${offset} is not a valid reading and has no dead letter${this.#cut.starts.dlq > 0 ? ` any more: ${DLQ} was removed below offset ${this.#cut.starts.dlq}` : ''}`,
       )
   }
 
   /**
    * Arrival time, ms, up to which outputs of raw records may have been removed: an output arrives after its raw record,
-   * so what a topic has lost came from records older than the first one that it keeps.
+   * so what a topic has lost came from records older than the first one that it keeps. Dead letters are kept longer than
+   * raw (schemas/topics.ts): a raw record that is there must still have its dead letter.
    */
   #wholeFromMs(): number {
     const { outputsFrom } = this.#book
     const { starts } = this.#cut
     let from = -Infinity
-    for (const topic of ['clean', 'late', 'dlq'] as const)
+    for (const topic of ['clean', 'late'] as const)
       if (starts[topic] > 0) from = Math.max(from, outputsFrom[topic] ?? Infinity)
     return from
   }

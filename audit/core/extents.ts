@@ -33,20 +33,51 @@ export class Extents {
   }
 }
 
+export interface KnownOffsets {
+  /** First offset that clean keeps. */
+  readonly cleanStart: number
+  /** Of clean: from here on every record must be in an extent; extents before may have been removed. */
+  readonly knownFrom: number
+}
+
+/**
+ * The extents of one partition, and before them what the order says of those that were removed: it is kept longer.
+ * @param extentsStart first offset that the topic of the extents keeps
+ * @param cleanEnd offset in clean that the sequencer has reached; infinity if that is not known
+ */
+export function allExtents(
+  extents: Extents,
+  ordered: Extents,
+  extentsStart: number,
+  cleanEnd: number,
+): { all: Extents; knownFrom: number } {
+  if (extentsStart === 0) return { all: extents, knownFrom: 0 }
+  const all = new Extents()
+  all.isCut = extents.isCut || ordered.isCut
+  const first = extents.length === 0 ? Infinity : extents.firsts.at(0)
+  for (let i = 0; i < ordered.length && ordered.firsts.at(i) < first; i += 1)
+    all.add(ordered.firsts.at(i), ordered.counts.at(i))
+  for (let i = 0; i < extents.length; i += 1) all.add(extents.firsts.at(i), extents.counts.at(i))
+  return { all, knownFrom: all.length === 0 ? cleanEnd : all.firsts.at(0) }
+}
+
 export class ExtentCoverage {
   readonly #extents: Extents
   readonly #partition: number
   readonly #cleanStart: number
+  readonly #knownFrom: number
   readonly #findings: Findings
   #at = 0
   #seen = 0
   /** Records in no extent, as a range that grows. */
   #bare: { from: number; to: number } | null = null
 
-  constructor(extents: Extents, partition: number, cleanStart: number, findings: Findings) {
+  /** @param known offsets of clean; @param findings for what is wrong */
+  constructor(extents: Extents, partition: number, { cleanStart, knownFrom }: KnownOffsets, findings: Findings) {
     this.#extents = extents
     this.#partition = partition
     this.#cleanStart = cleanStart
+    this.#knownFrom = knownFrom
     this.#findings = findings
     for (let i = 1; i < extents.length; i += 1)
       if (extents.firsts.at(i) < extents.end(i - 1))
@@ -67,8 +98,8 @@ export class ExtentCoverage {
       this.#seen += 1
       return
     }
-    // Nothing is known before the first retained extent; after the last one, the next may still be on its way.
-    if (length === 0 || offset < firsts.at(0)) return
+    if (offset < this.#knownFrom) return
+    // After the last extent, the next may still be on its way.
     if (this.#bare !== null && this.#at < length) this.#bare.to = offset
     else {
       this.#flush()
@@ -111,39 +142,75 @@ export class ExtentCoverage {
 
 /**
  * Whether the order has the extents; it was read before them.
- * @returns how many extents the order does not have yet
+ * @param cleanEnd offset in clean that the sequencer had reached: extents before it must be in the order; 0 if not known
  */
-export function judgeOrdered(ordered: Extents, extents: Extents, partition: number, findings: Findings): number {
-  if (extents.length === 0 || ordered.isCut || extents.isCut) return 0
+export function judgeOrdered(
+  ordered: Extents,
+  extents: Extents,
+  partition: number,
+  cleanEnd: number,
+  findings: Findings,
+): void {
+  if (extents.length === 0 || ordered.isCut || extents.isCut) return
+  const lacking = new Lacking(partition, findings)
   let at = 0
-  // The order has a longer retention than the extents, or was truncated further.
+  // Extents are kept less long than the order, or were removed further.
   while (at < ordered.length && ordered.firsts.at(at) < extents.firsts.at(0)) at += 1
-  let i = 0
-  while (i < extents.length && at < ordered.length && extents.firsts.at(i) < ordered.firsts.at(at)) {
-    if (at > 0 || ordered.firsts.at(0) === 0) lacks(extents, i, partition, findings)
-    i += 1
-  }
-  for (; i < extents.length && at < ordered.length; i += 1) {
-    if (extents.firsts.at(i) === ordered.firsts.at(at)) {
+  for (let i = 0; i < extents.length; i += 1) {
+    const first = extents.firsts.at(i)
+    for (; at < ordered.length && ordered.firsts.at(at) < first; at += 1) unknown(at)
+    if (at < ordered.length && first === ordered.firsts.at(at)) {
+      lacking.flush()
       if (extents.counts.at(i) !== ordered.counts.at(at))
         findings.problem(
           'ORDER_DIFFERS',
-          `the order says ${ordered.counts.at(at)} records from offset ${ordered.firsts.at(at)} of ${CLEAN}/${partition}; the extent says ${extents.counts.at(i)}`,
+          `the order says ${ordered.counts.at(at)} records from offset ${first} of ${CLEAN}/${partition}; the extent says ${extents.counts.at(i)}`,
         )
       at += 1
-    } else lacks(extents, i, partition, findings)
+    } else if (first < cleanEnd || at < ordered.length) lacking.add(first, extents.counts.at(i))
   }
-  if (at < ordered.length)
+  lacking.flush()
+  for (; at < ordered.length; at += 1) unknown(at)
+
+  function unknown(index: number): void {
     findings.problem(
       'ORDER_DIFFERS',
-      `the order names offset ${ordered.firsts.at(at)} of ${CLEAN}/${partition}, which is the beginning of no extent`,
+      `the order names offset ${ordered.firsts.at(index)} of ${CLEAN}/${partition}, which is the beginning of no extent`,
     )
-  return extents.length - i
+  }
 }
 
-function lacks(extents: Extents, i: number, partition: number, findings: Findings): void {
-  findings.problem(
-    'ORDER_DIFFERS',
-    `the order lacks the extent of ${extents.counts.at(i)} records from offset ${extents.firsts.at(i)} of ${CLEAN}/${partition}`,
-  )
+/** Extents that follow each other and are not in the order: one problem. */
+class Lacking {
+  readonly #partition: number
+  readonly #findings: Findings
+  #first = 0
+  #last = 0
+  #extents = 0
+  #records = 0
+
+  constructor(partition: number, findings: Findings) {
+    this.#partition = partition
+    this.#findings = findings
+  }
+
+  add(first: number, count: number): void {
+    if (this.#extents === 0) this.#first = first
+    this.#last = first
+    this.#extents += 1
+    this.#records += count
+  }
+
+  flush(): void {
+    if (this.#extents === 0) return
+    const of = `${this.#records} records from offset ${this.#first} of ${CLEAN}/${this.#partition}`
+    this.#findings.problem(
+      'ORDER_DIFFERS',
+      this.#extents === 1
+        ? `the order lacks the extent of ${of}`
+        : `the order lacks ${this.#extents} extents of ${of} on, the last from offset ${this.#last}`,
+    )
+    this.#extents = 0
+    this.#records = 0
+  }
 }

@@ -10,7 +10,9 @@ const GAPS_MAX = 1_000
  *
  * LOG_CORRUPT          a write-ahead log is damaged before its durable end
  * FOREIGN_OFFSET       refine's committed offset carries no ledger
- * UNREADABLE           a record of clean or late is not a valid reading
+ * OFFSET_MISSING       refine or the sequencer has no committed offset although it has written
+ * SNAPSHOT_MISSING     the snapshot from which refine would restore its state is not there
+ * UNREADABLE           a record of clean, late, anomalies, extents or order is not a valid one
  * TWICE                a reading is in clean or late more often than in raw, or in clean twice
  * CHANGED              clean, late or a dead letter has different bytes from the raw record it came from
  * CONFLICT             raw has the same sensor, epoch and seq with different bytes, and those bytes are in no output
@@ -26,9 +28,9 @@ const GAPS_MAX = 1_000
  * REPLAY_MISSING       a dead letter is marked as replayed and is not in raw
  * NOT_IN_STORE         the store lacks readings
  * STORE_EXCESS         the store has readings that neither clean nor late has
- * STORE_DIFFERS        the store's times or values differ from clean and late
+ * STORE_DIFFERS        the store's times, values or labels differ from clean and late
  * STORE_COUNTERS       the store's own counters do not match its rows
- * ANOMALIES_DIFFER     the store has fewer or more anomalies than telemetry.anomalies
+ * ANOMALIES_DIFFER     the store's anomalies differ from telemetry.anomalies
  * IN_NO_EXTENT         a record of clean is in no extent
  * EXTENT_OVERLAP       two extents of a partition share records
  * EXTENT_DIFFERS       an extent's count does not match its records in clean
@@ -44,6 +46,8 @@ const GAPS_MAX = 1_000
 export const PROBLEM_CODES = [
   'LOG_CORRUPT',
   'FOREIGN_OFFSET',
+  'OFFSET_MISSING',
+  'SNAPSHOT_MISSING',
   'UNREADABLE',
   'TWICE',
   'CHANGED',

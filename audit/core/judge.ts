@@ -2,6 +2,7 @@
 // identity by identity in lanes.ts. Where records were removed from a topic, a note says what can no longer be compared,
 // and the rest is still compared.
 import { emptyLedger, imbalance, type LedgerCounts } from '../../schemas/refine.ts'
+import { RAW } from '../../schemas/topics.ts'
 import type { PartitionBook } from './book.ts'
 import type { Findings } from './findings.ts'
 import { judgeLanes } from './lanes.ts'
@@ -9,14 +10,15 @@ import { judgeLanes } from './lanes.ts'
 /** Where one partition was cut: refine's committed offset, the store's progress, and what the topics still keep. */
 export interface Cut {
   readonly partition: number
-  /** Null: refine has committed nothing. */
+  /** Null: what refine has counted is not known, since its committed offset is missing or foreign. */
   readonly ledger: LedgerCounts | null
+  readonly hasCommitted: boolean
   /** Refine's next raw offset; the first retained one if it has committed nothing. */
   readonly committed: number
   /** Refine committed nothing while the end offsets were read: they must match the ledger. */
   readonly isStill: boolean
   /** First retained offsets; 0: nothing was removed. */
-  readonly starts: Readonly<Record<'raw' | 'clean' | 'late' | 'dlq', number>>
+  readonly starts: Readonly<Record<'raw' | 'clean' | 'late' | 'dlq' | 'anomalies', number>>
   /** The store's next offsets; 0 if there is no store. */
   readonly stored: Readonly<Record<'clean' | 'late', number>>
   /** Event time from which the store keeps every row, ms; -Infinity: from the beginning. */
@@ -47,14 +49,29 @@ export interface PartitionRow {
   readonly towardsStore: number
 }
 
+/** Reasons, as in the header, that refine counts one by one. */
+const LATE_REASONS = ['correction', 'regressed', 'ahead'] as const
+
 export const NO_LEDGER: Readonly<LedgerCounts> = Object.freeze(emptyLedger())
 
 export function judgePartition(book: PartitionBook, cut: Cut, findings: Findings): PartitionRow {
   const { partition, counts } = book
   const { starts } = cut
-  const ledger = cut.ledger ?? NO_LEDGER
+  // Unknown counters are no reason to accuse a single record: what can be compared without them still is.
+  const isUntouched = !cut.hasCommitted && counts.clean + counts.late + counts.deadLetters === 0
+  const isLedgerKnown = cut.ledger !== null || isUntouched
+  const ledger = cut.ledger ?? foundCounts(book)
+  if (!cut.hasCommitted && !isUntouched)
+    findings.problem(
+      'OFFSET_MISSING',
+      `refine has no committed offset for ${RAW}/${partition}, although it has written outputs: its group's offsets were deleted or have expired`,
+    )
   noteRemoved(cut, findings)
-  judgeBalance(ledger, partition, findings)
+  if (isLedgerKnown) judgeBalance(ledger, partition, findings)
+  else
+    findings.note(
+      `partition ${partition}: refine's counters are not known; its records are compared with each other only`,
+    )
   const isRawWhole = starts.raw === 0
   if (book.isComplete) judgeContents()
   return {
@@ -76,10 +93,15 @@ export function judgePartition(book: PartitionBook, cut: Cut, findings: Findings
     if (starts.dlq === 0) compare('control records', counts.controls, ledger.control, isRawWhole, true)
     compare('records in clean', counts.clean, ledger.emitted, starts.clean === 0, cut.isStill)
     compare('records in late', counts.late, ledger.late, starts.late === 0, cut.isStill)
+    for (const reason of LATE_REASONS)
+      compare(`records of late with the reason ${reason}`, counts[reason], ledger[reason], starts.late === 0, cut.isStill)
+    if (counts.anomalies !== null)
+      compare('anomalies', counts.anomalies, ledger.anomalies, starts.anomalies === 0, cut.isStill)
     compare('dead letters', counts.deadLetters, ledger.deadLettered + ledger.conflict, starts.dlq === 0, cut.isStill)
     if (isRawWhole) judgeReplays(book, findings)
     judgeLetters(book, cut, findings)
-    const areDuplicatesKnown = judgeLanes(book, cut, ledger, findings)
+    const areDuplicatesKnown = judgeLanes(book, cut, isLedgerKnown ? ledger : null, findings)
+    if (!isLedgerKnown) return
     const isWhole = starts.raw + starts.clean + starts.late + starts.dlq === 0
     if (areDuplicatesKnown && isWhole && cut.isStill && counts.unread === 0)
       compare('duplicates', counts.duplicates + counts.conflicts, ledger.duplicate + ledger.conflict, true, true)
@@ -87,6 +109,7 @@ export function judgePartition(book: PartitionBook, cut: Cut, findings: Findings
 
   /** @param isWhole nothing was removed; @param isExact nothing was added since the ledger was read */
   function compare(what: string, found: number, said: number, isWhole: boolean, isExact: boolean): void {
+    if (!isLedgerKnown) return
     if (found > said && isExact)
       findings.problem(
         'BEYOND_LEDGER',
@@ -94,6 +117,18 @@ export function judgePartition(book: PartitionBook, cut: Cut, findings: Findings
       )
     if (found < said && isWhole)
       findings.problem('LEDGER_DIFFERS', `partition ${partition}: ${found} ${what}; refine has counted ${said}`)
+  }
+}
+
+/** What the topics hold, where refine's own counters are not known. */
+function foundCounts({ counts }: PartitionBook): LedgerCounts {
+  return {
+    ...NO_LEDGER,
+    consumed: counts.rawBelow,
+    emitted: counts.clean,
+    late: counts.late,
+    deadLettered: counts.deadLetters,
+    control: counts.controls,
   }
 }
 

@@ -13,8 +13,11 @@ interface Unplaced {
   readonly ranges: readonly SeqRange[]
 }
 
-/** @returns whether duplicates can be counted: every output has been claimed by its raw record */
-export function judgeLanes(book: PartitionBook, cut: Cut, ledger: LedgerCounts, findings: Findings): boolean {
+/**
+ * @param ledger null: not known, so what has no output may be buffered
+ * @returns whether duplicates can be counted: every output has been claimed by its raw record
+ */
+export function judgeLanes(book: PartitionBook, cut: Cut, ledger: LedgerCounts | null, findings: Findings): boolean {
   if (book.unnumberedOverflow) {
     findings.note(
       `partition ${book.partition}: too many readings without seq to compare one by one; their counts were compared`,
@@ -39,8 +42,10 @@ export function judgeLanes(book: PartitionBook, cut: Cut, ledger: LedgerCounts, 
       judgeOutputs(book.partition, key, lane, cut, findings)
     }
   }
-  judgeUnplaced(book.partition, unplaced, ledger, findings)
-  judgeBefore(book, cut, ledger, before, findings)
+  if (ledger !== null) {
+    judgeUnplaced(book.partition, unplaced, ledger, findings)
+    judgeBefore(book, cut, ledger, before, findings)
+  }
   return areClaimed && book.budget.left > 0
 }
 

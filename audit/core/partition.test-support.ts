@@ -12,6 +12,8 @@ import { judgeLogs, judgeSent, type WalAccount, type WalLane } from './sent.ts'
 
 /** Codes raised while the inputs are read: sim/audit.test.ts plants their faults. */
 export type ScannedCode =
+  | 'OFFSET_MISSING'
+  | 'SNAPSHOT_MISSING'
   | 'STORE_COUNTERS'
   | 'ANOMALIES_DIFFER'
   | 'ORDER_INCONSISTENT'
@@ -37,6 +39,7 @@ export const reading = (offset: number, seq: number, hash = 1_000 + seq): Row =>
   epoch: 1,
   seq,
   ts: T0 + seq,
+  labels: 0,
   metrics: METRIC_VALUES,
   hash,
 })
@@ -73,9 +76,10 @@ export class PlantedPartition {
   cut: Mutable<Cut> = {
     partition: 0,
     ledger: this.ledger,
+    hasCommitted: true,
     committed: COMMITTED,
     isStill: true,
-    starts: { raw: 0, clean: 0, late: 0, dlq: 0 },
+    starts: { raw: 0, clean: 0, late: 0, dlq: 0, anomalies: 0 },
     stored: { clean: 0, late: 0 },
     rowsSince: -Infinity,
   }

@@ -9,6 +9,8 @@ import {
   schemaNameOf,
   unknownGuidId,
 } from '../../platform/codec/framing.ts'
+import { type Labels, labelsIn } from '../../platform/codec/labels.ts'
+import { readingOf } from '../../platform/codec/reading-decoder.ts'
 import { FRAME_BYTES } from '../../platform/codec/reading.ts'
 import type { ScanPlan } from '../../platform/codec/reading-plan.ts'
 import { ReadingScanner } from '../../platform/codec/reading-scanner.ts'
@@ -62,6 +64,17 @@ export class AuditRecords {
     return Array.from({ length: eraseCount }, (_, i) =>
       bytes.toString('utf8', erase[2 * i], erase[2 * i] + erase[2 * i + 1]),
     )
+  }
+
+  /** Of the last reading's site, node and tags. @param batch that it is in */
+  labelsIn({ bytes }: RecordBatch): number {
+    return labelsIn(this.#scanner, bytes)
+  }
+
+  /** The same as texts, to be shown. */
+  labelTextsIn({ bytes }: RecordBatch): Labels {
+    const { site_id: site, node_id: node, tags } = readingOf(this.#scanner, bytes)
+    return { site, node, tags }
   }
 
   kindOf(batch: RecordBatch, i: number): RecordKind {

@@ -10,15 +10,15 @@ import { addRow, judgeStore, type StoreTotals } from './stored.ts'
 /** Readings 0 to `count` - 1. */
 function rowsOf(count: number): Fingerprint {
   const fingerprint = new Fingerprint()
-  for (let seq = 0; seq < count; seq += 1) addRow(fingerprint, { ts: seq, epoch: 1, seq, metrics: METRIC_VALUES })
+  for (let seq = 0; seq < count; seq += 1) addRow(fingerprint, { ts: seq, epoch: 1, seq, labels: 0, metrics: METRIC_VALUES })
   return fingerprint
 }
 
-function judge(rows: number, isWhole = true): { codes: string[]; totals: StoreTotals } {
+function judge(rows: number, isStill = true): { codes: string[]; totals: StoreTotals } {
   const findings = new Findings()
   const expected = new Map([['t/s', { fingerprint: rowsOf(5), refused: 2 }]])
   const stored = new Map([['t/s', rowsOf(rows)]])
-  const { totals } = judgeStore({ expected, stored, isWhole, isStill: true }, findings)
+  const { totals } = judgeStore({ expected, stored, isStill }, findings)
   return { codes: findings.problems.map(({ code }) => code), totals }
 }
 
@@ -31,7 +31,7 @@ describe('X-2: rows in the store', () => {
     expect(judge(8, false).codes).toEqual([])
     const findings = new Findings()
     const stored = new Map([['t/other', rowsOf(1)]])
-    judgeStore({ expected: new Map(), stored, isWhole: true, isStill: true }, findings)
+    judgeStore({ expected: new Map(), stored, isStill: true }, findings)
     expect(findings.problems.map(({ code }) => code)).toEqual(['STORE_EXCESS'])
   })
 
@@ -39,7 +39,7 @@ describe('X-2: rows in the store', () => {
     const sensor = new SensorBook('t/s')
     sensor.refuse(1)
     sensor.refuse(2)
-    sensor.addLate({ ts: 2, epoch: 1, seq: 2, metrics: METRIC_VALUES }, [])
+    sensor.addLate({ ts: 2, epoch: 1, seq: 2, labels: 0, metrics: METRIC_VALUES }, [])
     expect(sensor.expected()).toMatchObject({ refused: 1, fingerprint: { rows: 1 } })
   })
 

@@ -21,6 +21,8 @@ export interface StoredRow {
   readonly ts: number
   readonly epoch: number
   readonly seq: number
+  /** Of its site, node and tags (platform/codec/labels.ts). */
+  readonly labels: number
   /** Indexed by METRICS; NaN if absent. */
   readonly metrics: Float64Array
 }
@@ -37,8 +39,6 @@ export interface StoreCheck {
   /** By key (latin1 text). */
   readonly expected: ReadonlyMap<string, ExpectedRows>
   readonly stored: ReadonlyMap<string, Fingerprint>
-  /** Nothing was removed from clean and late; otherwise the store may legitimately hold more. */
-  readonly isWhole: boolean
   /** Nothing was written while the store was read; otherwise it may be ahead of its offsets. */
   readonly isStill: boolean
 }
@@ -49,12 +49,12 @@ const cells: Record<string, number | null> = {}
 export function addRow(fingerprint: Fingerprint, row: StoredRow): void {
   for (let i = 0; i < METRIC_NAMES.length; i += 1)
     cells[METRIC_NAMES[i]] = Number.isNaN(row.metrics[i]) ? null : row.metrics[i]
-  fingerprint.add(row, cells, METRIC_NAMES)
+  fingerprint.add(row, row.labels, cells, METRIC_NAMES)
 }
 
 /** @returns totals, and the sensors whose rows are wrong */
 export function judgeStore(
-  { expected, stored, isWhole, isStill }: StoreCheck,
+  { expected, stored, isStill }: StoreCheck,
   findings: Findings,
 ): { totals: StoreTotals; suspects: string[] } {
   const totals = { expected: 0, refused: 0, rows: 0 }
@@ -72,7 +72,7 @@ export function judgeStore(
   }
   for (const [key, found] of stored) {
     totals.rows += found.rows
-    if (!isWhole || !isStill) continue
+    if (!isStill) continue
     const { fingerprint, refused } = expected.get(key) ?? NONE
     const excess = found.rows - fingerprint.rows
     if (excess > refused)

@@ -4,28 +4,30 @@ import { check } from '../../test/fixtures/property.ts'
 import { Fingerprint, type RowIdentity } from './fingerprint.ts'
 
 const METRICS = ['power_w', 'voltage_v', 'energy_wh']
-type Row = RowIdentity & { readonly cells: Readonly<Record<string, number | null>> }
+type Row = RowIdentity & { readonly labels: number; readonly cells: Readonly<Record<string, number | null>> }
 
 const value = fc.option(fc.double({ noNaN: true }))
 const row: fc.Arbitrary<Row> = fc.record({
   ts: fc.integer({ min: -1e12, max: 4e12 }),
   epoch: fc.nat(2 ** 31),
   seq: fc.nat(2 ** 31),
+  labels: fc.maxSafeInteger().map((value) => value | 0),
   cells: fc.record({ power_w: value, voltage_v: value, energy_wh: value }),
 })
 const of = (rows: readonly Row[]): Fingerprint => {
   const sum = new Fingerprint()
-  for (const { cells, ...identity } of rows) sum.add(identity, cells, METRICS)
+  for (const { cells, labels, ...identity } of rows) sum.add(identity, labels, cells, METRICS)
   return sum
 }
-const one: Row = { ts: 1_000, epoch: 7, seq: 3, cells: { power_w: 1, voltage_v: null, energy_wh: 5 } }
+const one: Row = { ts: 1_000, epoch: 7, seq: 3, labels: 9, cells: { power_w: 1, voltage_v: null, energy_wh: 5 } }
 
 describe('faults 3: a fingerprint of rows', () => {
   it('does not depend on the order of rows or metrics', () => {
     check(
       fc.property(fc.array(row, { maxLength: 20 }), (rows) => {
         const backwards = new Fingerprint()
-        for (const { cells, ...identity } of [...rows].reverse()) backwards.add(identity, cells, [...METRICS].reverse())
+        for (const { cells, labels, ...identity } of [...rows].reverse())
+          backwards.add(identity, labels, cells, [...METRICS].reverse())
         expect(backwards.equals(of(rows))).toBe(true)
         expect(String(backwards)).toBe(String(of(rows)))
       }),
@@ -36,7 +38,7 @@ describe('faults 3: a fingerprint of rows', () => {
     check(
       fc.property(fc.array(row, { maxLength: 10 }), row, (rows, extra) => {
         const sum = of([...rows, extra])
-        sum.remove(extra, extra.cells, METRICS)
+        sum.remove(extra, extra.labels, extra.cells, METRICS)
         expect(sum.equals(of(rows))).toBe(true)
       }),
     )
@@ -48,6 +50,7 @@ describe('faults 3: a fingerprint of rows', () => {
     ['a value that is gone', { ...one, cells: { ...one.cells, power_w: null } }],
     ['a value that moved to another metric', { ...one, cells: { power_w: null, voltage_v: 1, energy_wh: 5 } }],
     ['two values that changed places', { ...one, cells: { power_w: 5, voltage_v: null, energy_wh: 1 } }],
+    ['other labels', { ...one, labels: 10 }],
     ['another epoch', { ...one, epoch: 8 }],
     ['another seq', { ...one, seq: 4 }],
     ['epoch and seq exchanged', { ...one, epoch: 3, seq: 7 }],
@@ -57,7 +60,7 @@ describe('faults 3: a fingerprint of rows', () => {
   })
 
   it('two rows that exchanged their values are not the same two rows', () => {
-    const at = (ts: number, power_w: number): Row => ({ ts, epoch: 1, seq: ts, cells: { power_w } })
+    const at = (ts: number, power_w: number): Row => ({ ts, epoch: 1, seq: ts, labels: 0, cells: { power_w } })
     expect(of([at(1, 5), at(2, 6)]).equals(of([at(1, 6), at(2, 5)]))).toBe(false)
   })
 

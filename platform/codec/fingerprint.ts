@@ -1,10 +1,11 @@
 // What a sensor's readings amount to in 64 bits: the sum, modulo 2³² in two halves, of a hash of each row's identity
-// (event time, epoch, seq) and of each of its cells (event time, metric, value). A sum does not depend on the order of
+// (event time, epoch, seq), of its labels (labels.ts) and of each of its cells (event time, metric, value). A sum does not depend on the order of
 // rows or cells, is built without remembering any of them, and a row that was corrected can be taken out again. So what
 // the log says and what a store holds are compared in full although neither side keeps the rows.
 //
 // Values are hashed as the doubles that they are, but for what no store has to keep: the sign of zero, and numbers nearer
 // to zero than a normal double. It finds mistakes, not attacks: who can write to the store can also forge a sum.
+import { mix } from './mix.ts'
 
 /** The numbers that identify a row within its sensor. */
 export interface RowIdentity {
@@ -16,8 +17,9 @@ export interface RowIdentity {
 const NORMAL_MIN = 2.2250738585072014e-308
 const LOW_SEED = 0x9747b28c
 const HIGH_SEED = 0x3c6ef372
-/** Marks an identity, which no metric's name may be mistaken for. */
+/** Mark an identity and labels, which no metric's name may be mistaken for. */
 const IDENTITY = 0x51ed270b
+const LABELS = 0x1b56c4e9
 
 const double = new Float64Array(1)
 const words = new Uint32Array(double.buffer)
@@ -32,22 +34,21 @@ export class Fingerprint {
     return this.#rows
   }
 
-  /** @param cells by metric; null and undefined: no value */
-  add(row: RowIdentity, cells: Readonly<Record<string, unknown>>, metrics: readonly string[]): void {
-    this.#identity(row, 1)
-    for (const name of metrics) {
-      const value = cells[name]
-      if (typeof value === 'number') this.#cell(row.ts, name, value, 1)
-    }
+  /** @param labels of labels.ts; @param cells by metric; null and undefined: no value */
+  add(row: RowIdentity, labels: number, cells: Readonly<Record<string, unknown>>, metrics: readonly string[]): void {
+    this.#row(row, labels, cells, metrics, 1)
   }
 
   /** Takes out what was added: a row that is replaced. */
-  remove(row: RowIdentity, cells: Readonly<Record<string, unknown>>, metrics: readonly string[]): void {
-    this.#identity(row, -1)
-    for (const name of metrics) {
-      const value = cells[name]
-      if (typeof value === 'number') this.#cell(row.ts, name, value, -1)
-    }
+  remove(row: RowIdentity, labels: number, cells: Readonly<Record<string, unknown>>, metrics: readonly string[]): void {
+    this.#row(row, labels, cells, metrics, -1)
+  }
+
+  /** Adds all rows of another one. */
+  addAll(other: Fingerprint): void {
+    this.#low = (this.#low + other.#low) >>> 0
+    this.#high = (this.#high + other.#high) >>> 0
+    this.#rows += other.#rows
   }
 
   equals(other: Fingerprint): boolean {
@@ -59,16 +60,25 @@ export class Fingerprint {
     return [this.#high, this.#low].map((half) => half.toString(16).padStart(8, '0')).join('')
   }
 
-  #identity({ ts, epoch, seq }: RowIdentity, sign: 1 | -1): void {
+  #row(
+    { ts, epoch, seq }: RowIdentity,
+    labels: number,
+    cells: Readonly<Record<string, unknown>>,
+    metrics: readonly string[],
+    sign: 1 | -1,
+  ): void {
     this.#rows += sign
-    this.#low = (this.#low + sign * hash(LOW_SEED, IDENTITY, ts, epoch, seq)) >>> 0
-    this.#high = (this.#high + sign * hash(HIGH_SEED, IDENTITY, ts, epoch, seq)) >>> 0
+    this.#part(IDENTITY, ts, epoch, seq, sign)
+    this.#part(LABELS, ts, labels, 0, sign)
+    for (const name of metrics) {
+      const value = cells[name]
+      if (typeof value === 'number') this.#part(hashOfName(name), ts, value, 0, sign)
+    }
   }
 
-  #cell(ts: number, name: string, value: number, sign: 1 | -1): void {
-    const metric = hashOfName(name)
-    this.#low = (this.#low + sign * hash(LOW_SEED, metric, ts, value, 0)) >>> 0
-    this.#high = (this.#high + sign * hash(HIGH_SEED, metric, ts, value, 0)) >>> 0
+  #part(kind: number, a: number, b: number, c: number, sign: 1 | -1): void {
+    this.#low = (this.#low + sign * hash(LOW_SEED, kind, a, b, c)) >>> 0
+    this.#high = (this.#high + sign * hash(HIGH_SEED, kind, a, b, c)) >>> 0
   }
 }
 
@@ -84,14 +94,6 @@ function hash(seed: number, kind: number, a: number, b: number, c: number): numb
 function mixDouble(h: number, value: number): number {
   double[0] = Math.abs(value) < NORMAL_MIN ? 0 : value
   return mix(mix(h, words[0]), words[1])
-}
-
-/** One round of MurmurHash3 (32 bits). */
-function mix(h: number, word: number): number {
-  let k = Math.imul(word, 0xcc9e2d51)
-  k = Math.imul((k << 15) | (k >>> 17), 0x1b873593)
-  const mixed = h ^ k
-  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0
 }
 
 /** FNV-1a; by name, so that a metric's place in the schema does not matter. */

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { checkAsync } from '../../test/fixtures/property.ts'
 import { Fingerprint } from '../codec/fingerprint.ts'
+import { labelsOf } from '../codec/labels.ts'
 import { METRIC_NAMES, type Reading } from '../codec/reading.ts'
 import { bruteForce, expectAggregate, mergeAll } from './contract-oracle.ts'
 import { anomaly, AT, batch, clean, type Ground, late, reading } from './contract-rows.ts'
@@ -228,7 +229,7 @@ export function readingContract(name: string, { fresh, ownName }: Ground): void 
       const store = await fresh()
       const values = [7, -0.5, 1e300, 0, 3.25]
       const rows = values.flatMap((power_w, i) =>
-        ['b', 'a'].map((sensor_id) => clean({ sensor_id, ts: (i * 7) % 5, epoch: 3, seq: i, power_w, energy_wh: i })),
+        ['b', 'a'].map((sensor_id) => clean({ sensor_id, ts: (i * 7) % 5, epoch: 3, seq: i, site_id: `s${i}`, tags: { b: 'ü', a: sensor_id }, power_w, energy_wh: i })),
       )
       await store.write(batch(rows))
       for (const from of [undefined, 2]) {
@@ -239,7 +240,8 @@ export function readingContract(name: string, { fresh, ownName }: Ground): void 
             seen.push(`${tenant}/${sensor}`)
             const expected = new Fingerprint()
             for (const { reading: row } of kept)
-              if (row.sensor_id === sensor) expected.add(row, row as Record<string, unknown>, METRIC_NAMES)
+              if (row.sensor_id === sensor)
+                expected.add(row, labelsOfReading(row), row as Record<string, unknown>, METRIC_NAMES)
             expect([String(fingerprint), fingerprint.rows]).toEqual([String(expected), expected.rows])
             const times: number[] = []
             for await (const page of view.rows({ tenant, sensor }, from)) times.push(...page.map(({ ts }) => ts))
@@ -273,3 +275,5 @@ async function upkeep(store: Store): Promise<void> {
   const keep = { rows: null, '1s': null, '1m': null, '1h': null }
   while (await store.maintain?.(0, keep));
 }
+
+const labelsOfReading = ({ site_id: site, node_id: node, tags }: Reading): number => labelsOf({ site, node, tags })

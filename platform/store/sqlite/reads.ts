@@ -4,6 +4,7 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type { Metric } from '../../../schemas/metrics.ts'
 import { Fingerprint, type RowIdentity } from '../../codec/fingerprint.ts'
+import { labelsOf } from '../../codec/labels.ts'
 import { Breather } from '../breather.ts'
 import type {
   Aggregate,
@@ -32,6 +33,8 @@ type Row = Record<string, SQLOutputValue>
 
 /** Rows in memory at once where all rows of a sensor are read. */
 const ROWS_PER_PAGE = 5_000
+/** Sources whose labels are remembered while rows are summed. */
+const LABELS_KEPT_MAX = 100_000
 
 export class SqliteView implements StoreView {
   readonly #db: DatabaseSync
@@ -227,12 +230,14 @@ export class SqliteView implements StoreView {
 
   async *fingerprints(from = BEGINNING_MS): AsyncGenerator<SensorFingerprint> {
     const names = this.#metrics.map(({ name }) => name)
-    const sql = `SELECT ts, epoch, seq, ${names.map(metricColumn).join(', ')} FROM readings WHERE sensor_id = ? AND ts >= ?`
+    const sql = `SELECT ts, epoch, seq, source_id, ${names.map(metricColumn).join(', ')} FROM readings WHERE sensor_id = ? AND ts >= ?`
+    const labels = new Map<unknown, number>()
     const breather = new Breather()
     for await (const { id, tenant, name } of this.#eachSensor()) {
       const fingerprint = new Fingerprint()
       for (const row of this.#statement(sql).iterate(id, from)) {
-        fingerprint.add(row as unknown as RowIdentity, row, names)
+        if (!labels.has(row.source_id)) this.#addLabels(labels, Number(row.source_id))
+        fingerprint.add(row as unknown as RowIdentity, labels.get(row.source_id)!, row, names)
         if (fingerprint.rows % ROWS_PER_PAGE === 0) await breather.pause()
       }
       yield { tenant: String(tenant), sensor: String(name), fingerprint }
@@ -258,6 +263,13 @@ export class SqliteView implements StoreView {
   async rowsSince(): Promise<number | null> {
     const { rows } = readHorizons(this.#db)
     return rows === BEGINNING_MS ? null : rows
+  }
+
+  #addLabels(labels: Map<unknown, number>, source: number): void {
+    if (labels.size >= LABELS_KEPT_MAX) labels.clear()
+    const [row] = this.#all('SELECT site, node, tags FROM sources WHERE id = ?', source)
+    const tags = JSON.parse(String(row?.tags ?? '{}')) as Record<string, string>
+    labels.set(source, labelsOf({ site: String(row?.site), node: String(row?.node), tags }))
   }
 
   async *#eachSensor(): AsyncGenerator<Row> {

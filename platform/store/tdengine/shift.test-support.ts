@@ -1,6 +1,7 @@
 // The contract counts event times from 0 by ones. TDengine keeps a hundred years and windows of 10 ms or more, so for
 // its sake the same suite runs with times moved and stretched; what comes back is what went in.
 import { Fingerprint } from '../../codec/fingerprint.ts'
+import { labelsOf } from '../../codec/labels.ts'
 import { METRIC_NAMES } from '../../codec/reading.ts'
 import type { AggregateQuery, AnomalyFilter, Store, StoreView, WriteBatch } from '../port.ts'
 
@@ -59,8 +60,8 @@ function shiftedView(view: StoreView): StoreView {
         const inwards = new Fingerprint()
         for await (const page of view.rows({ tenant, sensor }, from === undefined ? undefined : inward(from)))
           for (const row of page) {
-            inwards.add(row, row.metrics, METRIC_NAMES)
-            outwards.add(back(row), row.metrics, METRIC_NAMES)
+            inwards.add(row, labelsOf(row), row.metrics, METRIC_NAMES)
+            outwards.add(back(row), labelsOf(row), row.metrics, METRIC_NAMES)
           }
         if (!inwards.equals(fingerprint)) throw new Error(`${tenant}/${sensor}: the sum is not that of its rows`)
         yield { tenant, sensor, fingerprint: outwards }
