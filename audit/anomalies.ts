@@ -42,7 +42,7 @@ export class AnomalyScanner {
     partition: number,
     range: OffsetRange,
     stored: number,
-    refused: ReadonlySet<string>,
+    refused: ReadonlyMap<string, unknown>,
   ): Promise<number | null> {
     let count = 0
     const isRead = await this.#each(partition, range, (anomaly, offset) => {

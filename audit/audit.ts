@@ -107,7 +107,7 @@ async function judgeKafka(
     const scanner = new PartitionScanner(reader, fetchSchema, findings, onRecords)
     const orders = new OrderScanner(reader, fetchSchema, findings)
     const anomalies = new AnomalyScanner(reader, fetchSchema, findings)
-    const nextSequence = sequencer.reduce<number | null>(greatestNext, null)
+    const nextSequence = ranges.order.length === 0 ? null : sequencer.reduce<number | null>(greatestNext, null)
     const ordered = await orders.readOrder(ranges.order[0] ?? { start: 0, end: 0 }, partitions, nextSequence)
     if (!inputs.isSequencerKnown && ordered.some(({ length }) => length > 0))
       findings.problem(
@@ -156,7 +156,7 @@ async function judgeKafka(
       isWhole: ranges.anomalies.every(({ start }) => start === 0),
       deep,
     })
-    const isComplete = scanner.hasReadAll
+    const isComplete = scanner.hasReadAll && inputs.hasOutputs
     return { rows, store: await stored.judge({ store, scanner, ranges, isComplete, deep }, findings) }
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error

@@ -35,11 +35,7 @@ export interface DeepContext {
   readonly stretchOf: (key: string) => Stretch
 }
 
-export async function nameStored(
-  context: DeepContext,
-  suspects: readonly string[],
-  findings: Findings,
-): Promise<void> {
+export async function nameStored(context: DeepContext, suspects: readonly string[], findings: Findings): Promise<void> {
   for (const key of suspects.slice(0, SENSORS_MAX)) {
     const expected = await expectedRows(context, key)
     try {
@@ -112,7 +108,9 @@ async function compareRows(
       else for (const difference of differences(wanted, row)) say('STORE_DIFFERS', difference)
     }
   }
-  for (const { row: { ts, epoch, seq } } of expected.values())
+  for (const {
+    row: { ts, epoch, seq },
+  } of expected.values())
     say('NOT_IN_STORE', `ts ${ts} (epoch ${epoch} seq ${seq}) is not in the store`)
 }
 
@@ -124,7 +122,9 @@ function differences({ row: wanted, texts }: LabelledRow, row: StoredReading): s
   if (labelsOf(row) !== labels) {
     for (const name of ['site', 'node'] as const)
       if (row[name] !== texts[name])
-        found.push(`${at}: ${name} is ${JSON.stringify(row[name])} in the store; it must be ${JSON.stringify(texts[name])}`)
+        found.push(
+          `${at}: ${name} is ${JSON.stringify(row[name])} in the store; it must be ${JSON.stringify(texts[name])}`,
+        )
     if (!isDeepStrictEqual(row.tags, texts.tags))
       found.push(`${at}: tags are ${JSON.stringify(row.tags)} in the store; they must be ${JSON.stringify(texts.tags)}`)
   }

@@ -8,7 +8,7 @@ import { segmentName } from '../platform/wal/format.ts'
 import { listSegments } from '../platform/wal/reader.ts'
 import { appendReadings, openWal, tempDir } from '../platform/wal/wal.test-support.ts'
 import { Extents, ExtentCoverage, judgeOrdered } from './core/extents.ts'
-import { Findings, type ProblemCode } from './core/findings.ts'
+import { Findings, PROBLEM_CODES, type ProblemCode } from './core/findings.ts'
 import { judgeLoss, judgePartitions } from './core/losses.ts'
 import {
   METRIC_VALUES,
@@ -309,6 +309,16 @@ describe('the audit names every planted fault (X-2)', () => {
     expect(findings.problems).toEqual([])
     expect(findings.notes).toEqual([])
     expect(row).toMatchObject({ raw: 11, clean: 5, duplicate: 1, late: 1, deadLettered: 1, buffered: 1, inFlight: 1 })
+  })
+
+  it('every code is explained to the operator', () => {
+    const page = readFileSync(new URL('../docs/operations.md', import.meta.url), 'utf8')
+    const rows = page.split('\n').filter((line) => line.startsWith('| `'))
+    for (const code of PROBLEM_CODES)
+      expect(
+        rows.filter((row) => row.split('|')[1].includes(`\`${code}\``)),
+        code,
+      ).toHaveLength(1)
   })
 
   const faults = Object.entries(FAULTS).map(([code, fault]) => ({ code: code as ProblemCode, ...fault }))

@@ -57,6 +57,8 @@ export interface Inputs {
   readonly sequencer: readonly (SequencerState | null)[]
   /** Some offset of the sequencer's group is committed. */
   readonly isSequencerKnown: boolean
+  /** Clean and late have all their partitions. */
+  readonly hasOutputs: boolean
   readonly ranges: Ranges
 }
 
@@ -114,14 +116,13 @@ export async function readInputs(config: Config, admin: Admin, sleep: Sleep, fin
     sequencerState(partition, first.sequencer[partition] ?? null, findings),
   )
   const isSequencerKnown = first.sequencer.some((at) => at !== null)
-  return { refine, sequencer, isSequencerKnown, ranges }
+  const [clean, late] = [last.ranges.clean.length, last.ranges.late.length]
+  return { refine, sequencer, isSequencerKnown, hasOutputs: clean > 0 && clean === late, ranges }
 }
 
 function isSame(a: Reading, b: Reading, partition: number): boolean {
   if (a.committed[partition]?.offset !== b.committed[partition]?.offset) return false
-  return OUTPUTS.every(
-    (name) => a.ranges[name][partition]?.end === b.ranges[name][partition]?.end,
-  )
+  return OUTPUTS.every((name) => a.ranges[name][partition]?.end === b.ranges[name][partition]?.end)
 }
 
 export const topicPartition = (topic: string, partition: number): string => `${topic}/${partition}`
@@ -152,11 +153,7 @@ function parsed(metadata: string, partition: number, offset: number, findings: F
 
 const reached = z.object({ next_sequence: z.number(), clean_end: z.number() })
 
-function sequencerState(
-  partition: number,
-  at: CommittedOffset | null,
-  findings: Findings,
-): SequencerState | null {
+function sequencerState(partition: number, at: CommittedOffset | null, findings: Findings): SequencerState | null {
   if (at === null) return null
   try {
     const { next_sequence: nextSequence, clean_end: cleanEnd } = reached.parse(JSON.parse(at.metadata))

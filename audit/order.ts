@@ -41,18 +41,20 @@ export class OrderScanner {
   async readOrder(range: OffsetRange, partitions: number, next: number | null): Promise<Extents[]> {
     const ordered = Array.from({ length: partitions }, () => new Extents())
     const check = new OrderCheck()
+    let reached = 0
     const isRead = await this.#each(ORDER, 0, range, this.#order, (value, offset, orderedMs) => {
       const { partition, first_offset: firstOffset, count, base_sequence: baseSequence } = value
       const { ts_min: tsMin, ts_max: tsMax } = value
       const finding = check.add({ partition, firstOffset, count, baseSequence, tsMin, tsMax, offset, orderedMs })
       if (finding !== null) this.#findings.problem('ORDER_INCONSISTENT', `the order is inconsistent: ${finding.detail}`)
+      reached = Math.max(reached, baseSequence + count)
       ordered[partition]?.add(firstOffset, count)
     })
     if (!isRead) for (const extents of ordered) extents.isCut = true
-    else if (next !== null && (range.start === 0 || range.start < range.end) && (check.next ?? 0) < next)
+    else if (next !== null && (range.start === 0 || range.start < range.end) && reached < next)
       this.#findings.problem(
         'TOPIC_CUT',
-        `${ORDER} ends before sequence ${check.next ?? 0}, and the sequencer has reached ${next}: the topic was recreated, or cut at its end`,
+        `${ORDER} ends before sequence ${reached}, and the sequencer has reached ${next}: the topic was recreated, or cut at its end`,
       )
     return ordered
   }

@@ -14,20 +14,47 @@ const POLL_MS = 250
 /** A longer remainder certainly is not just markers. */
 const LOOK_INTO_OFFSETS = 1_000
 
-/** @returns on timeout, a description of what is still in flight or unknown; null once everything has settled */
+/**
+ * Ends by the deadline, whatever the broker or the store do: calls that hang are left to themselves.
+ * @returns on timeout, a description of what is still in flight or unknown; null once everything has settled
+ */
 export async function untilSettled(config: Config, kafka: Kafka, timeoutMs: number): Promise<string | null> {
+  const state = { moving: NOTHING_KNOWN, isOver: false }
+  const timer = new AbortController()
+  const deadline = delay(timeoutMs, state, { signal: timer.signal }).then(
+    () => state.moving,
+    () => null,
+  )
+  try {
+    return await Promise.race([poll(config, kafka, state), deadline])
+  } finally {
+    state.isOver = true
+    timer.abort()
+  }
+}
+
+const NOTHING_KNOWN = 'the broker has not answered yet'
+
+/** Never rejects; `state.moving` says what was seen last. */
+async function poll(
+  config: Config,
+  kafka: Kafka,
+  state: { moving: string; readonly isOver: boolean },
+): Promise<string | null> {
   const closing: { close(): Promise<void> }[] = []
   try {
-    const admin = await kafka.admin()
-    closing.push(admin)
-    const reader = await kafka.rangeReader()
-    closing.push(reader)
-    for (const deadline = performance.now() + timeoutMs; ; await delay(POLL_MS)) {
-      const moving = await inFlight(config, admin, reader).catch((error: unknown) => messageOf(error))
-      if (moving === null || performance.now() >= deadline) return moving
+    for (; !state.isOver; await delay(POLL_MS)) {
+      try {
+        if (closing.length === 0) closing.push(await kafka.admin(), await kafka.rangeReader())
+        const [admin, reader] = closing as [Admin & { close(): Promise<void> }, RangeReader]
+        const moving = await inFlight(config, admin, reader)
+        if (moving === null) return null
+        state.moving = moving
+      } catch (error) {
+        state.moving = messageOf(error)
+      }
     }
-  } catch (error) {
-    return messageOf(error)
+    return state.moving
   } finally {
     await Promise.allSettled(closing.map((one) => one.close()))
   }

@@ -79,7 +79,11 @@ export class StoreComparison {
     this.#noteOlder(all, stored, totals, findings)
     const named = suspects.filter((key) => !this.strays.keys.has(key))
     if (deep)
-      await nameStored({ store, scanner, ranges, stretchOf: (key) => this.#stretches.of(key) ?? WHOLE }, named, findings)
+      await nameStored(
+        { store, scanner, ranges, stretchOf: (key) => this.#stretches.of(key) ?? WHOLE },
+        named,
+        findings,
+      )
     return totals
   }
 

@@ -7,7 +7,15 @@ import { METRIC_NAMES } from '../platform/codec/reading.ts'
 import type { Config } from '../platform/config.ts'
 import { messageOf } from '../platform/errors.ts'
 import { describeStore, openStore, storeExists } from '../platform/store/open.ts'
-import type { Anomaly, Progress, SensorRef, SensorSummary, Store, StoredReading, StoreView } from '../platform/store/port.ts'
+import type {
+  Anomaly,
+  Progress,
+  SensorRef,
+  SensorSummary,
+  Store,
+  StoredReading,
+  StoreView,
+} from '../platform/store/port.ts'
 import type { Findings } from './core/findings.ts'
 import { keyOfText, keyText } from './core/records.ts'
 import { topicPartition } from './inputs.ts'

@@ -10,6 +10,8 @@ import { keyText } from './core/records.ts'
 import type { Ranges } from './inputs.ts'
 import type { PartitionScanner } from './scan.ts'
 
+type ReadingSource = Pick<PartitionScanner, 'eachReading'>
+
 const NAMED_MAX = 5
 
 export class Strays {
@@ -34,7 +36,7 @@ export class Strays {
     }
   }
 
-  async judge(scanner: PartitionScanner, ranges: Ranges, findings: Findings): Promise<void> {
+  async judge(scanner: ReadingSource, ranges: Pick<Ranges, 'clean'>, findings: Findings): Promise<void> {
     if (this.#found.size === 0) return
     const names = [...this.#found.keys()].slice(0, NAMED_MAX).map(keyText)
     findings.note(

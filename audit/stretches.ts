@@ -101,7 +101,11 @@ export class Stretches {
   ): Promise<Map<string, SensorBook>> {
     const books = new Map<string, SensorBook>()
     if (![...leftOut.keys()].some((key) => this.#sensors.get(key)!.partition === partition)) return books
-    const each = (topic: string, { start, end }: OffsetRange, visit: (book: SensorBook, record: PassingRecord) => void) =>
+    const each = (
+      topic: string,
+      { start, end }: OffsetRange,
+      visit: (book: SensorBook, record: PassingRecord) => void,
+    ) =>
       scanner.eachReading(
         topic,
         partition,

@@ -158,8 +158,8 @@ export class PartitionBook {
   readonly partition: number
   readonly sensors = new Map<string, SensorBook>()
   readonly counts: Counts = { ...NO_COUNTS }
-  /** Places (topic@offset) in clean and late whose records the sink has dead-lettered. */
-  readonly refusedBySink = new Set<string>()
+  /** Places (topic@offset) whose records the sink has dead-lettered, with the hashes of the letters' bytes. */
+  readonly refusedBySink = new Map<string, number>()
   /** Outcomes of the partition's dead letters. */
   readonly marks = new Marks()
   /** Offsets of the dead letters whose replays are in raw. */

@@ -52,8 +52,15 @@ export class Entries {
   letter(record: PassingRecord, { state, stage, topic, partition, offset }: LetterFacts): void {
     const { counts, refusedBySink, deadOffsets, letterHashes } = this.#book
     counts[LETTER_COUNTS[state]] += 1
+    if (stage === '' || topic === '' || offset < 0) {
+      this.#findings.problem(
+        'UNREADABLE',
+        `${DLQ}/${this.#book.partition} offset ${record.offset} is not a valid dead letter: it does not name the record that was refused`,
+      )
+      return
+    }
     if (stage !== REFINE_STAGE) {
-      refusedBySink.add(`${topic}@${offset}`)
+      refusedBySink.set(`${topic}@${offset}`, record.hash)
       return
     }
     counts.deadLetters += 1
@@ -76,13 +83,13 @@ export class Entries {
     const sensor = book.sensor(key)
     this.#output('late', sensor.lane(epoch), record, seq, ts)
     if (!isStored || ts < this.#cut.rowsSince) return
-    if (book.refusedBySink.has(`${LATE}@${offset}`)) sensor.refuse(ts)
+    if (this.#isRefused(LATE, record)) sensor.refuse(ts)
     else sensor.addLate(record, erased)
   }
 
   clean(record: PassingRecord): void {
     const book = this.#book
-    const { counts, partition, refusedBySink } = book
+    const { counts, partition } = book
     const { kind, offset, key, epoch, seq, ts } = record
     counts.clean += 1
     book.outputsFrom.clean ??= record.arrivalMs
@@ -104,7 +111,7 @@ export class Entries {
       )
     } else sensor.lastTs = ts
     if (!isStored || ts < this.#cut.rowsSince) return
-    if (refusedBySink.size > 0 && refusedBySink.has(`${CLEAN}@${offset}`)) sensor.refuse(ts)
+    if (this.#isRefused(CLEAN, record)) sensor.refuse(ts)
     else sensor.addClean(record)
   }
 
@@ -147,7 +154,9 @@ export class Entries {
         book.counts.duplicates += 1
         return
       case 'other':
-        this.#differs(lane, id)
+        // The first of these readings may have had an output that was removed.
+        if (arrivalMs <= this.#wholeFromMs()) lane.beforeOutputs.add(id)
+        else this.#differs(lane, id)
         return
       case 'none':
         this.#unplaced(lane, id, hash, arrivalMs)
@@ -167,6 +176,19 @@ export class Entries {
   #differs(lane: LaneBook, id: number): void {
     lane.differing.add(id)
     if (lane.epoch !== UNNUMBERED) this.#book.counts.conflicts += 1
+  }
+
+  /** The sink has dead-lettered the record; its letter must have the same bytes. */
+  #isRefused(topic: string, { offset, hash }: PassingRecord): boolean {
+    const { refusedBySink, partition } = this.#book
+    if (refusedBySink.size === 0) return false
+    const letter = refusedBySink.get(`${topic}@${offset}`)
+    if (letter !== undefined && letter !== hash)
+      this.#findings.problem(
+        'CHANGED',
+        `the dead letter of ${topic}/${partition} offset ${offset} has other bytes than it`,
+      )
+    return letter !== undefined
   }
 
   /** @returns false if it was already present */

@@ -12,7 +12,7 @@ const GAPS_MAX = 1_000
  * FOREIGN_OFFSET       refine's committed offset carries no ledger
  * OFFSET_MISSING       refine or the sequencer has no committed offset although it has written
  * SNAPSHOT_MISSING     the snapshot from which refine would restore its state is not there
- * UNREADABLE           a record of clean, late, anomalies, extents or order is not a valid one
+ * UNREADABLE           a record of clean, late, anomalies, extents, order or the dead letters is not a valid one
  * TWICE                a reading is in clean or late more often than in raw, or in clean twice
  * CHANGED              clean, late or a dead letter has different bytes from the raw record it came from
  * CONFLICT             raw has the same sensor, epoch and seq with different bytes, and those bytes are in no output

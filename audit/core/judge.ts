@@ -94,12 +94,18 @@ export function judgePartition(book: PartitionBook, cut: Cut, findings: Findings
     compare('records in clean', counts.clean, ledger.emitted, starts.clean === 0, cut.isStill)
     compare('records in late', counts.late, ledger.late, starts.late === 0, cut.isStill)
     for (const reason of LATE_REASONS)
-      compare(`records of late with the reason ${reason}`, counts[reason], ledger[reason], starts.late === 0, cut.isStill)
+      compare(
+        `records of late with the reason ${reason}`,
+        counts[reason],
+        ledger[reason],
+        starts.late === 0,
+        cut.isStill,
+      )
     if (counts.anomalies !== null)
       compare('anomalies', counts.anomalies, ledger.anomalies, starts.anomalies === 0, cut.isStill)
     compare('dead letters', counts.deadLetters, ledger.deadLettered + ledger.conflict, starts.dlq === 0, cut.isStill)
     if (isRawWhole) judgeReplays(book, findings)
-    judgeLetters(book, cut, findings)
+    if (isLedgerKnown) judgeLetters(book, cut, findings)
     const areDuplicatesKnown = judgeLanes(book, cut, isLedgerKnown ? ledger : null, findings)
     if (!isLedgerKnown) return
     const isWhole = starts.raw + starts.clean + starts.late + starts.dlq === 0

@@ -10,7 +10,8 @@ import { addRow, judgeStore, type StoreTotals } from './stored.ts'
 /** Readings 0 to `count` - 1. */
 function rowsOf(count: number): Fingerprint {
   const fingerprint = new Fingerprint()
-  for (let seq = 0; seq < count; seq += 1) addRow(fingerprint, { ts: seq, epoch: 1, seq, labels: 0, metrics: METRIC_VALUES })
+  for (let seq = 0; seq < count; seq += 1)
+    addRow(fingerprint, { ts: seq, epoch: 1, seq, labels: 0, metrics: METRIC_VALUES })
   return fingerprint
 }
 

@@ -3,6 +3,7 @@ import { Counter, Gauge, type Registry } from '../../platform/metrics.ts'
 
 export class ReplicaMetrics {
   readonly #rows: Counter
+  readonly #leftOut: Counter
   readonly #next: Gauge
   readonly #durable: Gauge
   readonly #lag: Gauge
@@ -12,6 +13,12 @@ export class ReplicaMetrics {
     this.#rows = new Counter({
       name: 'plumbline_replica_rows_total',
       help: 'Rows given to the replica’s files.',
+      labelNames: ['kind'],
+      registers,
+    })
+    this.#leftOut = new Counter({
+      name: 'plumbline_replica_left_out_total',
+      help: 'Records without a row, since they are not readings.',
       labelNames: ['kind'],
       registers,
     })
@@ -30,6 +37,10 @@ export class ReplicaMetrics {
       help: 'Offsets between the replica and the end of telemetry.order; a record there stands for many readings.',
       registers,
     })
+  }
+
+  leftOut(kind: 'order' | 'late', count: number): void {
+    this.#leftOut.inc({ kind }, count)
   }
 
   rows(kind: 'order' | 'late', count: number): void {

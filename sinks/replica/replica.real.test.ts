@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Reading } from '../../platform/codec/reading.ts'
-import { CLEAN } from '../../schemas/topics.ts'
+import { RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
+import { CLEAN, LATE } from '../../schemas/topics.ts'
 import { bare } from '../../test/fixtures/bare.ts'
 import { readingOf } from '../../test/fixtures/load.ts'
 import { OrderWriter } from '../../test/fixtures/order-writer.ts'
@@ -39,7 +40,7 @@ let stack: Stack
 let writer: OrderWriter
 let root: string
 let seq = 0
-const late: string[][] = Array.from({ length: PARTITIONS }, () => [])
+const late: { readonly offset: number; readonly reading: Reading }[][] = Array.from({ length: PARTITIONS }, () => [])
 
 const reading = (): Reading => {
   seq += 1
@@ -59,7 +60,7 @@ const start = (id: string, ...args: string[]): Promise<ServiceProcess> =>
 
 /** Resolves when the replica's checkpoint says that it has everything. */
 async function caughtUp(id: string, service: ServiceProcess): Promise<void> {
-  const lates = late.map((rows) => (JSON.parse(rows.at(-1) ?? '{"offset":-1}') as { offset: number }).offset + 1)
+  const lates = late.map((rows) => (rows.at(-1)?.offset ?? -1) + 1)
   for (const deadline = performance.now() + WAIT_MS; performance.now() < deadline; await delay(50)) {
     const state = readState(join(root, id))
     if (state?.next_sequence === writer.next && lates.every((end, p) => (state.late_next[p] ?? 0) >= end)) return
@@ -93,25 +94,26 @@ function rowsBeyondCheckpoint(id: string): number {
 function expected(from = 0): Record<string, string> {
   const files: Record<string, string> = {}
   const cells: Record<string, string> = { '=1+1': "'=1+1", 'a,"b"': '"a,""b"""' }
-  const row = (place: number, { ts, sensor_id, temperature_c, humidity_pct }: Reading): string =>
-    [
-      place,
-      new Date(ts).toISOString(),
-      cells[sensor_id] ?? sensor_id,
-      temperature_c ?? '',
-      humidity_pct ?? '',
-      '',
-    ].join(',')
-  const put = (path: string, first: string, line: string): void => {
+  const row = (place: number, { ts, sensor_id, temperature_c, humidity_pct }: Reading): string | null =>
+    Number.isNaN(temperature_c)
+      ? null
+      : [
+          place,
+          new Date(ts).toISOString(),
+          cells[sensor_id] ?? sensor_id,
+          temperature_c ?? '',
+          humidity_pct ?? '',
+          '',
+        ].join(',')
+  const put = (path: string, first: string, line: string | null): void => {
+    if (line === null) return
     files[path] = `${files[path] ?? `${first},timestamp,sensor_id,temperature_c,humidity_pct,pressure_hpa\n`}${line}\n`
   }
   for (const { sequence, reading: placed } of writer.placed)
     if (sequence >= from) put(orderPath(placed.tenant_id, placed.sensor_id), 'sequence', row(sequence, placed))
   for (const [partition, rows] of late.entries())
-    for (const text of rows) {
-      const { offset, reading: one } = JSON.parse(text) as { offset: number; reading: Reading }
+    for (const { offset, reading: one } of rows)
       put(latePath(partition, one.tenant_id, one.sensor_id), 'offset', row(offset, one))
-    }
   return files
 }
 
@@ -130,7 +132,7 @@ async function feed(transactions: number, pauseMs: number, signal?: AbortSignal)
 
 async function sendLate(partition: number, readings: readonly Reading[]): Promise<void> {
   const first = await writer.late(partition, readings)
-  for (const [k, one] of readings.entries()) late[partition].push(JSON.stringify({ offset: first + k, reading: one }))
+  for (const [k, one] of readings.entries()) late[partition].push({ offset: first + k, reading: one })
 }
 
 beforeAll(async () => {
@@ -184,6 +186,28 @@ describe('replicas', () => {
     await service.kill()
     await services.get('r2')!.stop()
     await services.get('r3')!.stop()
+  })
+
+  it('K6: leave out what is not a reading, in the order and in late, name it and go on', async () => {
+    const service = await start('r4')
+    // NaN is what refine, the sink and exports refuse as well.
+    const [one, bad, two] = some(3)
+    await writer.append([[0, [one, { ...bad, temperature_c: NaN }, two]]])
+    await sendLate(1, [{ ...bad, temperature_c: NaN }, ...some(2)])
+    const records = new RecordBatchBuilder()
+    records.add(null, Buffer.from('not framed'))
+    const producer = await stack.kafka.producer()
+    await producer.send([{ topic: LATE, partition: 1, records }])
+    await producer.close()
+    await sendLate(1, some(1))
+    await caughtUp('r4', service)
+    expect(contents('r4')).toEqual(expected())
+    expect(service.output().match(/records that are not readings were left out/g)).toHaveLength(3)
+    expect(service.output()).toContain('temperature_c is not a number')
+    expect(await service.stop()).toBe(0)
+    const resumed = await start('r4', '--resume')
+    await caughtUp('r4', resumed)
+    expect(await resumed.stop()).toBe(0)
   })
 
   it('begin behind what retention has removed and say so; a resumed one that misses it ends loudly', async () => {

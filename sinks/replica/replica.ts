@@ -16,11 +16,11 @@ import { pause, retryWhile } from '../../platform/retry.ts'
 import { OrderError } from '../../platform/order/errors.ts'
 import { type OrderChunk, OrderReader } from '../../platform/order/order-reader.ts'
 import type { FetchSchema } from '../../platform/codec/register.ts'
-import { LATE } from '../../schemas/topics.ts'
+import { CLEAN, LATE } from '../../schemas/topics.ts'
 import { LATE_HEADER, ORDER_HEADER } from '../core/replica-csv.ts'
 import { latePath, orderPath } from './file-names.ts'
 import { RowFiles } from './row-files.ts'
-import { Rows } from './rows.ts'
+import { type LeftOut, Rows } from './rows.ts'
 import type { ReplicaMetrics } from './replica-metrics.ts'
 import type { ReplicaState } from './state.ts'
 
@@ -147,7 +147,11 @@ export class Replica {
   async #take({ sequence, partition, batch, from, to }: OrderChunk): Promise<void> {
     const { metrics } = this.#deps
     const codecs = await this.#ordered.learn(batch, from, to)
-    for (let i = from; i < to; i += 1) this.#ordered.add(batch, i, sequence + i - from, partition, codecs)
+    this.#nameLeftOut(
+      CLEAN,
+      partition,
+      this.#ordered.addAll(batch, { from, to, partition }, (i) => sequence + i - from, codecs),
+    )
     const next = sequence + to - from
     this.#state = {
       ...this.#state,
@@ -192,14 +196,29 @@ export class Replica {
     for (const batch of batches) {
       const codecs = await this.#late.learn(batch, 0, batch.count)
       // No await between here and the new position: a failure must not leave rows that would be read again.
-      for (let i = 0; i < batch.count; i += 1)
-        if (batch.offset(i) >= before) this.#late.add(batch, i, batch.offset(i), partition, codecs)
+      const span = { from: batch.firstAtOrAfter(before), to: batch.count, partition }
+      this.#nameLeftOut(
+        LATE,
+        partition,
+        this.#late.addAll(batch, span, (i) => batch.offset(i), codecs),
+      )
       if (batch.count > 0) this.#passLate(partition, batch.offset(batch.count - 1) + 1)
       this.#deps.metrics.rows('late', batch.count)
       this.#files.flushIfFull()
     }
     this.#passLate(partition, nextOffset)
     await this.#commitIfDue()
+  }
+
+  /** One line a batch, however many there are. */
+  #nameLeftOut(topic: string, partition: number, leftOut: LeftOut | null): void {
+    if (leftOut === null) return
+    const { log, metrics } = this.#deps
+    metrics.leftOut(topic === LATE ? 'late' : 'order', leftOut.count)
+    log.warn(
+      { topic, partition, offset: leftOut.offset, records: leftOut.count, reason: leftOut.reason },
+      'records that are not readings were left out',
+    )
   }
 
   #passLate(partition: number, next: number): void {

@@ -1,12 +1,12 @@
 // From record batches to rows: decodes each reading with its writer's schema and passes its row to its sensor's
 // file. A sensor's file path and cell text are computed once and cached, for a bounded number of sensors.
+import { DecodeError } from '../../platform/codec/framed-decoder.ts'
 import { FRAME_BYTES, type Reading } from '../../platform/codec/reading.ts'
 import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import type { FetchSchema } from '../../platform/codec/register.ts'
 import { Codecs } from '../codecs.ts'
 import { type Codec, readingCodec } from '../core/decode.ts'
 import { rowOf, textCell } from '../core/replica-csv.ts'
-import { ReplicaError } from './state.ts'
 import type { RowFiles } from './row-files.ts'
 import { schemaIdOf, UNFRAMED } from '../../platform/codec/framing.ts'
 
@@ -16,6 +16,14 @@ const SENSORS_MAX = 100_000
 interface SensorFile {
   readonly path: string
   readonly cell: string
+}
+
+/** Records of one batch that are not readings. */
+export interface LeftOut {
+  count: number
+  /** Of the first one, and why. */
+  readonly offset: number
+  readonly reason: string
 }
 
 export class Rows {
@@ -46,11 +54,31 @@ export class Rows {
   }
 
   /**
-   * Adds one record's row.
-   * @param place its sequence, or its offset in late
-   * @throws ReplicaError UNREADABLE: refine lets nothing unreadable through, so this is a bug
+   * Adds the rows of records [from, to). A record that is not a reading has no row: refine writes none, so it is somebody
+   * else's, and every replica leaves out the same ones, as the sink and exports do.
+   * @param placeOf the sequence of a record, or its offset in late
    */
-  add(
+  addAll(
+    batch: RecordBatch,
+    { from, to, partition }: { from: number; to: number; partition: number },
+    placeOf: (i: number) => number,
+    codecs: ReadonlyMap<number, Codec<Reading>>,
+  ): LeftOut | null {
+    let leftOut: LeftOut | null = null
+    for (let i = from; i < to; i += 1) {
+      try {
+        this.#add(batch, i, placeOf(i), partition, codecs)
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error
+        leftOut ??= { count: 0, offset: batch.offset(i), reason: error.message }
+        leftOut.count += 1
+      }
+    }
+    return leftOut
+  }
+
+  /** @throws DecodeError */
+  #add(
     batch: RecordBatch,
     i: number,
     place: number,
@@ -71,17 +99,8 @@ export class Rows {
 }
 
 function decode(batch: RecordBatch, i: number, codecs: ReadonlyMap<number, Codec<Reading>>): Reading {
-  const codec = codecs.get(schemaIdOf(batch, i)) ?? { refused: 'it is not in Confluent’s framing' }
-  try {
-    if ('refused' in codec) throw new Error(codec.refused)
-    const at = batch.valueAt(i)
-    return codec.decode(batch.bytes, at + FRAME_BYTES, at + batch.valueLength(i))
-  } catch (error) {
-    const offset = batch.offset(i)
-    throw new ReplicaError(
-      'UNREADABLE',
-      `the reading at offset ${offset} cannot be decoded: ${(error as Error).message}`,
-      { offset, cause: error },
-    )
-  }
+  const codec = codecs.get(schemaIdOf(batch, i)) ?? { refused: 'the value does not begin with byte 0 and a schema id' }
+  if ('refused' in codec) throw new DecodeError('UNREADABLE', codec.refused)
+  const at = batch.valueAt(i)
+  return codec.decode(batch.bytes, at + FRAME_BYTES, at + batch.valueLength(i))
 }

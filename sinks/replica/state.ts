@@ -7,7 +7,7 @@ import { messageOf, PlumblineError } from '../../platform/errors.ts'
 import { FILE_MODE } from '../../platform/folders.ts'
 
 export type ReplicaErrorCode =
-  'FILE_GONE' | 'FOLDER_NOT_OURS' | 'LOCKED' | 'OTHER_REPLICA' | 'STATE_UNREADABLE' | 'UNREADABLE' | 'WRITE_FAILED'
+  'FILE_GONE' | 'FOLDER_NOT_OURS' | 'LOCKED' | 'OTHER_REPLICA' | 'STATE_UNREADABLE' | 'WRITE_FAILED'
 
 /** The replica's folder cannot be used; the message says what to do. */
 export class ReplicaError extends PlumblineError<ReplicaErrorCode> {}

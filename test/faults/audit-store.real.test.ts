@@ -66,7 +66,7 @@ const DAMAGES: readonly Damage[] = [
     sql: `UPDATE readings SET sensor_id = 999 WHERE sensor_id = :a; UPDATE readings SET sensor_id = :a WHERE sensor_id = :b;
       UPDATE readings SET sensor_id = :b WHERE sensor_id = 999`,
     codes: ['STORE_DIFFERS'],
-    says: /t1\/p0-\d+ epoch 1 seq 20/,
+    says: /t1\/p0-\d+ epoch 1 seq 2 ts \d+: temperature_c is/,
   },
   {
     damage: 'a row is deleted, and its counter with it',
