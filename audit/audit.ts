@@ -103,7 +103,7 @@ async function judgeKafka(
     const partitions = inputs.refine.length
     judgeTopics(inputs, store?.offsets ?? null, findings)
     await judgeSnapshots({ admin, reader, fetchSchema, group: config.REFINE_GROUP }, inputs.refine, findings)
-    const held = await findOpenTransactions(admin, inputs, Date.now(), findings)
+    const held = await findOpenTransactions(admin, config.REFINE_GROUP, inputs, Date.now(), findings)
     const scanner = new PartitionScanner(reader, fetchSchema, findings, onRecords)
     const orders = new OrderScanner(reader, fetchSchema, findings)
     const anomalies = new AnomalyScanner(reader, fetchSchema, findings)
@@ -119,7 +119,7 @@ async function judgeKafka(
     const stored = new StoreComparison(partitions)
     const rows: PartitionRow[] = []
     for (let partition = 0; partition < partitions; partition += 1) {
-      const cut = cutOf(inputs, store, partition)
+      const cut = cutOf(inputs, store, held.outputs, partition)
       const extents = await orders.readExtents(ranges.extents[partition], partition)
       const reached = sequencer[partition]?.cleanEnd
       const { all, knownFrom } = allExtents(
@@ -143,7 +143,7 @@ async function judgeKafka(
         judgeSent(
           book,
           lanes.get(partition) ?? [],
-          { isWhole: cut.starts.raw === 0, held: held[partition] ?? 0 },
+          { isWhole: cut.starts.raw === 0, held: held.raw[partition] ?? 0 },
           findings,
         )
       moved.collect(book, cut.starts.raw, findings)
@@ -170,13 +170,19 @@ async function judgeKafka(
 const brokerHint = ({ KAFKA_BROKERS }: Config): string =>
   `Kafka at ${String(KAFKA_BROKERS)} cannot be read (start it by "plumbline up", or set KAFKA_BROKERS)`
 
-function cutOf({ refine, ranges }: Inputs, store: AuditedStore | null, partition: number): Cut {
+function cutOf(
+  { refine, ranges }: Inputs,
+  store: AuditedStore | null,
+  held: ReadonlySet<number>,
+  partition: number,
+): Cut {
   const { ledger, committed, isStill } = refine[partition]
   const stored = (topic: string): number => store?.offsets.get(topicPartition(topic, partition)) ?? 0
   return {
     partition,
     ledger,
     hasCommitted: committed !== null,
+    isHeld: held.has(partition),
     committed: committed ?? ranges.raw[partition].start,
     isStill,
     starts: {

@@ -344,4 +344,24 @@ describe('the audit names every planted fault (X-2)', () => {
     expect(hidden.judge().messages).toContain('accepted 4 readings that raw does not have')
     expect(hidden.log).toMatchObject({ missing: 4, held: 3 })
   })
+
+  it('K2: what a foreign transaction hides in the outputs is not missing, and what is there is still compared', () => {
+    const partition = new PlantedPartition()
+    partition.cut.isHeld = true
+    partition.clean.length = 3
+    partition.letters.length = 0
+    expect(partition.judge().codes).toEqual([])
+    const forged = new PlantedPartition()
+    forged.cut.isHeld = true
+    forged.clean[2] = reading(2, 2, 5)
+    expect(forged.judge().codes).toEqual(['CHANGED'])
+  })
+
+  it('faults 5: refine’s offset is gone: that is said, and no record is accused', () => {
+    const partition = new PlantedPartition()
+    partition.cut = { ...partition.cut, ledger: null, hasCommitted: false, committed: 0 }
+    const { codes, row } = partition.judge()
+    expect(codes).toEqual(['OFFSET_MISSING'])
+    expect(row).toMatchObject({ clean: 5, late: 1, inFlight: 11 })
+  })
 })

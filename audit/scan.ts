@@ -66,7 +66,7 @@ export class PartitionScanner {
       coverage.record(record.offset)
       entries.clean(record)
     })
-    coverage.finish(cut.isStill)
+    coverage.finish(cut.isStill && !cut.isHeld)
     await this.#each(RAW, partition, ranges.raw[partition], (batch, i) =>
       entries.raw(record, batch.hasHeaders(i) ? headerOf(batch, i, REPLAY_OF_HEADER) : undefined),
     )

@@ -211,7 +211,7 @@ export class Entries {
 
   #unexplained({ offset, arrivalMs }: PassingRecord): void {
     const { partition } = this.#book
-    if (arrivalMs > this.#wholeFromMs())
+    if (arrivalMs > this.#wholeFromMs() && !this.#cut.isHeld)
       this.#findings.problem(
         'NOT_DEAD_LETTERED',
         `${RAW}/${partition} offset ${offset} is not a valid reading and has no dead letter${this.#cut.starts.dlq > 0 ? ` any more: ${DLQ} was removed below offset ${this.#cut.starts.dlq}` : ''}`,

@@ -14,7 +14,7 @@ interface Unplaced {
 }
 
 /**
- * @param ledger null: not known, so what has no output may be buffered
+ * @param ledger null: not known, or outputs are hidden, so what has no output may be buffered
  * @returns whether duplicates can be counted: every output has been claimed by its raw record
  */
 export function judgeLanes(book: PartitionBook, cut: Cut, ledger: LedgerCounts | null, findings: Findings): boolean {

@@ -77,6 +77,7 @@ export class PlantedPartition {
     partition: 0,
     ledger: this.ledger,
     hasCommitted: true,
+    isHeld: false,
     committed: COMMITTED,
     isStill: true,
     starts: { raw: 0, clean: 0, late: 0, dlq: 0, anomalies: 0 },
