@@ -99,13 +99,9 @@ export class ExtentCoverage {
       return
     }
     if (offset < this.#knownFrom) return
-    // After the last extent, the next may still be on its way.
-    if (this.#bare !== null && this.#at < length) this.#bare.to = offset
-    else {
-      this.#flush()
-      this.#bare = { from: offset, to: offset }
-    }
-    if (this.#bare.to < offset) this.#bare.to = offset
+    // After the last extent, the next may still be on its way: `finish` decides.
+    if (this.#bare === null) this.#bare = { from: offset, to: offset }
+    else this.#bare.to = offset
   }
 
   /** @param isStill nothing was written while the end offsets were read */
