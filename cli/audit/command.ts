@@ -19,13 +19,17 @@ export function auditCommand(env: Readonly<Record<string, string | undefined>> =
     .option('--wait <duration>', 'wait until nothing is in flight, at most this long: 500ms, 30s, 2m', (text: string) =>
       parseDuration(text, '--wait', WAIT_MAX_MS),
     )
-    .option('--deep', 'read again what differs in the store, and name the reading, its time and the cell')
+    .option(
+      '--deep',
+      'read again what differs in the store, and name the reading, its time and the cell, or the anomaly and its field',
+    )
     .option('--json', 'print the report as JSON: balanced, table, gaps, problems, notes')
     .addHelpText(
       'after',
       `
-Compares what write-ahead logs under DATA_DIR accepted, telemetry.raw, telemetry.clean, telemetry.late, the dead letters,
-the extents, the total order and the store: every reading by its identity and its bytes. Missing sequence numbers are
+Compares what write-ahead logs under DATA_DIR accepted, telemetry.raw, telemetry.clean, telemetry.late, the anomalies, the
+dead letters, the extents, the total order and the store: every reading by its identity, its bytes and its values. It
+changes nothing, and may run while the pipeline does. Missing sequence numbers are
 named as gaps and are no problem by themselves. Exit code 0: balanced; 1: something is not accounted for, or could not be
 compared.
 

@@ -16,14 +16,14 @@ const EXAMPLES = `
 Examples:
   plumbline order                                    the last 20 readings with their global sequence
   plumbline order --from 1000 --limit 20             the sequences 1000 to 1019
-  plumbline order --since 5m --limit 100             from what got its place five minutes ago
-  plumbline order --follow --format jsonl | jq .seq  what comes, until Ctrl-C
+  plumbline order --since 5m --limit 100             from what was put in order five minutes ago
+  plumbline order --follow --format jsonl | jq .seq  what arrives, until Ctrl-C
   plumbline order verify                             is the sequence gapless over everything kept?`
 
 const VERIFY_EXAMPLES = `
 Examples:
   plumbline order verify          reads the order: sequences and extents; exit code 1 names the first gap
-  plumbline order verify --deep   reads every reading that has a place as well, and counts them`
+  plumbline order verify --deep   also reads every reading that has a place, and counts them`
 
 const LIMIT = 20
 const SEQUENCE_MAX = Number.MAX_SAFE_INTEGER
@@ -48,10 +48,10 @@ export function orderCommand(env: Env): Command {
     .description('readings in their total order, with their global sequence')
     .addOption(new Option('--from <sequence>', 'begin with this sequence').argParser(whole(0, SEQUENCE_MAX)))
     .addOption(
-      new Option('--since <when>', 'begin with what got its place then: 5m (ago) or ISO 8601').conflicts('from'),
+      new Option('--since <when>', 'begin with what was put in order then: 5m (ago) or ISO 8601').conflicts('from'),
     )
     .addOption(
-      new Option('--limit <n>', `so many readings (default: ${LIMIT}; with --follow: no end)`).argParser(
+      new Option('--limit <n>', `at most this many readings (default: ${LIMIT}; with --follow: no limit)`).argParser(
         whole(1, SEQUENCE_MAX),
       ),
     )

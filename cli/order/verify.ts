@@ -13,11 +13,12 @@ export async function verifyOrder(reader: OrderReader, deep: boolean, signal: Ab
     if (finding !== null) throw new OrderError(finding.fault, `the order is inconsistent: ${finding.detail}`)
     return !signal.aborted
   })
-  if (signal.aborted) return void process.stderr.write('interrupted: the rest was not looked at\n')
+  if (signal.aborted) return void process.stderr.write('interrupted: the rest was not checked\n')
   const { first, next, records } = check
-  if (first === null || next === null) return void process.stdout.write('no reading has its place yet\n')
+  if (first === null || next === null) return void process.stdout.write('no reading has a place in the order yet\n')
   process.stdout.write(
-    `gapless: ${count(check.count)} readings in ${count(records)} extents, sequences ${first} to ${next - 1}\n`,
+    `gapless: ${count(check.count)} readings in ${count(records)} extents, sequences ${first} to ${next - 1}\n` +
+      'this is the order alone: plumbline audit compares it with the extents and with telemetry.clean\n',
   )
   if (deep) await readAll(reader, first, next, signal)
 }
@@ -25,7 +26,7 @@ export async function verifyOrder(reader: OrderReader, deep: boolean, signal: Ab
 async function readAll(reader: OrderReader, first: number, next: number, signal: AbortSignal): Promise<void> {
   const from = (await reader.firstSequence()) ?? next
   if (from > first)
-    process.stdout.write(`retention has removed readings from clean: those from sequence ${from} on are all kept\n`)
+    process.stdout.write(`retention has removed readings from clean; from sequence ${from} on all of them are there\n`)
   const reached = await reader.read(from, next - from, () => undefined, signal)
   if (signal.aborted) return void process.stderr.write('interrupted: the rest was not read\n')
   process.stdout.write(`read: ${count(reached - from)} readings, each where the order says\n`)

@@ -9,18 +9,18 @@ import { CommandError } from '../core/errors.ts'
 const EXAMPLES = `
 Examples:
   plumbline replica --id r1                 writes data/r1/{sensor}.csv, from the beginning of what is kept
-  plumbline replica --id r1 --resume        goes on where it stopped or was killed
+  plumbline replica --id r1 --resume        continues where it stopped or was killed
   plumbline replica diff r1 r2 r3           are their rows the same, byte by byte?
 
-Late readings lie apart, in data/r1/late/{partition}/{sensor}.csv. Nothing removes rows: a replica grows with the order,
-by some 80 bytes a reading.`
+Late readings are written separately, to data/r1/late/{partition}/{sensor}.csv. Nothing removes rows: a replica grows with
+the order, by about 80 bytes a reading.`
 
 const DIFF_EXAMPLES = `
 Examples:
   plumbline replica diff r1 r2 r3
   plumbline replica diff r1 r2 --dir /srv/replicas
 
-Replicas are compared up to the sequence that all of them have on disk, so they may run meanwhile. Exit code 1: they differ.`
+Replicas are compared up to the sequence that all of them have on disk, so they may keep running. Exit code 1: they differ.`
 
 interface ReplicaOptions {
   readonly id?: string
@@ -30,16 +30,16 @@ interface ReplicaOptions {
 
 export function replicaCommand(env: Readonly<Record<string, string>>): Command {
   const diff = new Command('diff')
-    .description('compare the files of replicas; exit code 1 when they differ')
+    .description('compare the files of replicas; exit code 1 if they differ')
     .argument('<id...>', 'replicas, two or more')
-    .option('--dir <folder>', 'where their folders lie', 'data')
+    .option('--dir <folder>', 'folder that contains theirs', 'data')
     .addHelpText('after', DIFF_EXAMPLES)
     .action((ids: string[], { dir }: { dir: string }) => compare(dir, ids))
   return new Command('replica')
     .description('write every reading in its total order to CSV files, one per sensor, until Ctrl-C')
-    .option('--id <id>', 'its name, and that of its folder')
-    .option('--dir <folder>', 'where its folder lies', 'data')
-    .option('--resume', 'go on from its checkpoint instead of clearing its folder')
+    .option('--id <id>', 'its name, and the name of its folder')
+    .option('--dir <folder>', 'folder in which its own is made', 'data')
+    .option('--resume', 'continue from its checkpoint instead of clearing its folder')
     .enablePositionalOptions()
     .addHelpText('after', EXAMPLES)
     .addCommand(diff)
