@@ -57,6 +57,8 @@ export interface Inputs {
   readonly sequencer: readonly (SequencerState | null)[]
   /** Some offset of the sequencer's group is committed. */
   readonly isSequencerKnown: boolean
+  /** Next offset in extents, whoever has committed it; null: nothing is committed. */
+  readonly sequencerNext: readonly (number | null)[]
   /** Clean and late have all their partitions. */
   readonly hasOutputs: boolean
   readonly ranges: Ranges
@@ -115,9 +117,10 @@ export async function readInputs(config: Config, admin: Admin, sleep: Sleep, fin
   const sequencer = ranges.extents.map((_, partition) =>
     sequencerState(partition, first.sequencer[partition] ?? null, findings),
   )
+  const sequencerNext = ranges.extents.map((_, partition) => first.sequencer[partition]?.offset ?? null)
   const isSequencerKnown = first.sequencer.some((at) => at !== null)
   const [clean, late] = [last.ranges.clean.length, last.ranges.late.length]
-  return { refine, sequencer, isSequencerKnown, hasOutputs: clean > 0 && clean === late, ranges }
+  return { refine, sequencer, isSequencerKnown, sequencerNext, hasOutputs: clean > 0 && clean === late, ranges }
 }
 
 function isSame(a: Reading, b: Reading, partition: number): boolean {

@@ -7,20 +7,21 @@ import { type Inputs, topicPartition } from './inputs.ts'
 
 /** @param stored the store's offsets by topic/partition; null: there is no store */
 export function judgeTopics(
-  { refine, sequencer, isSequencerKnown, ranges }: Inputs,
+  { refine, sequencer, sequencerNext, isSequencerKnown, ranges }: Inputs,
   stored: ReadonlyMap<string, number> | null,
   findings: Findings,
 ): void {
+  const isOrderEmpty = ranges.order.every(({ end }) => end === 0)
   for (const [partition, { committed }] of refine.entries()) {
     const judge = (topic: string, reader: string, next: number, countsMarkers: boolean): void => {
       const range = ranges[NAMES[topic]][partition]
       judgeLoss({ topic, partition, range, reader, next, countsMarkers }, findings)
     }
     judge(RAW, 'refine', committed ?? 0, true)
-    const at = sequencer[partition]
-    // A foreign offset says nothing, and is reported. One that has never run begins with the first extent.
-    if (at !== null) judge(EXTENTS, 'the sequencer', at.committed, true)
-    else if (!isSequencerKnown && ranges.order.every(({ end }) => end === 0)) judge(EXTENTS, 'the sequencer', 0, true)
+    const next = sequencerNext[partition]
+    // A foreign offset says nothing, and is reported; so are missing ones of a sequencer that has run.
+    const isTold = next === null ? isSequencerKnown || isOrderEmpty : sequencer[partition] !== null
+    if (isTold) judge(EXTENTS, 'the sequencer', next ?? 0, false)
     if (stored !== null)
       for (const topic of [CLEAN, LATE, ANOMALIES])
         judge(topic, 'the store', stored.get(topicPartition(topic, partition)) ?? 0, false)
