@@ -152,7 +152,9 @@ const DAMAGES: readonly Damage[] = [
   {
     damage: 'faults 2: extents are cut before the sequencer has read them',
     plant: async (p) => {
-      await planted.append(EXTENTS, p, [{ key: null, value: Buffer.from('?') }])
+      // One offset alone might be the marker of a transaction.
+      const value = Buffer.from('?')
+      await planted.append(EXTENTS, p, [1, 2].map(() => ({ key: null, value })))
       await planted.remove(EXTENTS, p, -1)
     },
     codes: ['REMOVED_UNREAD'],
