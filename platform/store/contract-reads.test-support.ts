@@ -229,7 +229,18 @@ export function readingContract(name: string, { fresh, ownName }: Ground): void 
       const store = await fresh()
       const values = [7, -0.5, 1e300, 0, 3.25]
       const rows = values.flatMap((power_w, i) =>
-        ['b', 'a'].map((sensor_id) => clean({ sensor_id, ts: (i * 7) % 5, epoch: 3, seq: i, site_id: `s${i}`, tags: { b: 'ü', a: sensor_id }, power_w, energy_wh: i })),
+        ['b', 'a'].map((sensor_id) =>
+          clean({
+            sensor_id,
+            ts: (i * 7) % 5,
+            epoch: 3,
+            seq: i,
+            site_id: `s${i}`,
+            tags: { b: 'ü', a: sensor_id },
+            power_w,
+            energy_wh: i,
+          }),
+        ),
       )
       await store.write(batch(rows))
       for (const from of [undefined, 2]) {

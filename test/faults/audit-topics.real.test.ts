@@ -154,7 +154,11 @@ const DAMAGES: readonly Damage[] = [
     plant: async (p) => {
       // One offset alone might be the marker of a transaction.
       const value = Buffer.from('?')
-      await planted.append(EXTENTS, p, [1, 2].map(() => ({ key: null, value })))
+      await planted.append(
+        EXTENTS,
+        p,
+        [1, 2].map(() => ({ key: null, value })),
+      )
       await planted.remove(EXTENTS, p, -1)
     },
     codes: ['REMOVED_UNREAD'],

@@ -7,7 +7,6 @@ import type { SensorCount, SensorFingerprint, SensorRef } from '../port.ts'
 import { chunksOf, decodeText, subTable, tableIn, TABLES_PER_STATEMENT, timeOf, where } from './sql.ts'
 import type { Cell, Rows } from './transport.ts'
 
-
 /** Rows in one answer where all rows are read: some megabytes. */
 export const ROWS_PER_PAGE = 10_000
 
