@@ -13,7 +13,9 @@ import { foundIn, type LogSearch } from './log-search.ts'
 
 /** Before a row's arrival, raw is looked through so far back, ms, in steps. */
 const BACK_MS = [10_000, 120_000, 1_800_000]
-/** After a raw record's arrival its outcome and its repetitions are looked for so long, ms, and so many records. */
+/** After a raw record's arrival its repetitions are looked for so long, ms: retries of a producer end before. */
+const REPEATED_MS = 60_000
+/** And its outcome so long, ms, and in so many records. */
 export const FORWARD_MS = 600_000
 const FORWARD_RECORDS = 1_000_000
 /** Raw records of one reading: more are not followed. */
@@ -103,7 +105,7 @@ export class Finder {
 
   #repetitions(first: Found, target: Target): Promise<Found[]> {
     const number = first.epoch > 0 ? first : target.number
-    return this.after(RAW, first.partition, first.timeMs, { ...target, ts: first.ts, number })
+    return this.#within(RAW, first.partition, first.timeMs, REPEATED_MS, { ...target, ts: first.ts, number })
   }
 
   /** By the arrival of the row: raw came before it, mostly by less than a second. Null where it is not there. */
@@ -134,22 +136,35 @@ export class Finder {
     at: { topic: string; partition: number },
     { start, end }: OffsetRange,
     target: Target,
+    enough = Infinity,
   ): Promise<Found[]> {
     const found: Found[] = []
     await this.#search.each(at, start, end, target.key, (batch, i, reading) => {
       if (isTarget(target, reading)) found.push(foundIn(at, batch, i, reading))
+      return found.length < enough
     })
     return found
   }
 
-  /** Records of the reading from a time on, for as long as its outcome may take. */
-  async after(topic: string, partition: number, fromMs: number, target: Target): Promise<Found[]> {
+  /** Records of the reading from a time on, for as long as its outcome may take. @param enough the search ends with so many */
+  async after(topic: string, partition: number, fromMs: number, target: Target, enough: number): Promise<Found[]> {
+    return this.#within(topic, partition, fromMs, FORWARD_MS, target, enough)
+  }
+
+  async #within(
+    topic: string,
+    partition: number,
+    fromMs: number,
+    spanMs: number,
+    target: Target,
+    enough = Infinity,
+  ): Promise<Found[]> {
     const range = this.#of(topic)[partition]
     if (range === undefined) return []
     const at = { topic, partition }
-    const from = await this.#search.offsetAt(at, range, fromMs)
-    const end = await this.#search.offsetAt(at, range, fromMs + FORWARD_MS)
-    return this.#matches(at, { start: from, end: Math.min(end, from + FORWARD_RECORDS) }, target)
+    const start = await this.#search.offsetAt(at, range, fromMs)
+    const end = await this.#search.offsetAt(at, { start, end: range.end }, fromMs + spanMs)
+    return this.#matches(at, { start, end: Math.min(end, start + FORWARD_RECORDS) }, target, enough)
   }
 
   /** The raw record that repeats a letter: in the letter's partition, or in that of its key if it was in a wrong one. */

@@ -9,8 +9,8 @@ import { AuditSchemas } from '../../audit/schemas.ts'
 import type { Found } from './core/fates.ts'
 import { compareTo, type Numbered, type Target } from './core/target.ts'
 
-/** Between two windows a search can end. */
-const WINDOW_OFFSETS = 10_000
+/** Between two windows a search can end; what a fetch brings, mostly. */
+const WINDOW_OFFSETS = 40_000
 /** A range this small is read through. */
 const READ_THROUGH = 20_000
 /** Records that one step may read until it meets the sensor. */

@@ -56,7 +56,7 @@ async function trace(...args: string[]): Promise<Json> {
   return JSON.parse(out) as Json
 }
 
-/** The sink and the sequencer are behind refine: asked again until they are through. */
+/** The sink and the sequencer come after refine: asked again until they have it. */
 async function traceUntil(isThrough: (json: Json) => boolean, ...args: string[]): Promise<Json> {
   for (const deadline = performance.now() + 60_000; ; await delay(200)) {
     const json = await trace(...args)

@@ -175,13 +175,15 @@ export class Tracer {
     const coveredMs = new Map<number, number>()
     for (const { partition, timeMs } of target === null ? [] : raws) {
       if (timeMs <= (coveredMs.get(partition) ?? -Infinity)) continue
-      const add = async (topic: string, to: Found[]): Promise<void> => {
-        for (const found of await this.#finder.after(topic, partition, timeMs, target!))
+      const add = async (topic: string, to: Found[], enough: number): Promise<void> => {
+        if (enough < 1) return
+        for (const found of await this.#finder.after(topic, partition, timeMs, target!, enough))
           if (raws.some(({ value }) => value.equals(found.value)) && !to.some((known) => isSamePlace(known, found)))
             to.push(found)
       }
-      await add(CLEAN, cleans)
-      await add(LATE, lates)
+      // Clean has a reading once; what else was accepted is in late.
+      await add(CLEAN, cleans, 1 - cleans.length)
+      await add(LATE, lates, raws.length - cleans.length - lates.length)
       coveredMs.set(partition, timeMs + FORWARD_MS / 2)
     }
     return { cleans, lates }

@@ -1,8 +1,10 @@
 // The import as a command: options to a mapping, survey, log, broker, and a summary for people. What it prints goes
 // to the functions that it is given.
+import { existsSync } from 'node:fs'
 import { systemClock } from '../../../platform/clock.ts'
 import { readingType } from '../../../platform/codec/reading.ts'
 import type { Config } from '../../../platform/config.ts'
+import { InputError } from '../../../platform/errors.ts'
 import type { Kafka } from '../../../platform/kafka/port.ts'
 import type { Logger } from '../../../platform/log.ts'
 import { WalDirectory } from '../../../platform/wal/directory.ts'
@@ -44,6 +46,8 @@ export async function previewFile(
   print: (line: string) => void,
 ): Promise<void> {
   const described = describeFile(file, given.plan, given.mapping, boundsOf(given, config), true)
+  if (given.writeMapping !== undefined && existsSync(given.writeMapping))
+    throw new InputError('EXISTS', 'write-mapping', `${given.writeMapping} exists already; name a new file`)
   await preview(described, systemClock.now(), given.writeMapping, print)
 }
 
@@ -58,6 +62,12 @@ const boundsOf = (given: ImportArguments, config: Config): TimeBounds => ({
  */
 export async function importFile(file: string, given: ImportArguments, context: ImportContext): Promise<boolean> {
   const { config, log, signal, print } = context
+  if (given.writeMapping !== undefined)
+    throw new InputError(
+      'OPTIONS',
+      'write-mapping',
+      '--write-mapping belongs to --preview: an import writes no mapping',
+    )
   const { options, plan } = describeFile(file, given.plan, given.mapping, boundsOf(given, config), false)
   const now = systemClock.now()
   for (const line of describeMapping(options.mapping)) print(line)

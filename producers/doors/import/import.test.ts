@@ -171,7 +171,7 @@ describe('JSON lines (X-1)', () => {
 })
 
 describe('an import', () => {
-  test('that was interrupted goes on where its log ends and doubles nothing', async () => {
+  test('that was interrupted continues where its log ends and doubles nothing', async () => {
     const options = {
       ...fileOf(
         'a.csv',
