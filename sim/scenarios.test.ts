@@ -16,8 +16,8 @@ async function seen(sight: string, seeds: readonly number[], triesMax: number): 
   return false
 }
 
-describe('scenarios', { timeout: 300_000 }, () => {
-  it('K2: while a foreign transaction is open, answers that depend on its partition are refused, and others are not', async () => {
+describe('scenarios (K2, faults 2)', { timeout: 300_000 }, () => {
+  it('T3: while a foreign transaction is open, answers that depend on its partition are refused, and others are not', async () => {
     const isOpen = (seed: number): boolean => {
       const { habits, chaos, partitions } = scenarioOf(seed)
       return habits.includes('open-transactions') && !chaos.includes('clock-step') && partitions > 1
@@ -26,7 +26,7 @@ describe('scenarios', { timeout: 300_000 }, () => {
   })
 
   it.each(['raw', 'clean', 'extents'])(
-    'faults 2: what retention removes of %s before it is read stops its reader, which names the place',
+    'T2: what retention removes of %s before it is read stops its reader, which names the place',
     async (cut) => {
       const seeds = SEEDS.filter((seed) => scenarioOf(seed).cut === cut)
       expect(await seen(`the reader of ${cut} stops and says where`, seeds, 10)).toBe(true)

@@ -22,7 +22,7 @@ async function writeAndKill(dir: string, afterMs: number): Promise<{ accepted: n
   return { accepted, acknowledged }
 }
 
-test('kill -9 of a process that appends loses nothing that was accepted, and the next one goes on without a gap (MI-2)', async () => {
+test('W2: kill -9 of a process that appends loses nothing that was accepted, and the next one goes on without a gap (MI-2)', async () => {
   const dir = tempDir()
   let former = 0
   for (let round = 0; round < 8; round += 1) {

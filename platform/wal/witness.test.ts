@@ -68,7 +68,7 @@ function killedLog(acknowledged = 200): { dir: string; epoch: number } {
 }
 
 describe('faults 1: a log that may be behind what was sent continues in a new epoch and says why', () => {
-  test('a process that was merely killed goes on in its epoch', async () => {
+  test('W2: a process that was merely killed goes on in its epoch', async () => {
     const { dir, epoch } = killedLog()
     const wal = openWal(dir)
     expect([wal.epoch, wal.renewed]).toEqual([epoch, null])
@@ -117,7 +117,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
       (dir) => segmentsIn(dir).forEach((name) => utimesSync(join(dir, name), 1, 1)),
     ],
     ['its last segment rewritten in place', 0, /changed/, (dir) => overwrite(join(dir, segmentsIn(dir).at(-1)!))],
-  ])('%s', async (_what, acknowledged, reason, damage) => {
+  ])('W1: %s', async (_what, acknowledged, reason, damage) => {
     const { dir, epoch } = killedLog(acknowledged)
     damage(dir)
     const wal = openWal(dir)
@@ -126,7 +126,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     await wal.close()
   })
 
-  test('the machine was started again: only a log that was in use has a new epoch', async () => {
+  test('W2: the machine was started again: only a log that was in use has a new epoch', async () => {
     const dir = tempDir()
     const wal = openWal(dir, { boot: 'first' })
     appendReadings(wal, 'a', 3)
@@ -147,7 +147,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     await fifth.close()
   })
 
-  test('a log that a killed process left in use stays so until it is closed cleanly', async () => {
+  test('W2: a log that a killed process left in use stays so until it is closed cleanly', async () => {
     const dir = tempDir()
     const wal = openWal(dir, { boot: 'first' })
     appendReadings(wal, 'a', 3)
@@ -158,7 +158,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     expect(openWal(dir, { boot: 'second' }).renewed).toMatch(/machine went down/)
   })
 
-  test('the machine was started again and the log, closed cleanly, is an older copy of itself', async () => {
+  test('W1: the machine was started again and the log, closed cleanly, is an older copy of itself', async () => {
     const dir = join(tempDir(), 'log')
     const wal = openWal(dir, { boot: 'first' })
     appendReadings(wal, 'a', 3)
@@ -174,7 +174,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     await restored.close()
   })
 
-  test('a copy made while it was written, its segment newer than its witness, restored at once', () => {
+  test('W1: a copy made while it was written, its segment newer than its witness, restored at once', () => {
     const dir = join(tempDir(), 'log')
     const copy = `${dir}-copy`
     const wal = openWal(dir)
@@ -192,7 +192,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     expect(restored.renewed).toMatch(/attested/)
   })
 
-  test('its last segment removed and the witnesses of the closed one before it restored', async () => {
+  test('W1: its last segment removed and the witnesses of the closed one before it restored', async () => {
     const dir = join(tempDir(), 'log')
     const wal = openWal(dir)
     const witnesses = new Map<string, string>()
@@ -213,7 +213,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     await again.close()
   })
 
-  test('a hole in the middle of the log is named when it is read, not skipped', () => {
+  test('W3: a hole in the middle of the log is named when it is read, not skipped', () => {
     const { dir } = killedLog(0)
     rmSync(join(dir, segmentsIn(dir)[1]))
     const wal = openWal(dir)
@@ -222,7 +222,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     )
   })
 
-  test('whatever is cut, removed or restored from older copies, no (sensor, epoch, seq) names two readings', async () => {
+  test('W1: whatever is cut, removed or restored from older copies, no (sensor, epoch, seq) names two readings', async () => {
     const round = fc.record({
       append: fc.integer({ min: 1, max: 40 }),
       copied: fc.constantFrom('no', 'at once', 'while it was written'),
