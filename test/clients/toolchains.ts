@@ -1,6 +1,6 @@
 // What the programs of docs/clients.md need besides this project: a toolchain, and libraries that it fetches by its own
 // default configuration, once, into .plumbline/clients. A toolchain that a machine lacks is named by test/run.ts as not run.
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -39,8 +39,14 @@ export type Client = keyof typeof CLIENTS
 const onPath = (command: string): boolean =>
   (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, command)))
 
-/** The first command that a client lacks here; null when it can be run. */
-export const lacks = (client: Client): string | null => CLIENTS[client].find((command) => !onPath(command)) ?? null
+/** The first thing that a client lacks here; null when it can be run. */
+export function lacks(client: Client): string | null {
+  const command = CLIENTS[client].find((name) => !onPath(name))
+  if (command !== undefined) return command
+  // Debian has it in a package of its own.
+  const hasVenv = client !== 'python' || spawnSync('python3', ['-c', 'import ensurepip, venv']).status === 0
+  return hasVenv ? null : 'python3-venv'
+}
 
 /** A line for each client that cannot be run here. */
 export const notRun = (): string[] =>
