@@ -162,7 +162,7 @@ const FAULTS: Readonly<Record<Exclude<ProblemCode, ScannedCode>, Fault>> = {
     says: /5 readings of t\/a have other times or values in the store/,
   },
   IN_NO_EXTENT: {
-    fault: 'a record stands in clean between two extents',
+    fault: 'a record is in clean between two extents',
     plant: (_, findings) =>
       cover(
         [0, 1, 2, 3, 5],

@@ -169,7 +169,7 @@ describe('a secret', () => {
   })
 
   test.each(['with space', 'line\nbreak', 'tökén', 'x'.repeat(1_025)])(
-    'that cannot stand in a header is refused: API_TOKEN %j',
+    'that cannot be sent in a header is refused: API_TOKEN %j',
     (token) => {
       expect(complaint({ API_TOKEN: token })).toMatch(/^configuration: API_TOKEN expected .* printable ASCII/)
       expect(complaint({ API_TOKEN: token })).not.toContain(token)

@@ -60,7 +60,7 @@ export class ProgressWatch {
    * Records what is known of a partition.
    * @param position next offset to read
    * @param end of what may be read: the last stable offset
-   * @param logEnd end of the log (high watermark); what lies between the two is held back by an open transaction
+   * @param logEnd end of the log (high watermark); what is between the two is held back by an open transaction
    */
   observe(name: string, position: number, end: number, nowMs: number, logEnd = end): void {
     const watched = this.#partitions.get(name)

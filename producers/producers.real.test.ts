@@ -145,7 +145,7 @@ async function expectAllInRaw(dataDir: string): Promise<{ accepted: number; raw:
 }
 
 describe('the producers on a real broker', () => {
-  test('kill -9 under load, several times: nothing accepted is lost, numbers go on, the stop is clean (MI-2, MI-8, EM-1)', async () => {
+  test('kill -9 under load, several times: nothing accepted is lost, numbers continue, the stop is clean (MI-2, MI-8, EM-1)', async () => {
     const dataDir = newDataDir()
     let posted = 0
     for (let round = 0; round < 3; round += 1) {
@@ -180,7 +180,7 @@ describe('the producers on a real broker', () => {
     expect(disordered).toBeGreaterThan(0)
   })
 
-  test('the broker is killed and comes back: sampling goes on within the ring’s bound, degraded goes true and back, nothing is missing (MI-2, MI-3, MI-8)', async () => {
+  test('the broker is killed and comes back: sampling continues within the ring’s bound, degraded goes true and back, nothing is missing (MI-2, MI-3, MI-8)', async () => {
     const dataDir = newDataDir()
     const service = await start(dataDir, { RING_CAPACITY: '500' })
     await until(async () => (await metric(service, 'acknowledged_total')) > 500, 'the broker acknowledges')
@@ -188,7 +188,7 @@ describe('the producers on a real broker', () => {
     await broker.kill()
     const before = await metric(service, 'accepted_total')
     await until(async () => (await metric(service, 'degraded_nodes')) === 4, 'all nodes are degraded')
-    await until(async () => (await metric(service, 'accepted_total')) > before + 5_000, 'sampling goes on')
+    await until(async () => (await metric(service, 'accepted_total')) > before + 5_000, 'sampling continues')
     expect(await metric(service, 'ring_fill_ratio')).toBeLessThanOrEqual(1)
     expect(await metric(service, 'unacknowledged_readings')).toBeGreaterThan(4 * 500)
     expect((await call(service, '/readyz')).status).toBe(200)
@@ -255,7 +255,7 @@ describe('the producers on a real broker', () => {
     await expectAllInRaw(dataDir)
   })
 
-  test('a full log pauses sampling and turns POST /readings away; both go on when the broker is back (MI-2)', async () => {
+  test('a full log pauses sampling and turns POST /readings away; both continue when the broker is back (MI-2)', async () => {
     const dataDir = newDataDir()
     const service = await start(dataDir, { WAL_MAX_BYTES: '262144' }, { nodes: 1, sensors: 40, rateHz: 50 })
     await until(async () => (await metric(service, 'acknowledged_total')) > 100, 'the broker acknowledges')
@@ -265,7 +265,7 @@ describe('the producers on a real broker', () => {
     expect(await metric(service, 'wal_bytes')).toBeLessThan(2 * 262_144)
     expect((await call(service, '/readyz')).status).toBe(503)
     await broker.restart()
-    await until(async () => (await metric(service, 'paused_nodes')) === 0, 'sampling goes on')
+    await until(async () => (await metric(service, 'paused_nodes')) === 0, 'sampling continues')
     expect(await service.stop()).toBe(0)
     await expectAllInRaw(dataDir)
   })

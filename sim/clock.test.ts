@@ -85,7 +85,7 @@ describe('a process’s life', () => {
   }
   const nothing = (): void => undefined
 
-  it('goes on until it is killed, and never again', async () => {
+  it('continues until it is killed, and never again', async () => {
     expect(
       await workOf(
         (life) => life.kill(),

@@ -1,4 +1,4 @@
-// The simulator's time. It stands still while anything can run: only when every promise has settled does the clock
+// The simulator's time. It stops while anything can run: only when every promise has settled does the clock
 // advance to the earliest sleep and end it, so seconds of waiting cost nothing and nothing depends on the machine's
 // speed. Sleeps that end at the same moment do so in an order drawn from the seed. The wall clock is the same time plus
 // an offset that a fault may step; monotonic time never steps.

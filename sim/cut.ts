@@ -90,7 +90,7 @@ async function positionOf({ broker, config }: World, cut: Cut, partition: number
 
 /**
  * Waits until the reader has stopped at the place, or has passed it: it may have had the records in memory.
- * @returns what is wrong with how it stopped; null when it has passed, and the run goes on as any other
+ * @returns what is wrong with how it stopped; null when it has passed, and the run continues as any other
  */
 export async function checkStopped(world: World): Promise<Failure[] | null> {
   const { clock, problems, sights, scenario } = world

@@ -87,7 +87,7 @@ export class SimProcess {
 
   thaw(): void {
     if (this.#life?.isFrozen !== true) return
-    this.#context.trace.fault(this.name, 'goes on')
+    this.#context.trace.fault(this.name, 'continues')
     this.#context.broker.unfreeze(this.name)
     this.#life.thaw()
   }

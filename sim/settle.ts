@@ -51,7 +51,7 @@ async function atRefine({ config }: World, admin: Admin): Promise<string | null>
   for (const [partition, { end }] of ranges.entries()) {
     const at = committed[partition]
     if (at === null || at === undefined) return `refine has committed nothing of partition ${partition}`
-    if (at.offset < end) return `refine stands at ${at.offset} of ${end} in partition ${partition}`
+    if (at.offset < end) return `refine is at ${at.offset} of ${end} in partition ${partition}`
     const { buffered } = commitMetadata.parse(JSON.parse(at.metadata)).ledger
     if (buffered > 0) return `refine holds ${buffered} readings of partition ${partition} back`
   }
@@ -95,7 +95,7 @@ async function atStore(world: World, store: SqliteStore): Promise<string | null>
   for (const topic of [CLEAN, LATE, ANOMALIES]) {
     for (const [partition, end] of endsOf(world, topic)) {
       const at = progress.find((row) => row.topic === topic && row.partition === partition)?.offset ?? 0
-      if (at < end) return `the store stands at ${at} of ${end} in ${topic}/${partition}`
+      if (at < end) return `the store is at ${at} of ${end} in ${topic}/${partition}`
     }
   }
   return null
@@ -107,10 +107,10 @@ function atReplicas(world: World): string | null {
   for (let number = 1; number <= REPLICAS; number += 1) {
     const state = readState(replicaDir(world, number))
     const next = state?.next_sequence ?? 0
-    if (next < ordered) return `replica ${number} stands at ${next} of ${ordered}`
+    if (next < ordered) return `replica ${number} is at ${next} of ${ordered}`
     for (const [partition, end] of late) {
       const at = state?.late_next[partition] ?? 0
-      if (at < end) return `replica ${number} stands at ${at} of ${end} in ${LATE}/${partition}`
+      if (at < end) return `replica ${number} is at ${at} of ${end} in ${LATE}/${partition}`
     }
   }
   return null

@@ -78,7 +78,7 @@ async function until<T>(file: string, work: (view: StoreView) => Promise<T>, hol
   }
 }
 
-/** True once the store stands at the end of every partition of the topics. */
+/** True once the store is at the end of every partition of the topics. */
 async function untilStored(file: string, topics: readonly string[]): Promise<Progress[]> {
   const ends = new Map<string, number>()
   for (const topic of topics)
@@ -189,7 +189,7 @@ describe('sink', () => {
     expect(await Promise.all([frozen.stop(), other.stop()])).toEqual([0, 0])
   })
 
-  it('EM-3: goes on behind a broker that was killed and came back', async () => {
+  it('EM-3: continues after a broker that was killed and came back', async () => {
     const file = join(folder, 'broker.sqlite')
     const sink = await startSink(file, { SINK_GROUP: 'broker' })
     await untilStored(file, [CLEAN, LATE])
@@ -214,7 +214,7 @@ describe('sink', () => {
     expect(await sink.stop()).toBe(0)
   })
 
-  it('X-3: bytes that it cannot read go to the dead-letter topic as they are, with the reason, and it goes on', async () => {
+  it('X-3: bytes that it cannot read go to the dead-letter topic as they are, with the reason, and it continues', async () => {
     const file = join(folder, 'garbage.sqlite')
     const dlqBefore = await stack.admin.offsetRanges(DLQ)
     const good = record({ sensor: 'good', ts: 1, power: 1 })
@@ -386,6 +386,6 @@ describe('sink', () => {
         async (sink) => `exit ${await sink.exited}: ${sink.output()}`,
         (error: Error) => error.message,
       ),
-    ).resolves.toMatch(/telemetry\.clean\/1: the store stands at offset 1000000000 and the log ends at \d+/)
+    ).resolves.toMatch(/telemetry\.clean\/1: the store is at offset 1000000000 and the log ends at \d+/)
   })
 })

@@ -263,15 +263,15 @@ export class Sink {
 function refuseGap({ topic, partition }: TopicPartition, offset: number, start: number, end: number): void {
   const at = { topic, partition, offset }
   if (offset < start) {
-    const lost = `${topic}/${partition}: the store stands at offset ${offset} and the log begins at ${start}`
+    const lost = `${topic}/${partition}: the store is at offset ${offset} and the log begins at ${start}`
     throw new KafkaError(
       'OFFSET_OUT_OF_RANGE',
-      `${lost}: ${start - offset} offsets were removed (retention, or DeleteRecords) before they were stored; to go on without them: plumbline partitions accept-loss ${topic} ${partition}`,
+      `${lost}: ${start - offset} offsets were removed (retention, or DeleteRecords) before they were stored; to continue without them: plumbline partitions accept-loss ${topic} ${partition}`,
       at,
     )
   }
   if (offset > end) {
-    const ahead = `${topic}/${partition}: the store stands at offset ${offset} and the log ends at ${end}`
+    const ahead = `${topic}/${partition}: the store is at offset ${offset} and the log ends at ${end}`
     throw new KafkaError(
       'OFFSET_OUT_OF_RANGE',
       `${ahead}: the topic was recreated; use a new store file or the old topic`,

@@ -27,7 +27,7 @@ export async function writeWithin(
     () => timeout,
   )
   if (!(await settlesWithin(ended, ABORT_GRACE_MS, clock)))
-    throw new StoreError('STORE_STUCK', `a write goes on ${ABORT_GRACE_MS} ms after it was aborted`)
+    throw new StoreError('STORE_STUCK', `a write is still running ${ABORT_GRACE_MS} ms after it was aborted`)
   const error = await ended
   if (error !== null) throw error
 }

@@ -56,7 +56,7 @@ describe('K2: the time up to which everything is stored', () => {
   })
 
   it.each([RAW, CLEAN])(
-    'never runs ahead of a transaction that is open on %s, and goes on when it ends',
+    'never runs ahead of a transaction that is open on %s, and continues when it ends',
     async (topic) => {
       const before = (await lookFrom(1_000))!
       log[topic] = { stable: 10, logEnd: 15 }

@@ -22,7 +22,7 @@ const rows: Row[] = [...invariants.matchAll(/^\| ([A-Z]\d+) \|.*\| (.*) \|$/gm)]
 const isTest = (callee: ts.Expression): boolean =>
   /^(test|it)(\.each\b|$)/.test(callee.getText()) && !callee.getText().includes('.skip')
 
-/** The names of a file's tests; `${…}` of a template stands as it is. */
+/** The names of a file's tests; `${…}` of a template is left as it is. */
 function testNames(file: string): string[] {
   const names: string[] = []
   const visit = (node: ts.Node): void => {

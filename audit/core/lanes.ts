@@ -1,5 +1,5 @@
 // Judges one partition identity by identity: what raw has and no output has must be what refine says it buffers, every
-// output must have come from a raw record with the same bytes, and the same number must not stand for two readings.
+// output must have come from a raw record with the same bytes, and the same number must not belong to two readings.
 import type { LedgerCounts } from '../../schemas/refine.ts'
 import { type SeqRange, SeqSet, sizeOf } from '../../platform/seq-set.ts'
 import { type LaneBook, type PartitionBook, UNNUMBERED } from './book.ts'

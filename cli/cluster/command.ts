@@ -31,7 +31,7 @@ interface ClusterOptions {
 export function clusterCommand(env: Env): Command {
   return new Command('cluster')
     .description('show the members of the cluster and its leader, or what earlier views changed')
-    .option('-w, --watch', 'go on until Ctrl-C')
+    .option('-w, --watch', 'continue until Ctrl-C')
     .addOption(new Option('--views <n>', 'list the last n views instead').argParser(whole(1, VIEWS_MAX)))
     .option('--json', 'print JSON; with --watch one object a line for every new view')
     .addHelpText('after', EXAMPLES)

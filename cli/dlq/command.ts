@@ -35,8 +35,8 @@ Examples:
   plumbline dlq show 3@14 --json | jq -r .value_base64 | base64 -d | xxd`
 
 const REPLAY_EXAMPLES = `
-Sends the original key and value to telemetry.raw again, each dead letter once: killed or repeated, it goes on where it
-stopped. A reading whose place in its sensor's order was taken when it was refused goes on to telemetry.late, and as the
+Sends the original key and value to telemetry.raw again, each dead letter once: killed or repeated, it continues where it
+stopped. A reading whose place in its sensor's order was taken when it was refused goes to telemetry.late, and as the
 latest write into the store. What is sure to be refused again stays open. After registering a schema wait 30 s: so long
 refine does not ask for it again.
 

@@ -23,7 +23,7 @@ const UNREADABLE_SHOWN = 10
 
 const EXAMPLES = `
 Lines are in order of arrival, per sensor in the order of telemetry.clean. "late": true marks what came too late for its
-place or corrects an earlier reading. Beside FILE stands FILE.checkpoint; keep it to go on: with --resume an export that
+place or corrects an earlier reading. FILE.checkpoint is written beside FILE; keep it to continue: with --resume an export that
 was interrupted is brought to its end without a doubled or torn line, and then what has come since is added. The --since
 that it was begun with holds.
 
@@ -47,7 +47,7 @@ export function exportCommand(env: Readonly<Record<string, string>>): Command {
     .requiredOption('--node <id>', 'the node, as node_id of its readings says')
     .addOption(new Option('--format <format>', 'of the lines').choices(['jsonl', 'csv']).default('jsonl'))
     .option('--out <file>', 'into this file; to standard output if not given')
-    .option('--resume', 'go on where an earlier export into the file stopped')
+    .option('--resume', 'continue where an earlier export into the file stopped')
     .option('--since <time>', 'event time at or after: ISO 8601, ms since 1970, or 2h for two hours ago')
     .addHelpText('after', EXAMPLES)
     .action((given: ExportArguments) => {
@@ -105,7 +105,7 @@ async function toFile(
     }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).syscall === undefined) throw error
-    throw new CommandError('WRITE', `${path} cannot be written: ${messageOf(error)}; go on by --resume`, {
+    throw new CommandError('WRITE', `${path} cannot be written: ${messageOf(error)}; continue with --resume`, {
       cause: error,
     })
   } finally {
@@ -113,7 +113,7 @@ async function toFile(
   }
   const count = `${file.lines.toLocaleString('en')} lines of node ${given.node} in ${path}`
   if (signal.aborted) {
-    say(`stopped with ${count}; go on by --resume`)
+    say(`stopped with ${count}; continue with --resume`)
     process.exitCode = INTERRUPTED
   } else if (file.lines === 0) nothing(given)
   else say(count)

@@ -161,7 +161,7 @@ describe('plumbline export', () => {
     expect(rows[0]).toMatchObject({ temperature_c: '20', power_w: '', tags: '{"of":"N1"}' })
   })
 
-  test('MI-9: goes on later with what has come since; another node, a shorter file and a missing checkpoint are refused', async () => {
+  test('MI-9: continues later with what has come since; another node, a shorter file and a missing checkpoint are refused', async () => {
     const path = join(folder, 'whole.jsonl')
     await sendReadings(20, PER_SENSOR + 2)
     await settled(stack)

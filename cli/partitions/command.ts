@@ -58,7 +58,7 @@ export function partitionsCommand(env: Readonly<Record<string, string>>): Comman
       withKafka(env, (at) => skip(at, topic, partition, offset, options)),
     )
   const accepting = new Command('accept-loss')
-    .description('go on after records that were removed before they were read')
+    .description('continue after records that were removed before they were read')
     .addArgument(new Argument('<topic>').choices(LOSS_TOPICS))
     .addArgument(new Argument('<partition>').argParser(whole(0, 100_000)))
     .option('--yes', 'do not ask')

@@ -1,4 +1,4 @@
-// `plumbline partitions skip` and `accept-loss`: what an operator does when a partition cannot go on by itself. The repair
+// `plumbline partitions skip` and `accept-loss`: what an operator does when a partition cannot continue by itself. The repair
 // itself is its owner's (refine, the sequencer, the store), under the owner's protocol; here it is explained and confirmed.
 import { createInterface } from 'node:readline/promises'
 import { systemClock } from '../../platform/clock.ts'
@@ -60,7 +60,7 @@ export async function acceptLossOf(
 ): Promise<void> {
   await expectPartition(at, topic, partition)
   await confirm(
-    `Goes on after the records of ${topic}/${partition} that were removed before they were read, if there are any.`,
+    `Continues after the records of ${topic}/${partition} that were removed before they were read, if there are any.`,
     yes,
   )
   await withReader(at, async (reader) => {
@@ -92,7 +92,7 @@ async function acceptInStore(
     await producer.send([{ topic: DLQ, partition, records }]).finally(() => producer.close())
     const none = { readings: [], versions: new Float64Array(0), arrivals: new Float64Array(0) }
     await store.write({ rows: none, anomalies: [], progress: [{ ...saved, offset: start, after: saved.offset }] })
-    return { text: `${message}; the store goes on at ${start}` }
+    return { text: `${message}; the store continues at ${start}` }
   } finally {
     await store.close()
   }
@@ -163,7 +163,7 @@ async function confirm(what: string, isAgreed: true | undefined): Promise<void> 
       `${what} Nothing was changed: confirm it by --yes, as there is no terminal to ask on`,
     )
   const asking = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await asking.question(`${what} Go on? [y/N] `).finally(() => asking.close())
+  const answer = await asking.question(`${what} Continue? [y/N] `).finally(() => asking.close())
   if (!/^y(es)?$/i.test(answer.trim())) throw new InputError('OPTIONS', '--yes', 'nothing was changed')
 }
 

@@ -48,7 +48,7 @@ async function send(sensor: string, count: number): Promise<void> {
   sent.set(sensor, (sent.get(sensor) ?? 0) + count)
 }
 
-/** Every reading that was accepted stands in the store, once. */
+/** Every reading that was accepted is in the store, once. */
 async function expectStored(): Promise<void> {
   await eventually('everything that was accepted is answered by REST', 90, async (why) => {
     const { sensors } = await ask<{ sensors: { sensor: string; count: number }[] }>('/sensors?limit=1000')
@@ -185,7 +185,7 @@ describe.skipIf(missing !== null)('docker compose up', { timeout: 5 * MINUTE_MS 
     },
   )
 
-  test('stream-jobs are scaled to 3 and back; each partition has one owner, and readings go on', async () => {
+  test('stream-jobs are scaled to 3 and back; each partition has one owner, and readings continue', async () => {
     showLogsOnFailure()
     for (const replicas of [3, 1]) {
       const scale = ['--no-recreate', '--no-deps', '--scale', `stream-jobs=${replicas}`, 'stream-jobs']

@@ -16,7 +16,7 @@ test.each(JAVA)('murmur2 of %j is what Java computes', (text, expected) => {
   expect(murmur2(bytes, 0, bytes.length)).toBe(expected)
 })
 
-test('a key has the same partition wherever it lies in a buffer', () => {
+test('a key has the same partition wherever it is in a buffer', () => {
   const key = Buffer.from('acme/power-0001')
   const inside = Buffer.concat([Buffer.from('xyz'), key, Buffer.from('uv')])
   expect(partitionOf(inside, 3, key.length, 6)).toBe(partitionOf(key, 0, key.length, 6))

@@ -108,7 +108,7 @@ export function describeGroups(name: string, makeEnvironment: () => Promise<Port
       expect(member.values).toEqual(['b'])
     })
 
-    test('reading begins at the offset sought, though it lies within a batch', async (bench) => {
+    test('reading begins at the offset sought, though it is within a batch', async (bench) => {
       const topic = await bench.topic()
       await bench.send(batchOf(topic, 0, 'a', 'b', 'c'))
       await bench.send(batchOf(topic, 0, 'd'))
@@ -123,7 +123,7 @@ export function describeGroups(name: string, makeEnvironment: () => Promise<Port
       expect(member.batches.at(-1)).toMatchObject({ topic, partition: 0, nextOffset: 4, endOffset: 4 })
     })
 
-    test('without a seek it begins where the group stands', async (bench) => {
+    test('without a seek it begins where the group is', async (bench) => {
       const topic = await bench.topic()
       const group = bench.name('group')
       await bench.send(batchOf(topic, 0, 'a', 'b'))
@@ -184,7 +184,7 @@ export function describeGroups(name: string, makeEnvironment: () => Promise<Port
       expect(member.batches.at(-1)).toMatchObject({ nextOffset: 3, endOffset: 3 })
     })
 
-    test('a paused partition rests, and goes on where it stood when it is resumed', async (bench) => {
+    test('a paused partition rests, and continues where it stopped when it is resumed', async (bench) => {
       const topic = await bench.topic(2)
       const at = { topic, partition: 0 }
       const member = memberOf(bench, topic)
@@ -201,7 +201,7 @@ export function describeGroups(name: string, makeEnvironment: () => Promise<Port
       expect(member.values).toEqual(['a', 'other', 'b'])
     })
 
-    test('a seek makes the batch at hand stale and is where reading goes on', async (bench) => {
+    test('a seek makes the batch at hand stale and is where reading continues', async (bench) => {
       const topic = await bench.topic()
       const at = { topic, partition: 0 }
       await bench.send(batchOf(topic, 0, 'a', 'b'))

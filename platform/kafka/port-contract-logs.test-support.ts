@@ -95,7 +95,7 @@ export function describeLogs(name: string, makeEnvironment: () => Promise<PortEn
         expect(await bench.endOf(topic)).toBe(0)
       })
 
-      test('refuses a batch beyond the topic’s limit for good, and goes on', async (bench) => {
+      test('refuses a batch beyond the topic’s limit for good, and continues', async (bench) => {
         const topic = await bench.topic(1, { 'max.message.bytes': '1000' })
         const producer = bench.keep(await env.kafka.producer())
         expect(await codeOfRejection(producer.send([batchOf(topic, 0, 'x'.repeat(1_000))]))).toBe('MESSAGE_TOO_LARGE')

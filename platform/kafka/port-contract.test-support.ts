@@ -1,4 +1,4 @@
-// What every test of the port's contract stands on: an environment that makes clients (the real broker's or the
+// What every test of the port's contract is built on: an environment that makes clients (the real broker's or the
 // simulator's, on real or on virtual time), topics of its own for each test, and short words for writing and reading.
 import { expect } from 'vitest'
 import type { Admin, FetchedBatch, Kafka, OutgoingBatch, RangeReader, TransactionalProducer } from './port.ts'

@@ -154,7 +154,7 @@ describe('a topic followed as a table', () => {
     expect(table.seen).toEqual(['a=1'])
   })
 
-  test('goes on where it was when the broker was killed and comes back: nothing twice, nothing left out', async () => {
+  test('continues where it was when the broker was killed and comes back: nothing twice, nothing left out', async () => {
     await makeTopic('outage')
     await send('outage', ['a', '1'])
     const table = follow('outage')
@@ -163,13 +163,13 @@ describe('a topic followed as a table', () => {
     const { current } = table.looks
     await broker.restart()
     await send('outage', ['b', '2'])
-    await until(() => Promise.resolve(table.seen.length > 1), 'following goes on')
+    await until(() => Promise.resolve(table.seen.length > 1), 'following continues')
     await send('outage', ['c', '3'])
-    await until(() => Promise.resolve(table.seen.length > 2 && table.looks.current > current), 'following goes on')
+    await until(() => Promise.resolve(table.seen.length > 2 && table.looks.current > current), 'following continues')
     expect(table.seen).toEqual(['a=1', 'b=2', 'c=3'])
   })
 
-  test('goes on where it was when its connection breaks behind a batch, again and again', async () => {
+  test('continues where it was when its connection breaks behind a batch, again and again', async () => {
     await makeTopic('breaks')
     await send('breaks', ['a', '1'], ['b', '2'])
     const broken = { times: 0 }
@@ -177,7 +177,7 @@ describe('a topic followed as a table', () => {
     await table.caughtUp
     for (const key of ['c', 'd', 'e']) {
       await send('breaks', [key, '3'])
-      await until(() => Promise.resolve(table.seen.includes(`${key}=3`)), 'following goes on')
+      await until(() => Promise.resolve(table.seen.includes(`${key}=3`)), 'following continues')
     }
     expect(broken.times).toBe(3)
     expect(table.seen).toEqual(['a=1', 'b=2', 'c=3', 'd=3', 'e=3'])

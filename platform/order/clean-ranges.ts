@@ -125,7 +125,7 @@ export class CleanRanges {
       const range = rangeOf(record, from - record.firstOffset)
       return new OrderError(
         'COUNT_MISMATCH',
-        `${nameOf(this.#topic, range)} lie beyond the end of clean: it was recreated, and the order was not`,
+        `${nameOf(this.#topic, range)} are beyond the end of clean: it was recreated, and the order was not`,
         { range, cause },
       )
     }

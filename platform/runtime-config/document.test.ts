@@ -51,7 +51,7 @@ describe('a document (MI-5)', () => {
     ['values that are no object', { fleet: 3 }, 'fleet'],
     ['an unknown name', { fleet: { 'detector.zz': 3 } }, 'fleet/detector.zz'],
     ['a name of an object’s prototype', { fleet: JSON.parse('{"constructor":3}') }, 'fleet/constructor'],
-    ['a name where it may not stand', { 'site:a': { 'detector.window': 30 } }, 'site:a/detector.window'],
+    ['a name that its scope does not allow', { 'site:a': { 'detector.window': 30 } }, 'site:a/detector.window'],
     ['a rate of a metric', { 'detector:power_w': { 'producer.rate_hz': 3 } }, 'detector:power_w/producer.rate_hz'],
     ['a text', { fleet: { 'detector.z': '3' } }, 'fleet/detector.z'],
     ['NaN', { fleet: { 'detector.z': NaN } }, 'fleet/detector.z'],

@@ -76,7 +76,7 @@ export function readingContract(name: string, { fresh, ownName }: Ground): void 
 
     it.each([
       ['a meter that is replaced', [100, 110, 5, 15], 25, 1],
-      ['a meter that is replaced by one that stands higher', [100, 110, 500], 400, 0],
+      ['a meter that is replaced by one that reads higher', [100, 110, 500], 400, 0],
       ['a reset to 0', [100, 110, 0, 7], 17, 1],
       ['a glitch to 0 and back, which cannot be told from two resets', [100, 110, 0, 120], 130, 1],
       ['several resets', [3, 1, 2, 1, 1, 0], 3, 3],

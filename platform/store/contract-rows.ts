@@ -1,4 +1,4 @@
-// Rows for tests of stores and of what stands on them.
+// Rows for tests of stores and of what is built on them.
 import type { Reading } from '../codec/reading.ts'
 import type { Anomaly, ProgressUpdate, ReadingRows, Store, WriteBatch } from './port.ts'
 

@@ -53,7 +53,7 @@ export interface Progress {
 /** A step of progress. */
 export interface ProgressUpdate extends Progress {
   /**
-   * Where the store must stand before it, null where it knows nothing of the partition; otherwise somebody else has
+   * Where the store must be before it, null where it knows nothing of the partition; otherwise somebody else has
    * taken the partition over and the whole batch is refused with STORE_MOVED. So a sink that was frozen and wakes up
    * cannot wind the store back.
    */

@@ -1,7 +1,7 @@
 // Which aggregates a range of time is answered from. Rows are kept beside aggregates of 1 s, 1 m and 1 h (rollups);
 // each level reaches back to its horizon, before which it may have been deleted. Pure: SQLite's reads follow the plan.
 //
-// A range is cut into the coarsest buckets that lie wholly in it, its edges into finer ones, and what is left of them
+// A range is cut into the coarsest buckets that are wholly in it, its edges into finer ones, and what is left of them
 // into rows. So an answer is exact whatever `from`, `to` and the window are, as long as the levels it needs are kept.
 import { StoreError } from '../errors.ts'
 

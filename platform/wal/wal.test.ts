@@ -77,7 +77,7 @@ describe('the write-ahead log (MI-2)', () => {
     )
   })
 
-  test('acknowledged segments are deleted, and the seq of a sensor that was only in them goes on without a gap', async () => {
+  test('acknowledged segments are deleted, and the seq of a sensor that was only in them continues without a gap', async () => {
     const dir = tempDir()
     let wal = openWal(dir)
     appendReadings(wal, 'early', 5)
@@ -195,7 +195,7 @@ describe('the write-ahead log (MI-2)', () => {
     await second.close()
   })
 
-  test('after the machine went down it goes on in a new epoch, since numbers may have been sent that the disk forgot', async () => {
+  test('after the machine went down it continues in a new epoch, since numbers may have been sent that the disk forgot', async () => {
     const dir = tempDir()
     const wal = openWal(dir, { boot: 'before' })
     appendReadings(wal, 'a', 4, 100)

@@ -1,5 +1,5 @@
 // Reads of the store in worker threads: SQLite answers on the thread that asks, and an aggregate over a large site takes
-// seconds, during which health checks, heartbeats and quick answers must go on. Every worker has a connection of its own.
+// seconds, during which health checks, heartbeats and quick answers must continue. Every worker has a connection of its own.
 //
 // What waits is bounded, and aggregates never have all workers, so that the quick reads always find one. A read whose
 // client has gone, or whose time is over, is given up at once; since no statement can be interrupted, its worker is
@@ -15,7 +15,7 @@ import type { StoreReader } from './store-reader.ts'
 
 /** Memory that one read may take, MB: the largest answer takes some 50. */
 const HEAP_MB = 512
-/** How long a read that nobody wants any more may go on before its worker is ended, ms: longer than most reads take. */
+/** How long a read that nobody wants any more may continue before its worker is ended, ms: longer than most reads take. */
 const GRACE_MS = 250
 
 export interface ReadPoolOptions {

@@ -19,7 +19,7 @@ beforeEach(() => {
   written = []
 })
 
-/** Applies a decision by way of the bytes that would stand in the topic. */
+/** Applies a decision by way of the bytes that would be in the topic. */
 function take<T>({ records, answer }: decide.Decision<T>): T {
   for (const record of records) {
     const encoded = encodeRecord(record)
@@ -161,7 +161,7 @@ describe('deleting', () => {
     expect(refused(() => take(decide.deleteSubject(state, 's', false)))).toBe(40401)
   })
 
-  it('goes on counting versions behind soft-deleted ones, and ids behind all', () => {
+  it('continues counting versions behind soft-deleted ones, and ids behind all', () => {
     register('s', A)
     take(decide.deleteSubject(state, 's', false))
     expect(register('s', INCOMPATIBLE)).toBe(2)

@@ -36,7 +36,7 @@ export const overlookOpen: Mutation = {
 }
 
 export const overlookRemoved: Mutation = {
-  name: 'go on after records that were removed unread',
+  name: 'continue after records that were removed unread',
   changeBroker: (broker) => broker.hideRemovals(),
   seeds: [17, 28],
 }

@@ -81,7 +81,7 @@ describe('marks', () => {
   it.each([
     ['refine', { ...quiet, refinedTo: 9 }],
     ['the store', { ...quiet, stored: 6 }],
-  ])('EM-7: stand still and stay bounded while %s is stuck, and go on behind it', (_name, stuck) => {
+  ])('EM-7: stand still and stay bounded while %s is stuck, and continue after it', (_name, stuck) => {
     let marks: readonly Mark[] = []
     for (let now = 1; now < 1_000; now += 1) {
       const look = takeLook(marks, { ...stuck, nowMs: now })

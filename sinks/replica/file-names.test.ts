@@ -83,7 +83,7 @@ describe('file names of a replica (DS-4)', () => {
     expect(new Set(paths).size).toBe(HOSTILE.length)
   })
 
-  test('the state of the replica and what else lies there are not taken for rows', () => {
+  test('the state of the replica and what else is there are not taken for rows', () => {
     expect(['replica.json', 'replica.json.new', 'notes.txt', '.git'].filter(isOurs)).toEqual([])
     expect(basename(orderPath('default', 'replica.json'))).toBe('replica.json.csv')
   })

@@ -105,7 +105,7 @@ export class Replica {
         if (first === null || first > 0)
           log.warn(
             { first_sequence: first },
-            'retention has removed the beginning of the order; this replica begins behind it',
+            'retention has removed the beginning of the order; this replica begins after it',
           )
         this.#state = {
           ...this.#state,
@@ -118,7 +118,7 @@ export class Replica {
     } finally {
       await Promise.allSettled([reader.close(), admin.close()])
     }
-    log.info({ next_sequence: this.#state.next_sequence, dir: this.#deps.dir }, 'replica goes on')
+    log.info({ next_sequence: this.#state.next_sequence, dir: this.#deps.dir }, 'replica continues')
     await this.#commit()
     this.#started = true
   }

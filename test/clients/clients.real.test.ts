@@ -1,4 +1,4 @@
-// the programs of docs/clients.md as they stand there, run against the real pipeline: every reading is accepted by
+// the programs of docs/clients.md as they are there, run against the real pipeline: every reading is accepted by
 // refine, in the partition of its key. And what the document says of a wrong partitioner.
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'

@@ -236,7 +236,7 @@ describe('danger 6: a consumer that ends for good', () => {
 })
 
 describe('danger 7: OFFSET_OUT_OF_RANGE', () => {
-  it('the bare consumer silently goes on behind the hole, and commits an offset that is none', async () => {
+  it('the bare consumer silently continues after the hole, and commits an offset that is none', async () => {
     await fill('range', 20)
     const { began, crashed, committed } = await bare<{ began: number; crashed: boolean; committed: string[] }>(
       'danger-range',

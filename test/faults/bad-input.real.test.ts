@@ -1,5 +1,5 @@
 // What nobody should send, and what other clients send in ways of their own: each goes where it belongs, with its
-// original bytes, and the pipeline goes on. While the registry is away nobody can tell a new schema from garbage: refine
+// original bytes, and the pipeline continues. While the registry is away nobody can tell a new schema from garbage: refine
 // waits then, and dead-letters nothing.
 import { setTimeout as delay } from 'node:timers/promises'
 import avsc from 'avsc'
@@ -46,7 +46,7 @@ const cleanKeys = async (): Promise<string[]> =>
   (await readTopic(stack.kafka, CLEAN)).flat().map(({ key }) => key!.toString())
 
 describe('records that nobody should send', () => {
-  it('X-3: each kind of bad record is dead-lettered with its bytes and its reason, and the rest goes on', async () => {
+  it('X-3: each kind of bad record is dead-lettered with its bytes and its reason, and the rest continues', async () => {
     const { readingId } = stack
     const { value } = good('any')
     const keyed = (sensor: string, bytes: Buffer | null): LoadRecord => ({

@@ -1,6 +1,6 @@
 // Three brokers, every topic on all of them, a write counted once two have it: each broker is killed under load and comes
 // back, all are restarted one after the other, one is frozen, two of three are away at once. Every partition's leader
-// and every coordinator of groups and transactions is among the victims. Nothing may be lost, and what stops must go on
+// and every coordinator of groups and transactions is among the victims. Nothing may be lost, and what stops must continue
 // by itself.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -79,7 +79,7 @@ async function flows(when: string): Promise<void> {
 }
 
 describe('X-12: three brokers', () => {
-  it('readings go on to the store while any one broker is dead, whatever it led', { timeout: 300_000 }, async () => {
+  it('readings reach the store while any one broker is dead, whatever it led', { timeout: 300_000 }, async () => {
     await flows('with all brokers')
     const taken = new Set<string>()
     for (const node of cluster.nodes) {
@@ -95,7 +95,7 @@ describe('X-12: three brokers', () => {
     expect(taken.size, 'every partition has lost its leader').toBe((await leaders()).length)
   })
 
-  it('readings go on to the store through a rolling restart', { timeout: 300_000 }, async () => {
+  it('readings reach the store through a rolling restart', { timeout: 300_000 }, async () => {
     for (const node of cluster.nodes) {
       await node.stop()
       await node.start()

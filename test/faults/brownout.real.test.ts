@@ -26,7 +26,7 @@ const WRITE_TIMEOUT_MS = IS_SOAK ? 5_000 : 1_000
 /** Longest time from the end of a brownout until the store has taken rows again and the breaker is closed. */
 const RECOVERY_MS = 10_000
 const PARTITIONS = 3
-/** What waits: one fetch of 1 MiB per partition. Of a record at least key and value of the load's first lie in it. */
+/** What waits: one fetch of 1 MiB per partition. Of a record at least key and value of the load's first are in it. */
 const { key: KEY, value: VALUE } = recordOf(readingOf('b0', 1, 0, 1), 1)
 const WAITING_ROWS = Math.floor((PARTITIONS * 1_048_576) / (KEY!.length + VALUE!.length))
 /** What the process may grow by meanwhile, bytes: those rows as objects, and what the collector leaves lying about. */
@@ -117,7 +117,7 @@ async function counts(file: string): Promise<SensorCount[]> {
 
 const totalOf = (rows: readonly SensorCount[]): number => rows.reduce((total, { count }) => total + count, 0)
 
-/** True once the store stands at the end of clean. */
+/** True once the store is at the end of clean. */
 async function caughtUp(file: string): Promise<boolean> {
   const ends = (await stack.admin.offsetRanges(CLEAN)).map(({ end }) => end)
   const store = new SqliteStore({ file, access: 'read' })

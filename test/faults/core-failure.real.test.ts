@@ -17,7 +17,7 @@ afterAll(() => stack?.stop())
 const reading = (sensor: string, seq: number): LoadRecord =>
   recordOf(readingOf(sensor, 1, seq, NOW + seq), stack.readingId)
 
-it('K1: its readings are dead letters and nothing else of them remains; the partition goes on, also after a restart', async () => {
+it('K1: its readings are dead letters and nothing else of them remains; the partition continues, also after a restart', async () => {
   const start = () =>
     stack.processes.start({
       main: 'test/faults/refine-entry.ts',

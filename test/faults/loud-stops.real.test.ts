@@ -57,7 +57,7 @@ describe('refine stops loudly', () => {
     const stopped = await start()
     expect(await stopped.exited).toBe(1)
     expect(stopped.output()).toMatch(
-      /raw partition \d begins at \d+, behind the snapshot's offset \d+: retention has removed records/,
+      /raw partition \d begins at \d+, after the snapshot's offset \d+: retention has removed records/,
     )
   })
 })

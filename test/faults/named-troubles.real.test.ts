@@ -101,7 +101,7 @@ describe('what keeps a partition from moving is named', () => {
     await readiness((status) => status === 200)
   })
 
-  it('faults 5: the group’s offsets are deleted under a running member: named at once, written again, and a restart goes on', async () => {
+  it('faults 5: the group’s offsets are deleted under a running member: named at once, written again, and a restart continues', async () => {
     const [before] = await stack.admin.committedOffsets('refine', RAW)
     refine.freeze()
     for (const deadline = performance.now() + WAIT_MS; performance.now() < deadline; await delay(500)) {
@@ -136,7 +136,7 @@ describe('what keeps a partition from moving is named', () => {
     expect(refine.output()).not.toContain('has ended; recreating')
   })
 
-  it('faults 6: a bad extent stops the order and says so; refinement goes on', async () => {
+  it('faults 6: a bad extent stops the order and says so; refinement continues', async () => {
     const records = new RecordBatchBuilder()
     records.add(Buffer.from('0'), Buffer.from('no extent'))
     const producer = await stack.kafka.producer()

@@ -1,4 +1,4 @@
-// What an operator does when a partition cannot go on by itself: `plumbline partitions skip` and `accept-loss`, on a real
+// What an operator does when a partition cannot continue by itself: `plumbline partitions skip` and `accept-loss`, on a real
 // broker with real processes. Each happens once, passes over nothing else, and says what it did.
 import { execFile } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -67,7 +67,7 @@ async function until(what: () => Promise<boolean>): Promise<void> {
 }
 
 describe('security 2: plumbline partitions skip', () => {
-  it('moves the one record at which refine is stuck into the dead letters, with its bytes, once; refine goes on', async () => {
+  it('moves the one record at which refine is stuck into the dead letters, with its bytes, once; refine continues', async () => {
     await stack.send(readings(0, 10))
     await settled(stack)
     const [{ end: stuckAt }] = await stack.admin.offsetRanges(RAW)
@@ -98,7 +98,7 @@ describe('security 2: plumbline partitions skip', () => {
 })
 
 describe('plumbline partitions accept-loss', () => {
-  it('faults 2: names the offsets of raw that were removed unread, and refine goes on with its state', async () => {
+  it('faults 2: names the offsets of raw that were removed unread, and refine continues with its state', async () => {
     expect(await refine.stop()).toBe(0)
     const { offset: before } = await committed()
     await stack.send(readings(20, 30))
@@ -129,7 +129,7 @@ describe('plumbline partitions accept-loss', () => {
     expect((await plumbline('partitions')).out).toContain(`plumbline partitions accept-loss ${RAW} 0`)
     expect((await plumbline('partitions', 'accept-loss', RAW, '0', '--yes')).out).toContain('no unread record is lost')
     refine = await stack.startRefine({ REGISTRY_URL: registryUrl })
-    // The producers repeat what they have sent, and go on.
+    // The producers repeat what they have sent, and continue.
     await stack.send(readings(30, 45))
     await settled(stack)
     const clean = (await readTopic(stack.kafka, CLEAN)).flat().map(({ value }) => value!.toString('hex'))

@@ -44,7 +44,7 @@ const load = (prefix: string, readingsPerSensor: number) =>
     prefix,
   })
 
-/** Extents as they come: refine goes on while sequencers are killed. */
+/** Extents as they come: refine continues while sequencers are killed. */
 async function feedUntil(end: AbortSignal, prefix: string): Promise<void> {
   for (let round = 0; !end.aborted; round += 1) await feed(stack, load(`${prefix}${round}-`, 20))
 }
@@ -152,7 +152,7 @@ describe('the leader among stream jobs', () => {
     expect(views.map(({ view_id }) => view_id)).toEqual(views.map((_, i) => i + 1))
   })
 
-  it('DS-5: one that does not lead is killed: the view changes once, and the order goes on under the same leader', async () => {
+  it('DS-5: one that does not lead is killed: the view changes once, and the order continues under the same leader', async () => {
     const before = await viewWith(
       stack,
       'all who run and nobody else are in the view',
@@ -197,7 +197,7 @@ describe('the leader among stream jobs', () => {
     const [first] = await transaction.send([{ topic: EXTENTS, partition: 0, records }])
     await transaction.abort()
     await producer.close()
-    // An abort is answered before its marker stands.
+    // An abort is answered before its marker is written.
     await until(async () => (await stack.admin.offsetRanges(EXTENTS))[0].end > first, 'the abort is seen')
     await until(isPassed, 'the offsets are those of the ends')
     expect(await orderProblems(stack)).toEqual([])

@@ -1,4 +1,4 @@
-// Another version of the core takes over: where a clean stop has left its snapshot it goes on; where records would have to
+// Another version of the core takes over: where a clean stop has left its snapshot it continues; where records would have to
 // be replayed under other rules it stops and names the way out. Another version is one whose name is in the metadata.
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type CommitMetadata, commitMetadata } from '../../schemas/refine.ts'
@@ -69,7 +69,7 @@ it('X-2: a core of another version that would have to replay stops, and names th
   await relabel(before[0].core)
 })
 
-it('X-2: a clean stop leaves a snapshot at the last offset, and another version goes on from there', async () => {
+it('X-2: a clean stop leaves a snapshot at the last offset, and another version continues from there', async () => {
   const refine = await stack.startRefine(RARE_SNAPSHOTS)
   await stack.send(load('b'))
   await settled(stack)

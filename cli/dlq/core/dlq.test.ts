@@ -82,14 +82,10 @@ describe('X-3: a dead letter', () => {
 describe('sent again', () => {
   test.each<[string, Given, object]>([
     ['that never took its place goes as any record', {}, { kind: 'replay', as: 'record' }],
-    ['whose time has come goes on to late', { reason: 'FUTURE_TIME' }, { kind: 'replay', as: 'late' }],
-    [
-      'whose metric is acceptable now goes on to late',
-      { reason: 'METRIC_OUT_OF_BOUNDS' },
-      { kind: 'replay', as: 'late' },
-    ],
-    ['that the store refused goes on to late', { topic: CLEAN, stage: 'TASK_PUT' }, { kind: 'replay', as: 'late' }],
-    ['of late goes on to late', { topic: LATE, stage: 'TASK_PUT' }, { kind: 'replay', as: 'late' }],
+    ['whose time has come goes to late', { reason: 'FUTURE_TIME' }, { kind: 'replay', as: 'late' }],
+    ['whose metric is acceptable now goes to late', { reason: 'METRIC_OUT_OF_BOUNDS' }, { kind: 'replay', as: 'late' }],
+    ['that the store refused goes to late', { topic: CLEAN, stage: 'TASK_PUT' }, { kind: 'replay', as: 'late' }],
+    ['of late goes to late', { topic: LATE, stage: 'TASK_PUT' }, { kind: 'replay', as: 'late' }],
   ])('a letter %s', (_, given, route) =>
     expect(router.route(letterOf(given), NOW)).toEqual({ ...route, partition: HOME }),
   )
@@ -257,7 +253,7 @@ describe('what is printed', () => {
     expect(summary.groups().reduce((sum, { open }) => sum + open, 0)).toBe(1_001)
   })
 
-  test('bytes stand in rows of sixteen with their text, and long values are cut with a word about the rest', () => {
+  test('bytes are shown in rows of sixteen with their text, and long values are cut with a word about the rest', () => {
     expect(hexDump(Buffer.from('gar\u001bbage'))).toBe(
       '  00000000  67 61 72 1b 62 61 67 65                          gar.bage',
     )

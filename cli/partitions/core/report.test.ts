@@ -28,13 +28,13 @@ describe('security 2: a partition of raw', () => {
     const row = rowOf(replay, replay)
     expect(row.state).toBe('lost')
     expect(adviceFor('telemetry.raw', [row], [])).toEqual([
-      'telemetry.raw/3: offsets 5 to 6 were removed, which refine needs to restore its state; to go on without them: plumbline partitions accept-loss telemetry.raw 3',
+      'telemetry.raw/3: offsets 5 to 6 were removed, which refine needs to restore its state; to continue without them: plumbline partitions accept-loss telemetry.raw 3',
     ])
   })
 
-  test('that has lost records is named with their offsets and the command that goes on', () => {
+  test('that has lost records is named with their offsets and the command that continues', () => {
     expect(adviceFor('telemetry.raw', [rowOf(at(5, 9), at(5, 9, 7))], [])).toEqual([
-      'telemetry.raw/3: offsets 5 to 6 were removed before refine read them; to go on without them: plumbline partitions accept-loss telemetry.raw 3',
+      'telemetry.raw/3: offsets 5 to 6 were removed before refine read them; to continue without them: plumbline partitions accept-loss telemetry.raw 3',
     ])
   })
 

@@ -77,7 +77,7 @@ export function adviceFor(topic: string, rows: readonly PartitionRow[], reasons:
           (committed ?? start) < start
             ? `offsets ${committed} to ${start - 1} were removed before refine read them`
             : `offsets ${needed} to ${start - 1} were removed, which refine needs to restore its state`
-        return [`${name}: ${lost}; to go on without them: plumbline partitions accept-loss ${topic} ${partition}`]
+        return [`${name}: ${lost}; to continue without them: plumbline partitions accept-loss ${topic} ${partition}`]
       }
       case 'not begun':
         return [`${name} has not begun at offset ${start}; are the stream jobs running? See "plumbline status"`]

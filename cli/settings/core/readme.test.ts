@@ -11,7 +11,7 @@ it('the tables of settings and of the fleet’s options in docs/reference.md are
   expect(reference).toBe(replaceBetween(reference, 'fleet', fleetTables()))
 })
 
-it('only what stands between the marks is replaced, again and again', () => {
+it('only what is between the marks is replaced, again and again', () => {
   const once = replaceBetween('a\n<!-- t -->\nold\n<!-- /t -->\nb', 't', 'new')
   expect(once).toBe('a\n<!-- t -->\nnew\n<!-- /t -->\nb')
   expect(replaceBetween(once, 't', 'new')).toBe(once)

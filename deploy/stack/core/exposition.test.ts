@@ -48,7 +48,7 @@ describe('quantiles', () => {
     return parseExposition(await registry.metrics())
   }
 
-  it('lie in the bucket of the observation that they ask for', async () => {
+  it('are in the bucket of the observation that they ask for', async () => {
     const none = await observed([])
     const values = [0.05, 0.05, 0.15, 0.3, 0.3, 0.3, 0.7, 0.7, 1.5, 3]
     const buckets = bucketIncrease(none, await observed(values), 'd')

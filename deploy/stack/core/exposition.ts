@@ -91,7 +91,7 @@ export function mergeBuckets(all: readonly Buckets[]): Buckets {
 
 /**
  * A quantile of the observations up to the last finite bound, interpolated evenly within its bucket as by Prometheus'
- * `histogram_quantile`. What lies above is left out, see `shareBeyond`.
+ * `histogram_quantile`. What is above is left out, see `shareBeyond`.
  * @returns null without observations
  */
 export function quantile(buckets: Buckets, q: number): number | null {

@@ -36,7 +36,7 @@ export function toKafkaError(error: unknown, doing: string): KafkaError {
   const cause = error instanceof Error ? (error as ClientError) : new Error(String(error))
   const { topic, partition, retriable } = rootOf(cause)
   const hint = MISMATCH.test(cause.message)
-    ? '; if this goes on, KAFKA_TLS_* or KAFKA_SASL_* may not be what this port of the broker wants'
+    ? '; if this continues, KAFKA_TLS_* or KAFKA_SASL_* may not be what this port of the broker wants'
     : ''
   return new KafkaError(codeOf(cause), `${doing}: ${cause.message}${hint}`, {
     cause,

@@ -6,7 +6,7 @@ import { AT, builderOf, sealed, stamped } from '../record-batch/record-batch.tes
 
 const CONTROL = 0x20
 
-/** A batch of `count` records as it lies in the log. */
+/** A batch of `count` records as it is in the log. */
 function batchAt(
   baseOffset: number,
   count: number,

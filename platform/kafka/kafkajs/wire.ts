@@ -277,7 +277,7 @@ export function loadClient(): Client {
 
 type BatchClass = new (topic: string, fetchedOffset: string, partitionData: { lastStableOffset: string }) => object
 
-/** kafkajs drops it on the way to the consumer, which then knows only of an end that an open transaction may lie before. */
+/** kafkajs drops it on the way to the consumer, which then knows only of an end that an open transaction may be before. */
 function keepLastStableOffset(): void {
   const filename = require.resolve(`${SOURCE}consumer/batch.js`)
   const Batch = require(filename) as BatchClass

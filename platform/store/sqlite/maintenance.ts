@@ -64,7 +64,7 @@ export class SqliteMaintenance {
   /** One stretch of up to STEP_ROWS rows or buckets of a sensor. */
   #workOn(frontier: Frontier): { more: boolean } {
     if (this.#rollups.roll(frontier)) return { more: true }
-    // The newest minutes stay: where a sensor stands and what it measures is read from its newest reading.
+    // The newest minutes stay: where a sensor is and what it measures is read from its newest reading.
     const end = Math.min(this.#rollups.horizons.rows, frontier.rolledTo, floorTo(frontier.lastTs, MINUTE.sizeMs))
     if (this.#expireRows(frontier.id, end)) return { more: true }
     for (const level of LEVELS) {

@@ -58,7 +58,7 @@ describe('TA-11: migrations', () => {
     ])
   })
 
-  it('leave nothing behind when one fails, and go on from there', () => {
+  it('leave nothing behind when one fails, and continue from there', () => {
     const db = new DatabaseSync(':memory:')
     const broken = MIGRATIONS.with(1, {
       number: 2,

@@ -206,7 +206,7 @@ const rollAgain = (table: string): string[] => [
   `UPDATE sensors SET rolled_to = ${BEGINNING_MS}`,
 ]
 
-/** Of rows that are deleted the ends of every bucket are known, and the steps are what lies between them. */
+/** Of rows that are deleted the ends of every bucket are known, and the steps are what is between them. */
 function estimateSteps(table: string, name: string): string {
   const column = (part: string): string => `"${name}__${part}"`
   const before = `(SELECT b.${column('last')} FROM ${table} b WHERE b.sensor_id = a.sensor_id AND b.bucket < a.bucket

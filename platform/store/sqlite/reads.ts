@@ -1,6 +1,6 @@
 // The read path of the SQLite store: every question of port.ts on one connection, inside the read transaction that
 // sqlite.ts opened. Texts from outside are bound, never spliced; only metric columns, which come from
-// schemas/reading.avsc, stand in statements.
+// schemas/reading.avsc, are in statements.
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
 import type { Metric } from '../../../schemas/metrics.ts'
 import { Fingerprint, type RowIdentity } from '../../codec/fingerprint.ts'

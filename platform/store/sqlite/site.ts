@@ -1,4 +1,4 @@
-// The sensors of a site as reads of aggregates need them: who they are, and where each one's tail lies, that is the
+// The sensors of a site as reads of aggregates need them: who they are, and where each one's tail is, that is the
 // rows that are in no rollup yet.
 import type { DatabaseSync } from 'node:sqlite'
 

@@ -1,4 +1,4 @@
-// A writer to be killed by sqlite.real.test.ts: goes on from the stored offset, batch after batch, each reading n of
+// A writer to be killed by sqlite.real.test.ts: continues from the stored offset, batch after batch, each reading n of
 // sensor n mod 50 at offset n. It says so when the first batch is in.
 import { batch, reading } from '../contract-rows.ts'
 import { SqliteStore } from './store.ts'

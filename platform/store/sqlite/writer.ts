@@ -288,7 +288,7 @@ export class SqliteWriter {
   #writeProgress({ topic, partition, offset, throughMs, eventMs, after }: ProgressUpdate): void {
     const stored = this.#statements.findOffset.get(topic, partition)?.offset ?? null
     if (stored !== after) {
-      const message = `the store stands at ${stored} in ${topic}/${partition}, not at ${after}: another sink has it`
+      const message = `the store is at ${stored} in ${topic}/${partition}, not at ${after}: another sink has it`
       throw new StoreError('STORE_MOVED', message, { topic, partition, offset })
     }
     this.#statements.progress.run(topic, partition, offset, throughMs, eventMs)

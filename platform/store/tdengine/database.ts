@@ -1,6 +1,6 @@
 // The database itself: how it is made, and whether one that exists is as it must be and as the settings say.
 //
-// Rows and progress lie in different vnodes, each with a log of its own. Were these logs not forced to disk at every
+// Rows and progress are in different vnodes, each with a log of its own. Were these logs not forced to disk at every
 // write, a power cut could leave progress without its rows; WAL_LEVEL 2 with WAL_FSYNC_PERIOD 0 forces them.
 import { StoreError } from '../../errors.ts'
 import { TdengineError } from './errors.ts'

@@ -1,4 +1,4 @@
-// Text of statements, pure. Nothing from outside stands in a statement but as a quoted literal without a backslash or
+// Text of statements, pure. Nothing from outside is in a statement but as a quoted literal without a backslash or
 // control character, or as a checked number; names of sub-tables are hashes. The forms are those that the recorded
 // statements of a real server have (testdata/tdengine.jsonl), down to the blanks.
 import { createHash } from 'node:crypto'

@@ -13,7 +13,7 @@ import { TdengineWriter } from './writer.ts'
 export interface TdengineOptions {
   /** Closed with the store. */
   readonly transport: SqlTransport
-  /** A lower-case word: it stands in statements as it is. */
+  /** A lower-case word: it is used in statements as it is. */
   readonly database: string
   readonly access: 'write' | 'read'
   /** Other than schemas/reading.avsc has: for tests of migrations. */

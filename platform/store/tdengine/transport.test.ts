@@ -19,7 +19,7 @@ const LANE = { topic: 'telemetry.late', partition: 0, throughMs: null, eventMs: 
 /** Longer than any deadline here. */
 const LONG_MS = 1_500
 const DEADLINE_MS = 300
-/** Of a correction's requests: where the store stands, what the row meets, the row, where the store stands now. */
+/** Of a correction's requests: where the store is, what the row meets, the row, where the store is now. */
 const ROWS = 3
 const PROGRESS = 4
 

@@ -1,6 +1,6 @@
 // The package `@tdengine/websocket` as far as tdengine-websocket.ts uses it, and how it is loaded. It is no dependency
 // of Plumbline's: its types are declared here, after its source (several versions of 3.x), and it is required by name at run
-// time, at once: nothing else runs meanwhile, so the listeners that stand afterwards and did not before are its own.
+// time, at once: nothing else runs meanwhile, so the listeners that exist afterwards and did not before are its own.
 import { createRequire } from 'node:module'
 import { ConfigError, messageOf } from '../../errors.ts'
 

@@ -29,7 +29,7 @@ export class PackageStandIn implements WebSocketPackage {
   readonly sockets: Socket[] = []
   readonly configs: Config[] = []
   readonly levels: string[] = []
-  /** What a statement or a connection waits for, and may fail with, before it goes on. */
+  /** What a statement or a connection waits for, and may fail with, before it continues. */
   beforeExec: (sql: string, socket: Socket) => Promise<void> = () => Promise.resolve()
   beforeConnect: (url: string) => Promise<void> = () => Promise.resolve()
   /** Statements under way at once, at most. */

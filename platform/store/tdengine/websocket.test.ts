@@ -134,7 +134,7 @@ describe('TDengine by WebSocket', () => {
     await expect(refused).rejects.toThrow(/^TDengine: Authentication failure \(855\): see TDENGINE_USERNAME/)
   })
 
-  it('closes a connection that comes to stand after its statement was given up', async () => {
+  it('closes a connection that is established after its statement was given up', async () => {
     ws.sockets[0].state = 3
     const { promise, resolve } = Promise.withResolvers<void>()
     ws.beforeConnect = () => promise

@@ -26,7 +26,7 @@ const STATEMENTS_MAX = 256
 const NEVER_MS = 120_000
 /** Longest wait for a connection, ms: of one that is refused some versions of the package tell only after NEVER_MS. */
 const CONNECT_MS = 10_000
-/** How often a statement under way looks whether its connection still stands, ms. */
+/** How often a statement under way looks whether its connection is still open, ms. */
 const WATCH_MS = 250
 /** `readyState` of a WebSocket that is open. */
 const OPEN = 1
@@ -132,7 +132,7 @@ export class WebSocketTransport implements SqlTransport {
       place.sql = await settled(connecting, AbortSignal.any([end, late]))
       return place.sql
     } catch (error) {
-      // Should it come to stand later, or has it failed and left something behind, that is thrown away then.
+      // Should it be established later, or has it failed and left something behind, that is thrown away then.
       connecting.then(
         (sql) => this.#discard({ sql }),
         () => this.#afterwards(() => Promise.resolve()),

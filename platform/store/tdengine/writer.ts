@@ -239,7 +239,7 @@ function advance(stored: Map<string, Progress>, update: ProgressUpdate): Progres
   const { topic, partition, offset, after } = update
   const at = stored.get(keyOf(update))
   if ((at?.offset ?? null) !== after) {
-    const stands = `the store stands at ${at?.offset ?? null} in ${topic}/${partition}, not at ${after}`
+    const stands = `the store is at ${at?.offset ?? null} in ${topic}/${partition}, not at ${after}`
     throw new StoreError('STORE_MOVED', `${stands}: another sink has it`, { topic, partition, offset })
   }
   const throughMs = latest(at?.throughMs ?? null, update.throughMs)

@@ -68,7 +68,7 @@ describe('the sampler (MI-1)', () => {
     )
   })
 
-  test('MI-5: at changing rates time goes on strictly increasing, samples come in turn and none is closer to the last than the rate allows', () => {
+  test('MI-5: at changing rates time continues strictly increasing, samples come in turn and none is closer to the last than the rate allows', () => {
     const look = fc.record({
       elapsed: fc.integer({ min: 0, max: 700 }),
       rateHz: fc.option(fc.constantFrom(0.001, 0.5, 1, 10, 333, 1_000), { freq: 2 }),
@@ -112,7 +112,7 @@ describe('the sampler (MI-1)', () => {
     expect(sampler.missed).toBe(0)
   })
 
-  test('goes on above the last event time that the log holds, when the clock is behind it after a restart', () => {
+  test('continues above the last event time that the log holds, when the clock is behind it after a restart', () => {
     const sampler = new Sampler(options(), 0, 500_000, 900_000)
     expect(take(sampler, 100, 500_100).every(({ ts }) => ts > 900_000)).toBe(true)
   })

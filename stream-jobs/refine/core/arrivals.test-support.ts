@@ -49,7 +49,7 @@ export interface Arrival {
   readonly ts: number
   /** Equal for equal bytes. */
   readonly payload: string
-  /** A reading that must not go on: a metric beyond its bounds or a time in the future. */
+  /** A reading that must not continue: a metric beyond its bounds or a time in the future. */
   readonly refused: boolean
 }
 

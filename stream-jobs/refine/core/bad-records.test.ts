@@ -43,7 +43,7 @@ describe('K1: an exception on one record', () => {
     expect(core.ledger).toMatchObject({ consumed: 3, deadLettered: 1, buffered: 2 })
   })
 
-  test('on a reading that waited makes that one a dead letter with its bytes, and the rest goes on', () => {
+  test('on a reading that waited makes that one a dead letter with its bytes, and the rest continues', () => {
     let calls = 0
     const out = new (class extends Recorder {
       override clean(...given: Parameters<Recorder['clean']>): void {

@@ -96,7 +96,7 @@ export class Lane {
     this.deadline = earliest + gapTimeoutMs
   }
 
-  /** A reading that was emitted before: the lane goes on after it, and what waited up to there has had its turn. */
+  /** A reading that was emitted before: the lane continues after it, and what waited up to there has had its turn. */
   recall(seq: number, hash: number): void {
     if (seq < this.next) return this.missing.has(seq) ? this.fill(seq, hash) : undefined
     while (this.held.length > 0 && this.held[0].seq <= seq) this.held.shift()

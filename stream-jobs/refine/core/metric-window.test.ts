@@ -99,7 +99,7 @@ describe('a metric window', () => {
     expect(window.center()).toBeCloseTo(6, 6)
   })
 
-  test('restored in the middle goes on bit by bit as the one that never stopped', () => {
+  test('restored in the middle continues bit by bit as the one that never stopped', () => {
     check(
       fc.property(signal, size, fc.nat(), (values, n, cut) => {
         const steady = new MetricWindow(values[0])

@@ -144,7 +144,7 @@ describe('EM-2: a reading without a seq', () => {
   })
 })
 
-describe('X-3: what cannot go on becomes a dead letter and the next record is read', () => {
+describe('X-3: what cannot continue becomes a dead letter and the next record is read', () => {
   const good = numbered(0)
   const value = Buffer.from(good.value!)
   const changed = (change: (bytes: Buffer) => void): Buffer => {

@@ -262,7 +262,7 @@ export class Refine {
     }
   }
 
-  /** A reading that cannot be emitted is a dead letter, and its wait goes on without it. */
+  /** A reading that cannot be emitted is a dead letter, and its wait continues without it. */
   #endCarefully(due: Due): void {
     this.#emitter.emitting = null
     const failed = attempt(this, this.#out, due.key, () => this.#end(due))

@@ -136,7 +136,7 @@ describe('at a record whose schema is not known yet, run', () => {
     return { core, known }
   }
 
-  test('stops in front of it with nothing done, and goes on from it as if it had not stopped', () => {
+  test('stops in front of it with nothing done, and continues from it as if it had not stopped', () => {
     check(
       fc.property(scripts(true), (script) => {
         const { batches } = play(script)

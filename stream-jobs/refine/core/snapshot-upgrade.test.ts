@@ -74,7 +74,7 @@ describe('a snapshot of a version with other metrics', () => {
     expect(windowsOf(core)).toEqual({ current_a: [0, 1, 2, 3, 4], humidity_pct: [40] })
   })
 
-  test('from before metrics were named goes on without windows: their order then is not known', () => {
+  test('from before metrics were named continues without windows: their order then is not known', () => {
     const chunks = takeSnapshot(withWindows(), 'id', 4).map((chunk) => ({ ...chunk, metrics: [] }))
     const core = restored(chunks)
     expect(windowsOf(core)).toEqual({})

@@ -138,7 +138,7 @@ async function rebuild(
   if (snapshot.input < raw.start) {
     throw new FatalRestoreError(
       'OFFSET_OUT_OF_RANGE',
-      `raw partition ${partition} begins at ${raw.start}, behind the snapshot's offset ${snapshot.input}: retention has removed records that are still needed; to go on without them, run plumbline partitions accept-loss ${deps.settings.topics.raw} ${partition}`,
+      `raw partition ${partition} begins at ${raw.start}, after the snapshot's offset ${snapshot.input}: retention has removed records that are still needed; to continue without them, run plumbline partitions accept-loss ${deps.settings.topics.raw} ${partition}`,
       {
         topic: deps.settings.topics.raw,
         partition,

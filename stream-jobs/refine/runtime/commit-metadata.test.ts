@@ -53,7 +53,7 @@ describe('the metadata of a committed offset', () => {
 })
 
 describe('a start with another version of the core', () => {
-  test.each(['', '1-00000000', '999-deadbeef'])('goes on where nothing is to be replayed (version "%s")', (core) => {
+  test.each(['', '1-00000000', '999-deadbeef'])('continues where nothing is to be replayed (version "%s")', (core) => {
     expect(() => expectReplayable(metadata(core), at(100), 'refine')).not.toThrow()
   })
 

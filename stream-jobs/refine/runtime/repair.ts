@@ -1,4 +1,4 @@
-// What an operator may do to a partition of raw that cannot go on by itself, under refine's own protocol: the repair fences
+// What an operator may do to a partition of raw that cannot continue by itself, under refine's own protocol: the repair fences
 // the partition's owner as any new owner does, restores the state, and commits dead letters, a snapshot and the next offset
 // in one transaction. So it happens once or not at all, nothing else is passed over, and no replay ever crosses the place.
 // The former owner finds that it was overtaken, and acquires the partition again.
@@ -61,7 +61,7 @@ export async function skipRecord(deps: AcquireDeps, partition: number, offset: n
     await task.finish()
     return {
       kind: 'done',
-      text: `${at.topic}/${partition}: offset ${batch.offset(i)} is a dead letter; refine goes on at ${task.position}`,
+      text: `${at.topic}/${partition}: offset ${batch.offset(i)} is a dead letter; refine continues at ${task.position}`,
     }
   } finally {
     await task.close()
@@ -97,7 +97,7 @@ async function nextRecord(
 }
 
 /**
- * Goes on at the first retained record. The removed ones are one dead letter that names their offsets; readings that
+ * Continues at the first retained record. The removed ones are one dead letter that names their offsets; readings that
  * waited, and whose records are gone, are dead letters with their bytes where a snapshot has them.
  */
 export async function acceptLoss(deps: AcquireDeps, partition: number): Promise<Repaired> {
@@ -139,7 +139,7 @@ export async function acceptLoss(deps: AcquireDeps, partition: number): Promise<
     const parts = { producer, core, outputs, refusals, snapshot: metadata.snapshot, position, endOffset }
     await new Task(deps, partition, parts).finish()
     const lost = committed < start ? `offsets ${committed} to ${start - 1} are lost` : 'no unread record is lost'
-    return { kind: 'done', text: `${topic}/${partition}: ${lost}; refine goes on at ${position}` }
+    return { kind: 'done', text: `${topic}/${partition}: ${lost}; refine continues at ${position}` }
   } finally {
     await producer.close()
   }

@@ -313,7 +313,7 @@ export class Task {
       const value = encodeFramed(snapshotType, this.#deps.settings.snapshotSchemaId, slices.slice(index))
       records.clear()
       records.add(Buffer.from(`${this.partition}/${index}`), value)
-      // The event loop turns with every request: heartbeats and the other partitions go on.
+      // The event loop turns with every request: heartbeats and the other partitions continue.
       const [offset] = await transaction.send([{ ...at, records }])
       if (first < 0) first = offset
       bytes += records.byteLength

@@ -37,7 +37,7 @@ export function partitionMismatch(counts: ReadonlyMap<string, number>): string |
   const others = [...counts].filter(([, count]) => count !== wanted)
   if (others.length === 0) return null
   const names = others.map(([topic, count]) => `${topic} ${count}`).join(', ')
-  return `${raw} has ${wanted} partitions, ${names}: nothing is refined until all have the same number; records of one sensor may lie in two partitions of ${raw} since it was changed`
+  return `${raw} has ${wanted} partitions, ${names}: nothing is refined until all have the same number; records of one sensor may be in two partitions of ${raw} since it was changed`
 }
 
 async function mismatch({ admin, topics }: Pick<WatchDeps, 'admin' | 'topics'>): Promise<string | null> {

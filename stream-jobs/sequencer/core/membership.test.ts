@@ -269,7 +269,7 @@ function batchesOf(given: World): { view: View; at: number; takeover: number }[]
 }
 
 describe('DS-3: over outages and changes of the leader', () => {
-  test('who goes on sending heartbeats is in every view once it has joined, and since the same time', () => {
+  test('who keeps sending heartbeats is in every view once it has joined, and since the same time', () => {
     check(
       fc.property(world, (given) => {
         const since = new Map<string, number>()

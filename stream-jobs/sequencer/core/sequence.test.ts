@@ -69,7 +69,7 @@ describe('DS-1: the sequence', () => {
     )
   })
 
-  test('goes on from its own state as if it had never been interrupted', () => {
+  test('continues from its own state as if it had never been interrupted', () => {
     check(
       fc.property(logs, fc.nat(), (steps, by) => {
         const all = arrivals(steps)

@@ -72,7 +72,7 @@ export class Sequence {
 
   /**
    * Appends an extent to the order.
-   * @param partition of the extents topic in which it stands, at `offset`
+   * @param partition of the extents topic that it is in, at `offset`
    * @throws ExtentError
    */
   append(partition: number, offset: number, extent: Extent): OrderRecord {

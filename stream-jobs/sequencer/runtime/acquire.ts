@@ -90,7 +90,7 @@ function expectKept(topic: string, partition: number, at: CommittedOffset | null
   throw new FatalRestoreError(
     'OFFSET_OUT_OF_RANGE',
     offset < start
-      ? `extents partition ${partition} begins at ${start}, behind the sequencer's offset ${offset}: extents that are not in the order were removed (retention, or DeleteRecords); plumbline partitions accept-loss ${topic} ${partition} gives their readings places from clean and goes on`
+      ? `extents partition ${partition} begins at ${start}, after the sequencer's offset ${offset}: extents that are not in the order were removed (retention, or DeleteRecords); plumbline partitions accept-loss ${topic} ${partition} gives their readings places from clean and continues`
       : `extents partition ${partition} ends at ${end}, before the sequencer's offset ${offset}: the topic was recreated without the order`,
     { topic, partition, offset },
   )

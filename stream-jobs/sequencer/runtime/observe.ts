@@ -15,7 +15,7 @@ export function observeSequencer(registry: Registry, extentsTopic: string): Sequ
   const registers = [registry]
   const active = new Gauge({
     name: 'plumbline_sequencer_active',
-    help: '1 in the process whose sequencer is active; the others stand by.',
+    help: '1 in the process whose sequencer is active; the others are on standby.',
     registers,
   })
   const next = new Gauge({

@@ -1,5 +1,5 @@
 // What an operator may do when the order has stopped at a partition of the extents: pass over a record that is no extent, or
-// go on after extents that were removed before the sequencer read them. No reading loses its place by that: clean still
+// continue after extents that were removed before the sequencer read them. No reading loses its place by that: clean still
 // has the readings of an extent that is gone, so they get their sequences from clean itself, in their partition's order. All
 // of it is one transaction of the sequencer's own producer, which fences the active one; it happens once or not at all.
 import avsc from 'avsc'
@@ -71,7 +71,7 @@ export async function skipExtent(deps: OrderRepairDeps, partition: number, offse
   })
 }
 
-/** Goes on at the first extent that is kept. */
+/** Continues at the first extent that is kept. */
 export async function acceptLostExtents(deps: OrderRepairDeps, partition: number): Promise<OrderRepaired> {
   const { topics } = deps.settings
   const name = `${topics.extents}/${partition}`
@@ -85,7 +85,7 @@ export async function acceptLostExtents(deps: OrderRepairDeps, partition: number
   })
 }
 
-/** @param decide where to go on, or why there is nothing to do; asked before and after fencing */
+/** @param decide where to continue, or why there is nothing to do; asked before and after fencing */
 async function repair(
   deps: OrderRepairDeps,
   partition: number,
