@@ -55,7 +55,8 @@ export class PartitionScanner {
     const marks = ranges.marks[partition]
     if (marks !== undefined) await readMarksOf(this.#reader, partition, marks, book.marks)
     await this.#each(DLQ, partition, ranges.dlq[partition], (batch, i) => {
-      const { topic, partition: from, offset, stage } = readRefusal(batch.headers(i))
+      const { topic, partition: from, offset, stage, reason, message } = readRefusal(batch.headers(i))
+      if (reason === 'REMOVED_UNREAD') this.#findings.note(`accepted loss: ${message}`)
       const state = book.marks.stateOf({ partition, offset: record.offset })
       entries.letter(record, { state, stage, topic, partition: from, offset })
     })

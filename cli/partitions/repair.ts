@@ -9,6 +9,7 @@ import { InputError } from '../../platform/errors.ts'
 import type { RangeReader } from '../../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
 import { openStore } from '../../platform/store/open.ts'
+import { NO_ROWS } from '../../platform/store/port.ts'
 import { ANOMALIES, CLEAN, DLQ, EXTENTS, LATE, ORDER, RAW, REFINE_TOPICS, VIEWS } from '../../schemas/topics.ts'
 import { ownFirst } from '../../stream-jobs/own-schemas.ts'
 import type { AcquireDeps } from '../../stream-jobs/refine/runtime/acquire.ts'
@@ -90,8 +91,7 @@ async function acceptInStore(
     records.add(null, null, deadLetterHeaders({ ...place, stage: SINK_STAGE, reason: 'REMOVED_UNREAD', message }, []))
     const producer = await kafka.producer()
     await producer.send([{ topic: DLQ, partition, records }]).finally(() => producer.close())
-    const none = { readings: [], versions: new Float64Array(0), arrivals: new Float64Array(0) }
-    await store.write({ rows: none, anomalies: [], progress: [{ ...saved, offset: start, after: saved.offset }] })
+    await store.write({ rows: NO_ROWS, anomalies: [], progress: [{ ...saved, offset: start, after: saved.offset }] })
     return { text: `${message}; the store continues at ${start}` }
   } finally {
     await store.close()

@@ -63,6 +63,18 @@ describe('K1: an exception on one record', () => {
     expect(imbalance(core.ledger)).toBe(0)
   })
 
+  test('before its step, while its schema is looked for, makes a dead letter, too', () => {
+    const out = new Recorder()
+    const planOrThrow = (id: number, offset: number): ScanPlan | null => {
+      if (offset === 1) throw new TypeError('a mistake')
+      return planOf(id)
+    }
+    const core = new Refine(SETTINGS, planOrThrow, PARTITION, out)
+    feed(core, [recordBatchOf([reading(1), reading(2), reading(3)], { appendTime: START_MS })])
+    expect(out.of('dead letters')).toMatchObject([{ payload: '1', detail: 'INTERNAL_ERROR: TypeError: a mistake' }])
+    expect(core.ledger).toMatchObject({ consumed: 3, deadLettered: 1, buffered: 2 })
+  })
+
   test('without a net names the offset, so that the records are run again carefully', () => {
     const core = new Refine(
       SETTINGS,

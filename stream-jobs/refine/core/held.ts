@@ -1,4 +1,6 @@
 // A reading that waits for its turn. Its bytes are copied, since the batch it came in is gone by then.
+import type { RecordBatch } from '../../../platform/kafka/record-batch/record-batch.ts'
+import { copiesOf, NO_BYTES } from './record-bytes.ts'
 
 export interface Held {
   readonly seq: number
@@ -17,6 +19,19 @@ export interface Held {
 
 /** Bytes that one sensor may hold; beyond that the wait ends early, as with a full buffer. */
 export const HELD_BYTES_MAX = 2 * 1024 * 1024
+
+/** Record `i`, which was scanned as a reading. @param live false if it is a dead letter: nothing of it is kept but its place */
+export function heldOf(
+  { seq, ts }: { readonly seq: number; readonly ts: number },
+  batch: RecordBatch,
+  i: number,
+  arrival: number,
+  live: boolean,
+  hash: number,
+): Held {
+  const bytes = live ? copiesOf(batch, i) : NO_BYTES
+  return { seq, ts, arrival, live, ...bytes, hash: live ? hash : NaN, offset: batch.offset(i) }
+}
 
 export const heldBytes = (held: Held): number => held.key.length + held.value.length
 

@@ -30,6 +30,9 @@ export interface Ledger extends LedgerCounts {
 
 export { emptyLedger, LEDGER_NAMES } from '../../../schemas/refine.ts'
 
+/** A few forged seqs near 2^52 would push the missing count beyond what a snapshot can hold. */
+export const COUNT_MAX = 2 ** 53 - 2
+
 /** A bug in the core: continuing would commit an unbalanced ledger. */
 export class LedgerError extends PlumblineError<'LEDGER_UNBALANCED'> {}
 

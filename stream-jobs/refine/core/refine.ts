@@ -13,20 +13,16 @@ import { attempt, CAREFUL_RECORDS, CoreFailure } from './careful.ts'
 import { isReplayedAsLate, readControl } from './control.ts'
 import { type Due, DueQueue } from './due-queue.ts'
 import { Emitter, type PlanOf } from './emitter.ts'
-import { type Held, HELD_BYTES_MAX } from './held.ts'
+import { type Held, HELD_BYTES_MAX, heldOf } from './held.ts'
 import { HoldBack } from './hold-back.ts'
 import type { Lane } from './lane.ts'
-import { emptyLedger, expectBalanced, type Ledger } from './ledger.ts'
+import { COUNT_MAX, emptyLedger, expectBalanced, type Ledger } from './ledger.ts'
 import type { DeadLetterReason, Outputs, Problem } from './outputs.ts'
 import { formProblem, unknownSchema } from './record-form.ts'
-import { copiesOf, hashOf, keyTextOf, NO_BYTES, recordOf } from './record-bytes.ts'
-import { Sensor } from './sensor.ts'
+import { hashOf, keyTextOf, recordOf } from './record-bytes.ts'
+import { Sensor, SENSORS_MAX } from './sensor.ts'
 import type { CoreSettings } from './settings.ts'
 
-/** Sensors per partition; the state of one is some 4 KB. Beyond it readings of new sensors are dead letters. */
-export const SENSORS_MAX = 500_000
-/** A few forged seqs near 2^52 would push the missing count beyond what a snapshot can hold. */
-const COUNT_MAX = 2 ** 53 - 2
 export type { PlanOf }
 
 /** The epoch of sources without sequence numbers. */
@@ -91,14 +87,12 @@ export class Refine {
     try {
       for (; i < to; i += 1) {
         // Resolve the schema before advancing the clock: the caller may commit before this record, without its timeouts.
-        if (batch.hasHeaders(i) && !frameByHeader(batch, i, this.#idOfGuid)) return i
-        const plan = isFramed(batch, i)
-          ? this.#planOf(schemaIdAt(batch.bytes, batch.valueAt(i)), batch.offset(i))
-          : null
+        const plan = this.careful > 0 ? this.#planCarefully(batch, i) : this.#plan(batch, i)
         if (plan === undefined) return i
         const time = batch.timestamp(i)
         if (time > this.now) this.now = time
         if (this.due.next <= this.now) this.#expire()
+        if (plan === 'failed') continue
         if (this.careful > 0) this.#stepCarefully(batch, i, plan)
         else {
           this.ledger.consumed += 1
@@ -116,6 +110,22 @@ export class Refine {
   refuse(batch: RecordBatch, i: number, reason: DeadLetterReason, detail: string): void {
     this.ledger.consumed += 1
     this.#deadLetter(batch, i, reason, detail)
+  }
+
+  /** Undefined: its schema is not known yet. Null: it has none, or one that is refused. */
+  #plan(batch: RecordBatch, i: number): ScanPlan | null | undefined {
+    if (batch.hasHeaders(i) && !frameByHeader(batch, i, this.#idOfGuid)) return undefined
+    return isFramed(batch, i) ? this.#planOf(schemaIdAt(batch.bytes, batch.valueAt(i)), batch.offset(i)) : null
+  }
+
+  #planCarefully(batch: RecordBatch, i: number): ScanPlan | null | undefined | 'failed' {
+    try {
+      return this.#plan(batch, i)
+    } catch (error) {
+      this.#hasFailed()
+      this.refuse(batch, i, 'INTERNAL_ERROR', String(error))
+      return 'failed'
+    }
   }
 
   #stepCarefully(batch: RecordBatch, i: number, plan: ScanPlan | null): void {
@@ -199,7 +209,7 @@ export class Refine {
         }
         return
       case 'early':
-        this.#hold(sensor, lane, this.#held(batch, i, problem === null, problem === null ? hash : NaN))
+        this.#hold(sensor, lane, heldOf(this.#scanner, batch, i, this.now, problem === null, hash))
         return
       case 'late':
         lane.fill(seq, problem === null ? hash : NaN)
@@ -238,7 +248,7 @@ export class Refine {
         this.#emitter.late(recordOf(batch, i), verdict)
         return
       case 'held':
-        this.#holdBack(sensor, holdBack, this.#held(batch, i, true, hash))
+        this.#holdBack(sensor, holdBack, heldOf(this.#scanner, batch, i, this.now, true, hash))
     }
   }
 
@@ -336,11 +346,5 @@ export class Refine {
   #deadLetter(batch: RecordBatch, i: number, reason: DeadLetterReason, detail: string): void {
     this.ledger.deadLettered += 1
     this.#out.deadLetter(batch, i, reason, detail)
-  }
-
-  #held(batch: RecordBatch, i: number, live: boolean, hash: number): Held {
-    const { seq, ts } = this.#scanner
-    const bytes = live ? copiesOf(batch, i) : NO_BYTES
-    return { seq, ts, arrival: this.now, live, ...bytes, hash, offset: batch.offset(i) }
   }
 }

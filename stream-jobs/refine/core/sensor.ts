@@ -7,6 +7,9 @@ import type { MetricWindow } from './metric-window.ts'
 import { SensorClock } from './sensor-clock.ts'
 import type { Found } from './thresholds.ts'
 
+/** Sensors per partition; the state of one is some 4 KB. Beyond it readings of new sensors are dead letters. */
+export const SENSORS_MAX = 500_000
+
 /**
  * Epochs per sensor. A new epoch means a new write-ahead log, which is rare; when more are seen the one that was used
  * longest ago is forgotten, and its stragglers are late or regressed, never twice in clean.
