@@ -86,6 +86,7 @@ async function acceptInStore(
     if (saved === undefined || saved.offset >= start)
       return { text: `${topic}/${partition} has lost nothing that the store still needs` }
     const message = `offsets ${saved.offset} to ${start - 1} of ${topic}/${partition} were removed (retention, or DeleteRecords) before the store had them; an operator has accepted the loss`
+    await store.migrate()
     const records = new RecordBatchBuilder()
     const place = { topic, partition, offset: start - 1 }
     records.add(null, null, deadLetterHeaders({ ...place, stage: SINK_STAGE, reason: 'REMOVED_UNREAD', message }, []))
