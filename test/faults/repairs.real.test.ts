@@ -167,7 +167,7 @@ describe('plumbline partitions accept-loss', () => {
     expect(stopped.output()).toContain(`plumbline partitions accept-loss ${CLEAN} 0`)
     const said = await plumbline('partitions', 'accept-loss', CLEAN, '0', '--yes')
     expect(said.out).toMatch(
-      new RegExp(`offsets \\d+ to ${end - 1} of ${CLEAN}/0 were removed .* the store goes on at ${end}`),
+      new RegExp(`offsets \\d+ to ${end - 1} of ${CLEAN}/0 were removed .* the store continues at ${end}`),
     )
     expect((await plumbline('partitions', 'accept-loss', CLEAN, '0', '--yes')).out).toContain('has lost nothing')
     const again = await startSink()

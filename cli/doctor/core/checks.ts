@@ -149,7 +149,7 @@ export function checkGroup({ group, topic, partitions }: GroupFacts): Finding {
     return problem(
       what,
       `${topic} no longer has offsets that were not read (partition ${lost.join('; ')})`,
-      `records were removed before they were processed: see what the audit says, and raise the retention; to go on without them: plumbline partitions accept-loss ${topic} PARTITION`,
+      `records were removed before they were processed: see what the audit says, and raise the retention; to continue without them: plumbline partitions accept-loss ${topic} PARTITION`,
     )
   const beyond = partitions.flatMap(({ committed, end }, partition) =>
     committed !== null && committed > end ? [`${partition}: ${committed}, the end is ${end}`] : [],
