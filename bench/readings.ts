@@ -42,11 +42,12 @@ export function* rounds(options: LoadOptions, startTs: number): Generator<Record
   let made = 0
   while (made < records) {
     const builders = Array.from({ length: partitions }, () => new RecordBatchBuilder())
-    const add = (sensor: number, seq: number): void => {
+    const add = (sensor: number, seq: number, copies: number): void => {
       const value = encodeFramed(readingType, schemaId, { ...reading(sensor, seq, startTs, uniform()), tags })
       const key = keys[sensor]
-      builders[partitionOfSensor[sensor]].append(key, 0, key.length, value, 0, value.length)
-      made += 1
+      const builder = builders[partitionOfSensor[sensor]]
+      for (let copy = 0; copy < copies; copy += 1) builder.append(key, 0, key.length, value, 0, value.length)
+      made += copies
     }
     // A round is one pass over the sensors, or several when they are few.
     const passes = Math.max(1, Math.floor((options.perRound ?? 5_000) / sensors))
@@ -59,13 +60,12 @@ export function* rounds(options: LoadOptions, startTs: number): Generator<Record
           delayed.set(sensor, { seq, wait: DISPLACED_BY })
           continue
         }
-        add(sensor, seq)
-        if (uniform() < duplicates) add(sensor, seq)
+        add(sensor, seq, uniform() < duplicates ? 2 : 1)
         if (waiting === undefined) continue
         waiting.wait -= 1
         if (waiting.wait > 0) continue
         delayed.delete(sensor)
-        add(sensor, waiting.seq)
+        add(sensor, waiting.seq, 1)
       }
     }
     yield builders
