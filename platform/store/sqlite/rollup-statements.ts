@@ -170,7 +170,7 @@ function withEnds(metrics: readonly Metric[], grouped: string): string {
       return `g.${rollupColumn(metric.name, part)}`
     }),
   )
-  // WHERE true: else the parser takes an ON CONFLICT behind it for a join's ON.
+  // WHERE true: else the parser takes an ON CONFLICT after it for a join's ON.
   return `SELECT ${[KEY, ...columns].join(', ')} FROM (${grouped}) g WHERE true`
 }
 

@@ -45,7 +45,7 @@ export function findSite(db: DatabaseSync, { site, tenant }: Place): Site | null
 
 /** True when [from, to) has rows that no rollup has. */
 export function tailsMeet({ tails }: Site, from: number, to: number): boolean {
-  // The first tail that ends at `from` or later is the only one to look at: the others begin behind it.
+  // The first tail that ends at `from` or later is the only one to look at: the others begin after it.
   let low = 0
   let high = tails.length
   while (low < high) {

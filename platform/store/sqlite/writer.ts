@@ -99,7 +99,7 @@ export class SqliteWriter {
         write()
       } catch (error) {
         const reason = reasonOf(error)
-        // A refusal that has ended the transaction says nothing of the rows behind it.
+        // A refusal that has ended the transaction says nothing of the rows after it.
         if (reason === null || !this.#db.isTransaction) throw error
         refused.push({ kind, index, reason })
       }

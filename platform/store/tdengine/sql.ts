@@ -10,7 +10,7 @@ export const STATEMENT_BYTES_MAX = 1_000_000
 const NORMAL_MIN = 2.2250738585072014e-308
 
 // Control characters (a NUL is refused by the server), the backslash that escapes, and the mark of the encoding.
-const ENCODED = /[\u0000-\u001f\u007f\\%]/g
+const ENCODED = /[\u0000-\u001f\u007f-\u009f\\%]/g
 
 /** Ordinary texts stay as they are; an empty one becomes "%", which no other text does. */
 export const encodeText = (text: string): string =>
