@@ -22,7 +22,7 @@ const withoutCredentials = (address: z.ZodType<string>) =>
 /** scheme://host:port/database */
 const tdengineUrl = url(/^(https?|wss?)$/).refine(
   (given) => /^\w+:\/\/[^/?#@]*(\/([a-z][a-z0-9_]{0,31})?)?$/.test(given),
-  'expected an address without user and password, and behind it at most the name of a database in lower-case letters, digits and "_"',
+  'expected an address without user and password, followed at most by the name of a database in lower-case letters, digits and "_"',
 )
 /** host:port, comma separated. */
 const brokers = text.regex(/^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/, 'expected host:port, several separated by commas')

@@ -73,7 +73,7 @@ describe('the outbox (MI-2)', () => {
     )
   })
 
-  test('the ring serves again once the sender has caught up behind an overflow', async () => {
+  test('the ring serves again once the sender has caught up after an overflow', async () => {
     const outbox = new Outbox({ wal: openWal(tempDir()), ringCapacity: 10 })
     accept(outbox, 1, 8)
     accept(outbox, 1, 8)
@@ -98,7 +98,7 @@ describe('the outbox (MI-2)', () => {
     await outbox.wal.close()
   })
 
-  test('a reading that is held back goes out behind later ones of its sensor, and nothing is acknowledged beyond it', async () => {
+  test('a reading that is held back goes out after later ones of its sensor, and nothing is acknowledged beyond it', async () => {
     const outbox = new Outbox({
       wal: openWal(tempDir()),
       ringCapacity: 1_000,

@@ -313,7 +313,7 @@ describe('the producers on a real broker', () => {
   })
 })
 
-/** Readings that came behind a later one of their sensor and epoch. */
+/** Readings that came after a later one of their sensor and epoch. */
 function outOfOrder(raw: readonly Raw[]): number {
   const greatest = new Map<string, number>()
   let count = 0

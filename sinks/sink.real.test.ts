@@ -339,7 +339,7 @@ describe('sink', () => {
     const store = new SqliteStore({ file, access: 'read' })
     expect(await store.read((view) => view.recent({ tenant: 't', sensor: 'aborted' }, 9))).toBeNull()
     await store.close()
-    // What comes behind is read as ever.
+    // What comes after it is read as before.
     await stack.send([record({ sensor: 'after', ts: 1, power: 1 })], CLEAN)
     await until(
       file,

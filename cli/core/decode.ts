@@ -22,7 +22,7 @@ const SHOWN_CHARS_MAX = 2_000
 
 /**
  * @param type the schema that the value or a header names; null: unknown or not an Avro value
- * @param bodyAt where the body begins: behind the frame, or at 0 where a header names the schema
+ * @param bodyAt where the body begins: after the frame, or at 0 where a header names the schema
  */
 export function decodeValue(
   value: Buffer | null,

@@ -47,7 +47,7 @@ describe('decoding by the schema that a value was written with', () => {
     ['another topic’s schema', encodeFramed(typeOf(view), 3, record), 'SCHEMA_UNFIT'],
     ['a schema that is none', encodeFramed(typeOf(view), 4, record), 'SCHEMA_UNFIT'],
     ['a value that ends too early', encodeFramed(typeOf(view), 1, record).subarray(0, -1), 'UNREADABLE'],
-    ['bytes behind a value', Buffer.concat([encodeFramed(typeOf(view), 1, record), Buffer.from([0])]), 'UNREADABLE'],
+    ['bytes after a value', Buffer.concat([encodeFramed(typeOf(view), 1, record), Buffer.from([0])]), 'UNREADABLE'],
   ])('refuses %s', async (_what, value, code) => {
     await expect(newDecoder().decoder.decode(value)).rejects.toMatchObject({ name: 'DecodeError', code })
   })

@@ -229,7 +229,7 @@ describe('on bytes that nobody vouches for, the scanner', () => {
     )
   })
 
-  test('refuses every prefix of a reading, and a reading with bytes behind it', () => {
+  test('refuses every prefix of a reading, and a reading with bytes after it', () => {
     const bytes = readingType.toBuffer({ ...blank, power_w: 3, tags: { room: 'kitchen', floor: '2' } })
     expect(scan(bytes)).not.toBeNull()
     for (let length = 0; length < bytes.length; length += 1)

@@ -127,7 +127,7 @@ export function describeLogs(name: string, makeEnvironment: () => Promise<PortEn
         expect(await bench.read(topic)).toEqual([{ offset: 3, value: 'c' }])
       })
 
-      test('holds back what others write behind it', async (bench) => {
+      test('holds back what others write after it', async (bench) => {
         const topic = await bench.topic()
         const producer = await bench.transactional(bench.name('id'))
         await bench.send(batchOf(topic, 0, 'before'))
@@ -274,7 +274,7 @@ export function describeLogs(name: string, makeEnvironment: () => Promise<PortEn
         expect((await bench.read(topic)).map(({ value }) => value)).toEqual(['a'])
       })
 
-      test('waits for a commit that is under way: the offset read behind it is the last one', async (bench) => {
+      test('waits for a commit that is under way: the offset read after it is the last one', async (bench) => {
         const topic = await bench.topic()
         const group = bench.name('group')
         const id = bench.name('id')

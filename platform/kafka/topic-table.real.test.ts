@@ -43,7 +43,7 @@ async function send(topic: string, ...entries: readonly (readonly [string, strin
   await producer.close()
 }
 
-/** The broker by readers that break off behind each of their first batches with records. */
+/** The broker by readers that break off after each of their first batches with records. */
 function breaking(broken: { times: number }, times: number): Kafka {
   return {
     ...kafka,
@@ -121,7 +121,7 @@ describe('a topic followed as a table', () => {
     await table.ended
   })
 
-  test('that ends in aborted records and markers is caught up with, and only behind what was committed', async () => {
+  test('that ends in aborted records and markers is caught up with, and only after what was committed', async () => {
     await makeTopic('tail')
     // More than one fetch brings: the first of them holds nothing that may be read, and yet is not the end.
     const dropped = ['x', 'dropped'.repeat(130_000)] as const
@@ -169,7 +169,7 @@ describe('a topic followed as a table', () => {
     expect(table.seen).toEqual(['a=1', 'b=2', 'c=3'])
   })
 
-  test('continues where it was when its connection breaks behind a batch, again and again', async () => {
+  test('continues where it was when its connection breaks after a batch, again and again', async () => {
     await makeTopic('breaks')
     await send('breaks', ['a', '1'], ['b', '2'])
     const broken = { times: 0 }
@@ -184,13 +184,13 @@ describe('a topic followed as a table', () => {
   })
 
   test('that was recreated is read from its beginning', async () => {
-    await makeTopic('anew')
-    await send('anew', ['a', '1'], ['b', '2'], ['c', '3'])
-    const table = follow('anew')
+    await makeTopic('recreated')
+    await send('recreated', ['a', '1'], ['b', '2'], ['c', '3'])
+    const table = follow('recreated')
     await table.caughtUp
-    await bare('admin', { brokers: broker.brokers, deleteTopic: 'anew' })
-    await makeTopic('anew')
-    await send('anew', ['d', '4'])
+    await bare('admin', { brokers: broker.brokers, deleteTopic: 'recreated' })
+    await makeTopic('recreated')
+    await send('recreated', ['d', '4'])
     await until(() => Promise.resolve(table.seen.length > 3), 'the new log is read')
     expect(table.seen).toEqual(['a=1', 'b=2', 'c=3', 'd=4'])
   })

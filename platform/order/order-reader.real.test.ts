@@ -118,7 +118,7 @@ describe('the order reader', () => {
     }
   })
 
-  it('names what retention has removed and begins behind it, never skips it', async () => {
+  it('names what retention has removed and begins after it, never skips it', async () => {
     const cut = writer.placed.findLast(({ partition, sequence }) => partition === 1 && sequence < writer.next / 2)!
     await bare('admin', {
       brokers: stack.broker.brokers,

@@ -169,7 +169,7 @@ export class OrderReader {
 }
 
 function removedFromOrder(sequence: number | null, first?: number): OrderError {
-  const kept = first === undefined ? 'what is kept begins behind it' : `what is kept begins with ${first}`
+  const kept = first === undefined ? 'what is kept begins after it' : `what is kept begins with ${first}`
   return new OrderError('SEQUENCE_REMOVED', `the order no longer keeps sequence ${sequence ?? '?'}: ${kept}`)
 }
 

@@ -73,7 +73,7 @@ describe('the entries of a segment (MI-2)', () => {
     )
   })
 
-  test('damage in front of a sync mark that vouches for it is corrupt, behind the mark it is a torn tail', () => {
+  test('damage in front of a sync mark that vouches for it is corrupt, after the mark it is a torn tail', () => {
     const first = entry('a', Buffer.from('one'))
     const second = entry('b', Buffer.from('two'))
     const bytes = Buffer.concat([first, encodeMark(first.length), second])

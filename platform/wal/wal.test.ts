@@ -126,7 +126,7 @@ describe('the write-ahead log (MI-2)', () => {
     await wal.close()
   })
 
-  test('bytes that had been forced to disk and are damaged stop it, with the file named; nothing behind them is dropped silently', async () => {
+  test('bytes that had been forced to disk and are damaged stop it, with the file named; nothing after them is dropped silently', async () => {
     const dir = tempDir()
     const wal = openWal(dir)
     appendReadings(wal, 'a', 3)

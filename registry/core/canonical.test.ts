@@ -28,7 +28,7 @@ describe('canonical text', () => {
       '{"type":"double","a":[1.0E7,9999999.5,0.001,9.9E-4,-1.5E-10,100.0,0.5,-0.0,100,9007199254740993]}',
     ],
     [
-      'collections with attributes, aliases behind them',
+      'collections with attributes, aliases after them',
       '{"type":"record","name":"R","aliases":["Q"],"custom":{"k":[1,2.50,null]},"fields":[{"name":"x","type":{"type":"map","values":"string","q":1},"aliases":["y"],"order":"ignore","default":{}}]}',
       '{"type":"record","name":"R","fields":[{"name":"x","type":{"type":"map","values":"string","q":1},"default":{},"order":"ignore","aliases":["y"]}],"custom":{"k":[1,2.5,null]},"aliases":["Q"]}',
     ],

@@ -161,7 +161,7 @@ describe('deleting', () => {
     expect(refused(() => take(decide.deleteSubject(state, 's', false)))).toBe(40401)
   })
 
-  it('continues counting versions behind soft-deleted ones, and ids behind all', () => {
+  it('continues counting versions after soft-deleted ones, and ids after all', () => {
     register('s', A)
     take(decide.deleteSubject(state, 's', false))
     expect(register('s', INCOMPATIBLE)).toBe(2)

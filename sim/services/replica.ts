@@ -15,7 +15,7 @@ import { chance, pick, type Random } from '../random.ts'
 import type { SimRegistry } from '../registry.ts'
 
 /** Share of lives that start over. */
-const ANEW = 0.2
+const FRESH = 0.2
 const TORN = 0.5
 const TORN_LINE = '999999,2026-01-01T00:0'
 
@@ -31,7 +31,7 @@ export interface ReplicaOptions {
 
 export async function runReplicaService(options: ReplicaOptions): Promise<void> {
   const { kafka, life, random, log, registry, signal, dir } = options
-  const state = prepareFolder(dir, life.name, !chance(random, ANEW))
+  const state = prepareFolder(dir, life.name, !chance(random, FRESH))
   let isDone = false
   life.onDeath(() => {
     if (isDone) return

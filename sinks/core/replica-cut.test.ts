@@ -28,7 +28,7 @@ const ascending = fc
     })
   })
 
-describe('cutting a file behind its last whole row below the checkpoint (DS-4)', () => {
+describe('cutting a file after its last whole row below the checkpoint (DS-4)', () => {
   test('a kill at any byte leaves a file that is cut to exactly the rows below the limit', () => {
     check(
       fc.property(ascending, fc.nat(200_000), fc.nat(), (rows, limit, kill) => {
@@ -55,7 +55,7 @@ describe('cutting a file behind its last whole row below the checkpoint (DS-4)',
     )
   })
 
-  test('zeros that a power cut leaves behind the rows are cut off, and so are rows longer than a window', () => {
+  test('zeros that a power cut leaves after the rows are cut off, and so are rows longer than a window', () => {
     expect(kept(Buffer.concat([Buffer.from(`${HEADER}1,a\n`), Buffer.alloc(5_000)]), 9)).toBe(HEADER.length + 4)
     const long = Buffer.from(`${HEADER}1,${'x'.repeat(70_000)}\n2,${'y'.repeat(140_000)}\n3,z`)
     expect(kept(long, 2)).toBe(HEADER.length + 70_003)

@@ -114,7 +114,7 @@ async function run(dir: string, state: ReplicaState, steps: readonly Step[], fro
   files.close()
 }
 
-/** Cuts one file anywhere behind what the checkpoint has made sure: a kill within a write. */
+/** Cuts one file anywhere after what the checkpoint has made sure: a kill within a write. */
 function tear(dir: string, kill: number): void {
   const copy = `${dir}-sure`
   cpSync(dir, copy, { recursive: true })

@@ -210,7 +210,7 @@ describe('replicas', () => {
     expect(await resumed.stop()).toBe(0)
   })
 
-  it('begin behind what retention has removed and say so; a resumed one that misses it ends loudly', async () => {
+  it('begin after what retention has removed and say so; a resumed one that misses it ends loudly', async () => {
     const cut = writer.placed.findLast(({ partition, sequence }) => partition === 0 && sequence < writer.next - 40)!
     await bare('admin', {
       brokers: stack.broker.brokers,

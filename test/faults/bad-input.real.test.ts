@@ -176,7 +176,7 @@ describe('records that nobody should send', () => {
   })
 })
 
-/** A foreign transaction's marker may end raw; a reading behind it on every partition makes the ends comparable. */
+/** A foreign transaction's marker may end raw; a reading after it on every partition makes the ends comparable. */
 async function settledButMarkers(): Promise<void> {
   const names = Array.from({ length: 40 }, (_, i) => `mark${i}-${Math.random().toString(36).slice(2)}`)
   for (let partition = 0; partition < PARTITIONS; partition += 1) {

@@ -43,7 +43,7 @@ async function abortOne(): Promise<void> {
   await producer.close()
 }
 
-it('EM-2: a gap is given up behind a restart, although aborted records are all that is left to read', async () => {
+it('EM-2: a gap is given up after a restart, although aborted records are all that is left to read', async () => {
   const now = Date.now()
   await stack.send([0, 2].map((seq) => recordOf(readingOf('idle', 1, seq, now + seq), stack.readingId)))
   while ((await committed()).offset < 2) await delay(POLL_MS)

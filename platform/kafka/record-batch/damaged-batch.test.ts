@@ -64,7 +64,7 @@ describe('security 2: a batch that cannot be read', () => {
     expect(readRecordBatch(damaged).timestamp(0)).toBe(0)
   })
 
-  test('never throws and never goes back, whatever was flipped behind the offset and the size', () => {
+  test('never throws and never goes back, whatever was flipped after the offset and the size', () => {
     check(
       fc.property(fc.nat(), fc.integer({ min: 1, max: 255 }), (place, flip) => {
         const batch = sound()

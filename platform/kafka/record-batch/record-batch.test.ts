@@ -125,7 +125,7 @@ describe('a batch', () => {
 })
 
 describe('a damaged batch', () => {
-  test('is refused by its checksum when any byte behind the checksum’s place was flipped', () => {
+  test('is refused by its checksum when any byte after the checksum was flipped', () => {
     check(
       fc.property(records, fc.nat(), fc.integer({ min: 1, max: 255 }), (input, place, flip) => {
         const batch = batchOf(input)
@@ -163,7 +163,7 @@ describe('a damaged batch', () => {
     ['a header whose key is longer than the record', [2, ...varint(2 ** 30)]],
     ['a header with a key of negative length', [2, 1, 0]],
     ['a header whose value is longer than the record', [2, 2, 65, ...varint(2 ** 30)]],
-    ['bytes behind its headers', [2, 2, 65, 1, 0, 0]],
+    ['bytes after its headers', [2, 2, 65, 1, 0, 0]],
     ['a negative count of headers', [1]],
   ])('is refused for %s', (_what, headerBytes) => {
     expect(() => new RecordBatch(withRecords(batchOf(some(1)), recordWith(Buffer.from(headerBytes))))).toThrow(

@@ -27,7 +27,7 @@ export class RecordBatch {
   readonly baseOffset: number
   /** Offset of the last record that the batch was written with, compacted ones included. */
   readonly lastOffset: number
-  /** The (decompressed) records, and behind them values that got a frame. */
+  /** The (decompressed) records, followed by values that got a frame. */
   bytes: Buffer
   readonly producerId: bigint
   readonly transactional: boolean

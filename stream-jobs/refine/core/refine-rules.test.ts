@@ -64,7 +64,7 @@ describe('EM-2: a reading with a seq', () => {
     expect(core.ledger).toMatchObject({ duplicate: 1, gapsGivenUp: 0, buffered: 0 })
   })
 
-  test('whose time does not exceed the last one is regressed, also across epochs, and frees what waits behind it', () => {
+  test('whose time does not exceed the last one is regressed, also across epochs, and frees what waits for it', () => {
     const { give, seqs, core, out } = started()
     give(
       0,

@@ -40,7 +40,7 @@ describe('the threshold of a reading (MI-5, MI-12)', () => {
     expect(thresholdOf({ z: 1_000, zByNode: [] }, { site_id: 'site', node_id: 'n' })).toBeNull()
   })
 
-  test('follows a sensor that moves, also within one batch and behind a change', () => {
+  test('follows a sensor that moves, also within one batch and after a change', () => {
     const out = new Recorder()
     const core = newCore(out, { ...SETTINGS, z: 1_000, window: 4, zBySite: [['noisy', 0.1]] })
     const at = (seq: number, site_id: string, power_w: number) =>

@@ -1,5 +1,5 @@
 // A file's text on a terminal: control characters are shown as escapes, so that a cell cannot move the cursor or rename
-// the window of whoever looks at a preview.
+// the window of the person who looks at a preview.
 
 /** Line feeds and tabs as well: a cell is part of one line. */
 export const plainText = (text: string): string =>
