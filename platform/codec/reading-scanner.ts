@@ -67,6 +67,9 @@ export class ReadingScanner {
     this.tagCount = 0
     this.eraseCount = 0
     this.badText = null
+    // A schema may lack them; where they were in an earlier value may be outside of these bytes.
+    this.idAt[SITE] = at
+    this.idAt[NODE] = at
     this.idLength[SITE] = 0
     this.idLength[NODE] = 0
     this.invalidMetric = -1
