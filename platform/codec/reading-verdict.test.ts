@@ -9,12 +9,12 @@ import { ReadingScanner } from './reading-scanner.ts'
 import { readingProblem } from './reading-verdict.ts'
 
 test.each(['site_id', 'node_id'])('K6: a schema without %s has a verdict in bytes of any size', (missing) => {
-  const schema = loadSchema('reading') as { name: string; fields: { name: string }[] }
+  const schema = loadSchema('reading')
   const scanner = new ReadingScanner()
   const verdict = (fields: readonly { name: string }[], before: number): unknown => {
     const reading = { ...plain('s', 1, 0, 1_700_000_000_000) }
     const writer = { ...schema, fields }
-    const value = avsc.Type.forSchema(writer as unknown as avsc.Schema, { logicalTypes: {} }).toBuffer(reading)
+    const value = avsc.Type.forSchema(writer as avsc.Schema, { logicalTypes: {} }).toBuffer(reading)
     const key = Buffer.from(sensorKey(reading.tenant_id, 's'))
     // Memory of its own, as of a batch: a part of a larger buffer would hide a place outside of it.
     const bytes = Buffer.from(new Uint8Array(key.length + before + value.length).buffer)
