@@ -3,13 +3,12 @@
 import { DecodeError, FramedDecoder } from '../platform/codec/framed-decoder.ts'
 import { type FetchSchema, RegistryError } from '../platform/codec/register.ts'
 import { PlumblineError } from '../platform/errors.ts'
-import { partitionOf } from '../platform/kafka/partitioner.ts'
 import type { OffsetRange, RangeReader } from '../platform/kafka/port.ts'
 import type { Anomaly } from '../platform/store/port.ts'
 import { ANOMALIES } from '../schemas/topics.ts'
 import { anomalyDifferences, anomalyName, AnomalySums } from './core/anomaly-sums.ts'
 import type { Findings } from './core/findings.ts'
-import { keyText } from './core/records.ts'
+import { homeOf, keyText } from './core/records.ts'
 import { type AuditedStore, keyOf } from './store.ts'
 
 /** Sensors whose anomalies are read again with --deep, and differences that are named of each. */
@@ -87,8 +86,7 @@ export class AnomalyScanner {
   }
 
   async #name(store: AuditedStore, ranges: readonly OffsetRange[], key: string): Promise<void> {
-    const bytes = Buffer.from(key, 'latin1')
-    const partition = partitionOf(bytes, 0, bytes.length, ranges.length)
+    const partition = homeOf(key, ranges.length)
     const wanted = new Map<string, Anomaly>()
     const { start, end } = ranges[partition]
     const stored = store.offsets.get(`${ANOMALIES}/${partition}`) ?? 0

@@ -3,12 +3,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Labels, labelsOf } from '../platform/codec/labels.ts'
 import type { OffsetRange } from '../platform/kafka/port.ts'
-import { partitionOf } from '../platform/kafka/partitioner.ts'
 import type { StoredReading } from '../platform/store/port.ts'
 import { METRICS } from '../schemas/metrics.ts'
 import { CLEAN, LATE } from '../schemas/topics.ts'
 import type { Findings } from './core/findings.ts'
-import { keyText } from './core/records.ts'
+import { homeOf, keyText } from './core/records.ts'
 import { MergedRow } from './core/merged-row.ts'
 import type { PassingRecord } from './core/entries.ts'
 import type { StoredRow } from './core/stored.ts'
@@ -53,8 +52,7 @@ async function expectedRows(
   key: string,
 ): Promise<Map<number, LabelledRow>> {
   const from = Math.max(store.rowsSince, stretchOf(key).from)
-  const bytes = Buffer.from(key, 'latin1')
-  const partition = partitionOf(bytes, 0, bytes.length, ranges.raw.length)
+  const partition = homeOf(key, ranges.raw.length)
   const rows = new Map<number, LabelledRow>()
   const late = new Map<number, MergedRow>()
   const lateTexts = new Map<number, Labels>()

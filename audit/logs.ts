@@ -1,11 +1,10 @@
 // The write-ahead logs of this machine, as an audit reads them: without their locks, while producers run.
 import { join } from 'node:path'
-import { partitionOf } from '../platform/kafka/partitioner.ts'
 import { WalError } from '../platform/wal/format.ts'
 import { listWals } from '../platform/wal/directory.ts'
 import { readWalSummary, type WalSummary } from '../platform/wal/reader.ts'
 import type { Findings } from './core/findings.ts'
-import { keyOfText } from './core/records.ts'
+import { homeOf, keyOfText } from './core/records.ts'
 import type { WalAccount, WalLane } from './core/sent.ts'
 
 export interface Logs {
@@ -46,8 +45,7 @@ export function readLogs(dataDir: string, findings: Findings): Logs {
 export function lanesByPartition(lanes: readonly WalLane[], partitions: number): ReadonlyMap<number, WalLane[]> {
   const byPartition = new Map<number, WalLane[]>()
   for (const lane of lanes) {
-    const key = Buffer.from(lane.key, 'latin1')
-    const partition = partitionOf(key, 0, key.length, partitions)
+    const partition = homeOf(lane.key, partitions)
     const list = byPartition.get(partition) ?? []
     byPartition.set(partition, list)
     list.push(lane)

@@ -2,11 +2,10 @@
 // compared: as a whole where clean and late are whole, else from the time on that they keep (stretches.ts); one whose
 // readings are in several partitions by the sum of them. Only what clean itself leaves open is left out, and named.
 import type { Fingerprint } from '../platform/codec/fingerprint.ts'
-import { partitionOf } from '../platform/kafka/partitioner.ts'
 import type { PartitionBook } from './core/book.ts'
 import type { Findings } from './core/findings.ts'
 import type { Cut } from './core/judge.ts'
-import { keyText } from './core/records.ts'
+import { homeOf, keyText } from './core/records.ts'
 import { type ExpectedRows, judgeStore, type StoreTotals } from './core/stored.ts'
 import { nameStored } from './deep.ts'
 import type { Ranges } from './inputs.ts'
@@ -63,7 +62,7 @@ export class StoreComparison {
       this.#ambiguous.has(key) || (this.strays.keys.has(key) && this.#stretches.partitions.size > 0)
     for (const [key, fingerprint] of all) {
       if (isDoubtful(key)) left.push(key)
-      else if (!this.#stretches.partitions.has(this.#homeOf(key)) || this.#expected.has(key))
+      else if (!this.#stretches.partitions.has(homeOf(key, this.#partitions)) || this.#expected.has(key))
         stored.set(key, fingerprint)
     }
     for (const key of [...this.#expected.keys()]) if (isDoubtful(key)) this.#expected.delete(key)
@@ -101,10 +100,5 @@ export class StoreComparison {
       `the beginning of clean or late was removed in ${this.#stretches.partitions.size} partitions: ${Math.max(0, older)} rows of the store are older, or of sensors that clean no longer has, and are not compared`,
     )
     totals.rows += Math.max(0, older)
-  }
-
-  #homeOf(key: string): number {
-    const bytes = Buffer.from(key, 'latin1')
-    return partitionOf(bytes, 0, bytes.length, this.#partitions)
   }
 }

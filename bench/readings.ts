@@ -3,7 +3,7 @@
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { sensorKey } from '../platform/codec/identity.ts'
 import { encodeFramed, readingType } from '../platform/codec/reading.ts'
-import { partitionOf } from '../platform/kafka/partitioner.ts'
+import { partitionOfKey } from '../platform/kafka/partitioner.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 
 export interface LoadOptions {
@@ -35,7 +35,7 @@ export function* rounds(options: LoadOptions, startTs: number): Generator<Record
   const random = xoroshiro128plus(seed)
   const uniform = (): number => (random.next() >>> 0) / 2 ** 32
   const keys = Array.from({ length: sensors }, (_, i) => Buffer.from(sensorKey('bench', `sensor-${i}`)))
-  const partitionOfSensor = keys.map((key) => partitionOf(key, 0, key.length, partitions))
+  const partitionOfSensor = keys.map((key) => partitionOfKey(key, partitions))
   const nextSeq = new Float64Array(sensors)
   /** Readings that were held back and come later: sensor → seq and how many readings to wait. */
   const delayed = new Map<number, { seq: number; wait: number }>()

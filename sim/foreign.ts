@@ -4,7 +4,7 @@
 // A scenario may give it habits: schemas that change in mid stream, copies in other partitions, batches nobody can read.
 import { sensorKey } from '../platform/codec/identity.ts'
 import { encodeFramed, type Reading, readingType } from '../platform/codec/reading.ts'
-import { partitionOf } from '../platform/kafka/partitioner.ts'
+import { partitionOfKey } from '../platform/kafka/partitioner.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 import { METRICS } from '../schemas/metrics.ts'
@@ -98,7 +98,7 @@ export class Foreign {
     const { partitions } = this.#options
     const builders = Array.from({ length: partitions }, () => new RecordBatchBuilder())
     for (const { key, value, misplaced } of due) {
-      const partition = partitionOf(key, 0, key.length, partitions)
+      const partition = partitionOfKey(key, partitions)
       builders[partition].add(key, value)
       if (misplaced) builders[(partition + 1) % partitions].add(key, value)
     }

@@ -2,7 +2,7 @@
 // record can be read until they end. It may commit, abort, or be killed; its next life then ends what it left.
 import { sensorKey } from '../platform/codec/identity.ts'
 import { encodeFramed, readingType } from '../platform/codec/reading.ts'
-import { partitionOf } from '../platform/kafka/partitioner.ts'
+import { partitionOfKey } from '../platform/kafka/partitioner.ts'
 import type { Kafka } from '../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../platform/kafka/record-batch/builder.ts'
 import { METRICS } from '../schemas/metrics.ts'
@@ -89,7 +89,7 @@ function makeReading({ life, random, partitions, claimSeq }: TransactorOptions):
   records.add(bytes, value)
   return {
     identity: identityOf({ ...reading, key }),
-    partition: partitionOf(bytes, 0, bytes.length, partitions),
+    partition: partitionOfKey(bytes, partitions),
     records,
   }
 }

@@ -17,6 +17,7 @@ import { ReadingScanner } from '../../platform/codec/reading-scanner.ts'
 import { readingProblem } from '../../platform/codec/reading-verdict.ts'
 import type { RecordBatch } from '../../platform/kafka/record-batch/record-batch.ts'
 import { CONTROL_HEADER } from '../../schemas/refine.ts'
+import { partitionOfKey } from '../../platform/kafka/partitioner.ts'
 
 /**
  * control         one of our control records
@@ -105,6 +106,10 @@ export class AuditRecords {
     return 'reading'
   }
 }
+
+/** The partition of a key (latin1 text). */
+export const homeOf = (key: string, partitions: number): number =>
+  partitionOfKey(Buffer.from(key, 'latin1'), partitions)
 
 /** Keys are kept as latin1 text so that any bytes survive; output for people is UTF-8. */
 export const keyText = (key: string): string => Buffer.from(key, 'latin1').toString('utf8')

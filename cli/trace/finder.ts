@@ -2,7 +2,7 @@
 // of what came before it, by the place that a dead letter names.
 import { sensorOfKey } from '../../platform/codec/identity.ts'
 import { readPlace } from '../../platform/dead-letters/letter.ts'
-import { partitionOf } from '../../platform/kafka/partitioner.ts'
+import { partitionOfKey } from '../../platform/kafka/partitioner.ts'
 import type { OffsetRange } from '../../platform/kafka/port.ts'
 import type { StoredReading } from '../../platform/store/port.ts'
 import { RAW } from '../../schemas/topics.ts'
@@ -47,8 +47,7 @@ export class Finder {
   async raws(target: Target, row: StoredReading | null, known: Found | null = null): Promise<Found[]> {
     const search = this.#search
     const ranges = this.#of(RAW)
-    const key = Buffer.from(target.key, 'latin1')
-    const at = { topic: RAW, partition: partitionOf(key, 0, key.length, ranges.length) }
+    const at = { topic: RAW, partition: partitionOfKey(Buffer.from(target.key, 'latin1'), ranges.length) }
     const range = ranges[at.partition]
     if (this.#isWhole) return this.#scanAll(at.partition, target)
     const [first] = (await this.#before(at, range, target, row)) ?? (await this.#around(at, range, target))
@@ -171,7 +170,7 @@ export class Finder {
   async replays(partition: number, { place, key, markedMs, state }: FoundLetter): Promise<Found[]> {
     const ranges = this.#of(RAW)
     if (state !== 'replayed' || markedMs === null) return []
-    const own = key === null || ranges.length === 0 ? partition : partitionOf(key, 0, key.length, ranges.length)
+    const own = key === null || ranges.length === 0 ? partition : partitionOfKey(key, ranges.length)
     const found: Found[] = []
     for (const each of new Set([partition, own])) {
       const range = ranges[each]

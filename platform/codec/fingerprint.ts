@@ -5,7 +5,7 @@
 //
 // Values are hashed as the doubles that they are, but for what no store has to keep: the sign of zero, and numbers nearer
 // to zero than a normal double. It finds mistakes, not attacks: who can write to the store can also forge a sum.
-import { mix } from './mix.ts'
+import { finish, mix } from './mix.ts'
 
 /** The numbers that identify a row within its sensor. */
 export interface RowIdentity {
@@ -83,12 +83,7 @@ export class Fingerprint {
 }
 
 function hash(seed: number, kind: number, a: number, b: number, c: number): number {
-  let h = mix(seed, kind)
-  h = mixDouble(mixDouble(mixDouble(h, a), b), c)
-  // MurmurHash3's finalizer (Appleby, public domain): every bit of the input moves every bit of the sum.
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return (h ^ (h >>> 16)) >>> 0
+  return finish(mixDouble(mixDouble(mixDouble(mix(seed, kind), a), b), c))
 }
 
 function mixDouble(h: number, value: number): number {

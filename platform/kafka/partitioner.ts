@@ -24,6 +24,10 @@ export function murmur2(bytes: Uint8Array, at: number, length: number): number {
   return h ^ (h >>> 15)
 }
 
+/** The partition of a whole key. */
+export const partitionOfKey = (key: Uint8Array, partitions: number): number =>
+  partitionOf(key, 0, key.length, partitions)
+
 /** The partition of a key stored in bytes[at, at + length). */
 export function partitionOf(bytes: Uint8Array, at: number, length: number, partitions: number): number {
   return (murmur2(bytes, at, length) & 0x7fffffff) % partitions

@@ -12,7 +12,7 @@
 // In HTTP, `max-age` is the bound and `Age` the staleness, rounded so that a cache between us and the client can never
 // serve beyond the bound either.
 import { sensorKey } from '../../platform/codec/identity.ts'
-import { partitionOf } from '../../platform/kafka/partitioner.ts'
+import { partitionOfKey } from '../../platform/kafka/partitioner.ts'
 import type { Progress, SensorRef, SeqCount } from '../../platform/store/port.ts'
 
 export interface Freshness {
@@ -66,8 +66,7 @@ const utf8 = new TextEncoder()
 
 /** As every producer of keyed records has it (platform/kafka/partitioner.ts). */
 function partitionOfSensor({ tenant, sensor }: SensorRef, partitions: number): number {
-  const key = utf8.encode(sensorKey(tenant, sensor))
-  return partitionOf(key, 0, key.length, partitions)
+  return partitionOfKey(utf8.encode(sensorKey(tenant, sensor)), partitions)
 }
 
 /** The least over the partitions; null while one of them is not known yet, or none is there. */

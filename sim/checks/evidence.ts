@@ -1,6 +1,5 @@
 // What a settled run has left behind, read straight from the broker's logs and the store: checks judge this, never what
 // a service reports about itself. Records of aborted transactions are excluded.
-import { partitionOf } from '../../platform/kafka/partitioner.ts'
 import type { RuntimeConfig } from '../../platform/runtime-config/document.ts'
 import type { StoredReading } from '../../platform/store/port.ts'
 import { SqliteStore } from '../../platform/store/sqlite/store.ts'
@@ -46,11 +45,6 @@ export function readingsOf(broker: SimBroker, topic: string): ReadingRecord[] {
     }
   }
   return readings
-}
-
-export const partitionOfKey = (key: string, partitions: number): number => {
-  const bytes = Buffer.from(key)
-  return partitionOf(bytes, 0, bytes.length, partitions)
 }
 
 const ROWS_MAX = 100_000

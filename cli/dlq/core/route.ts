@@ -13,7 +13,7 @@ import { ANOMALIES, CLEAN, LATE, MAX_RECORD_BYTES, RAW } from '../../../schemas/
 import { AuditRecords } from '../../../audit/core/records.ts'
 import type { AuditSchemas } from '../../../audit/schemas.ts'
 import type { SchemaName } from '../../../platform/codec/framing.ts'
-import { partitionOf } from '../../../platform/kafka/partitioner.ts'
+import { partitionOfKey } from '../../../platform/kafka/partitioner.ts'
 import { headerBytes, ownHeaders } from '../../../platform/dead-letters/headers.ts'
 import type { DeadLetterReason } from '../../../stream-jobs/refine/core/outputs.ts'
 import type { DeadLetter } from '../../../platform/dead-letters/letter.ts'
@@ -86,7 +86,7 @@ export class Router {
       kind: 'replay',
       as: letter.from.topic !== RAW || isFor(letter, ...TAKES_ITS_PLACE) ? 'late' : 'record',
       // A key of a reading is tenant/sensor; a topic may have grown since the letter was written.
-      partition: partitionOf(letter.key!, 0, letter.key!.length, this.#partitions),
+      partition: partitionOfKey(letter.key!, this.#partitions),
     }
   }
 }

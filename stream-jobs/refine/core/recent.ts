@@ -2,7 +2,7 @@
 // a different reading under a number already used. A ring of hashes over the numbers just below the lane's
 // next one; NaN if nothing is known (the number was abandoned, or its reading was a dead letter).
 
-/** Grows from these by doubling: most of many sensors need few. */
+/** Grows from these by doubling: most of many sensors need few. A power of two, so that a mask finds the place. */
 const SIZE_MIN = 8
 /** A log that reuses numbers after losing its tail repeats a few dozen; the audit finds older ones in raw. */
 const SIZE_MAX = 64
@@ -16,14 +16,13 @@ export class Recent {
 
   /** Hash of the reading with that number, which is below `next`; NaN if it is not known. */
   of(seq: number, next: number): number {
-    const size = this.#hashes.length
-    return seq < next - size ? NaN : this.#hashes[seq % size]
+    return seq < next - this.#hashes.length ? NaN : this.#hashes[this.#place(seq)]
   }
 
   /** The lane's next number is taken, by a reading with that hash or (NaN) by none. */
   advance(next: number, hash: number): void {
     if (next >= this.#hashes.length && this.#hashes.length < SIZE_MAX) this.#grow(next)
-    this.#hashes[next % this.#hashes.length] = hash
+    this.#hashes[this.#place(next)] = hash
   }
 
   /** The numbers [next, to) are abandoned. */
@@ -33,8 +32,7 @@ export class Recent {
 
   /** An abandoned number below `next` is taken after all. */
   fill(seq: number, next: number, hash: number): void {
-    const size = this.#hashes.length
-    if (seq >= next - size) this.#hashes[seq % size] = hash
+    if (seq >= next - this.#hashes.length) this.#hashes[this.#place(seq)] = hash
   }
 
   /** For a snapshot. */
@@ -46,7 +44,12 @@ export class Recent {
     const former = this.#hashes
     const larger = new Float64Array(former.length * 2).fill(NaN)
     for (let seq = Math.max(0, next - former.length); seq < next; seq += 1)
-      larger[seq % larger.length] = former[seq % former.length]
+      larger[seq & (larger.length - 1)] = former[seq & (former.length - 1)]
     this.#hashes = larger
+  }
+
+  /** Its low bits, also of a number above 2^32; a remainder of such a double costs a call per reading. */
+  #place(seq: number): number {
+    return seq & (this.#hashes.length - 1)
   }
 }
