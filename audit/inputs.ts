@@ -4,7 +4,7 @@
 import { z } from 'zod'
 import type { Config } from '../platform/config.ts'
 import type { Admin, CommittedOffset, OffsetRange } from '../platform/kafka/port.ts'
-import { type CommitMetadata, commitMetadata, type LedgerCounts } from '../schemas/refine.ts'
+import { type CommitMetadata, readCommitMetadata, type LedgerCounts } from '../schemas/refine.ts'
 import { ANOMALIES, CLEAN, DLQ, DLQ_MARKS, EXTENTS, LATE, ORDER, RAW } from '../schemas/topics.ts'
 import type { Findings } from './core/findings.ts'
 import { judgePartitions } from './core/losses.ts'
@@ -57,7 +57,7 @@ export interface Inputs {
   readonly sequencer: readonly (SequencerState | null)[]
   /** Some offset of the sequencer's group is committed. */
   readonly isSequencerKnown: boolean
-  /** Next offset in extents, whoever has committed it; null: nothing is committed. */
+  /** Next offset in extents, no matter who committed it; null: nothing is committed. */
   readonly sequencerNext: readonly (number | null)[]
   /** Clean and late have all their partitions. */
   readonly hasOutputs: boolean
@@ -144,7 +144,7 @@ export function refineState(
 
 function parsed(metadata: string, partition: number, offset: number, findings: Findings): CommitMetadata | null {
   try {
-    return commitMetadata.parse(JSON.parse(metadata))
+    return readCommitMetadata(metadata)
   } catch {
     findings.problem(
       'FOREIGN_OFFSET',

@@ -30,9 +30,6 @@ export interface BreakerPolicy {
 
 export const CLOSED: BreakerState = { kind: 'closed', inARow: 0, outcomes: [] }
 
-/** True when something may be tried now: always, except while it is open. */
-export const mayTry = (state: BreakerState): boolean => state.kind !== 'open'
-
 /** Lets time pass: an open breaker whose time has come asks for a probe. */
 export function atTime(state: BreakerState, nowMs: number): BreakerState {
   if (state.kind !== 'open' || nowMs < state.probeAtMs) return state

@@ -108,6 +108,9 @@ const version2 = z.object({
   above: refusals.default([]),
 })
 
-export const commitMetadata = z.union([version2, version1])
+const commitMetadata = z.union([version2, version1])
 
 export type CommitMetadata = z.infer<typeof version2>
+
+/** @throws SyntaxError or ZodError for text that refine has not committed */
+export const readCommitMetadata = (text: string): CommitMetadata => commitMetadata.parse(JSON.parse(text))

@@ -1,10 +1,11 @@
 // Copies of the producers' log folders, and how they are put back: what was accepted after the copy and had not reached
 // the broker is lost with that, which is nobody's bug; whatever had reached it is owed all the same.
-import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { RAW } from '../schemas/topics.ts'
 import { identityOf } from './accepted.ts'
 import { readingsOf } from './checks/evidence.ts'
+import { letTheClockTick } from './clock-tick.ts'
 import type { World } from './world.ts'
 
 interface Copied {
@@ -55,16 +56,4 @@ export class LogBackups {
     }
     this.#copied = []
   }
-}
-
-/** Change times move in steps of the kernel's clock, some milliseconds; on the run's clock a restore takes none. */
-function letTheClockTick(dir: string): void {
-  const file = join(dir, 'tick')
-  const at = (): number => {
-    writeFileSync(file, '')
-    return statSync(file).ctimeMs
-  }
-  const begun = at()
-  while (at() === begun);
-  rmSync(file)
 }

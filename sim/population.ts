@@ -8,6 +8,7 @@ import { LogBackups } from './log-backups.ts'
 import { runOperatorService } from './services/operator.ts'
 import { Producers } from './services/producers.ts'
 import { runRefineService } from './services/refine.ts'
+import type { ServiceOptions } from './services/options.ts'
 import { runReplicaService } from './services/replica.ts'
 import { runSequencerService } from './services/sequencer.ts'
 import { NO_STORE_FAULTS, runSinkService } from './services/sink.ts'
@@ -141,45 +142,32 @@ function operatorOf(world: World): Part {
   )
 }
 
-function refineOf(world: World, name: string): Part {
-  const { config, registry } = world
+/** A service with what all of them get. */
+function serviceOf(
+  world: World,
+  name: string,
+  run: (common: ServiceOptions, process: SimProcess) => Promise<void>,
+): Part {
+  const { registry } = world
   const random = world.random(name)
   const made = part(world, name, (life, kafka, signal) =>
-    runRefineService({
-      config,
-      kafka,
-      life,
-      random,
-      log,
-      registry,
-      signal,
-      onStep: stepper(world, () => made.process),
-    }),
+    run({ kafka, life, random, log, registry, signal }, made.process),
   )
   return made
 }
 
-function sequencerOf(world: World, name: string): Part {
-  const { config, registry } = world
-  const random = world.random(name)
-  const made = part(world, name, (life, kafka, signal) =>
-    runSequencerService({
-      config,
-      kafka,
-      life,
-      random,
-      log,
-      registry,
-      signal,
-      onStep: stepper(world, () => made.process),
-    }),
+const refineOf = (world: World, name: string): Part =>
+  serviceOf(world, name, (common, process) =>
+    runRefineService({ ...common, config: world.config, onStep: stepper(world, process) }),
   )
-  return made
-}
+
+const sequencerOf = (world: World, name: string): Part =>
+  serviceOf(world, name, (common, process) =>
+    runSequencerService({ ...common, config: world.config, onStep: stepper(world, process) }),
+  )
 
 /** A commit has advanced one step: its process may be killed right here. */
-function stepper(world: World, processOf: () => SimProcess): (step: string, partition?: number) => void {
-  const process = processOf()
+function stepper(world: World, process: SimProcess): (step: string, partition?: number) => void {
   const dice = world.random(`${process.name} steps`)
   return (step, partition) => {
     world.trace.event(process.name, `step ${step}${partition === undefined ? '' : ` of partition ${partition}`}`)
@@ -187,29 +175,15 @@ function stepper(world: World, processOf: () => SimProcess): (step: string, part
   }
 }
 
-function sinkOf(world: World, name: string): Part {
-  const { config, registry, scenario } = world
-  const random = world.random(name)
-  const made = part(world, name, (life, kafka, signal) =>
+const sinkOf = (world: World, name: string): Part =>
+  serviceOf(world, name, (common, process) =>
     runSinkService({
-      config,
-      kafka,
-      life,
-      random,
-      log,
-      registry,
-      signal,
-      faults: () => (world.faultsAreOn ? scenario.store : NO_STORE_FAULTS),
-      kill: (why) => made.process.kill(why),
+      ...common,
+      config: world.config,
+      faults: () => (world.faultsAreOn ? world.scenario.store : NO_STORE_FAULTS),
+      kill: (why) => process.kill(why),
     }),
   )
-  return made
-}
 
-function replicaOf(world: World, name: string, number: number): Part {
-  const { registry } = world
-  const random = world.random(name)
-  return part(world, name, (life, kafka, signal) =>
-    runReplicaService({ kafka, life, random, log, registry, signal, dir: replicaDir(world, number) }),
-  )
-}
+const replicaOf = (world: World, name: string, number: number): Part =>
+  serviceOf(world, name, (common) => runReplicaService({ ...common, dir: replicaDir(world, number) }))

@@ -2,7 +2,7 @@
 // replicas, and no transaction is open. Determined from the broker and the disk, not by asking the services.
 import type { Admin } from '../platform/kafka/port.ts'
 import { SqliteStore } from '../platform/store/sqlite/store.ts'
-import { commitMetadata } from '../schemas/refine.ts'
+import { readCommitMetadata } from '../schemas/refine.ts'
 import { ANOMALIES, CLEAN, CONFIG, EXTENTS, LATE, ORDER, RAW } from '../schemas/topics.ts'
 import { readState } from '../sinks/replica/state.ts'
 import { toldByPartition, versionsOf } from './checks/configuration.ts'
@@ -52,7 +52,7 @@ async function atRefine({ config }: World, admin: Admin): Promise<string | null>
     const at = committed[partition]
     if (at === null || at === undefined) return `refine has committed nothing of partition ${partition}`
     if (at.offset < end) return `refine is at ${at.offset} of ${end} in partition ${partition}`
-    const { buffered } = commitMetadata.parse(JSON.parse(at.metadata)).ledger
+    const { buffered } = readCommitMetadata(at.metadata).ledger
     if (buffered > 0) return `refine holds ${buffered} readings of partition ${partition} back`
   }
   return null

@@ -7,7 +7,7 @@ import { count } from '../../deploy/stack/core/panel.ts'
 import { loadConfig } from '../../platform/config.ts'
 import type { Admin, CommittedOffset } from '../../platform/kafka/port.ts'
 import { pause } from '../../platform/retry.ts'
-import { commitMetadata } from '../../schemas/refine.ts'
+import { readCommitMetadata } from '../../schemas/refine.ts'
 import { RAW } from '../../schemas/topics.ts'
 import { whole } from '../arguments.ts'
 import { escapeControls } from '../core/decode.ts'
@@ -119,7 +119,7 @@ async function look(admin: Admin, group: string): Promise<PartitionFacts[]> {
 /** Where the next owner begins to read: at its last snapshot. */
 function neededBy({ offset, metadata }: CommittedOffset): number {
   try {
-    return commitMetadata.parse(JSON.parse(metadata)).snapshot.input
+    return readCommitMetadata(metadata).snapshot.input
   } catch {
     return offset // somebody else's; refine itself says so
   }

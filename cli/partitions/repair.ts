@@ -8,9 +8,10 @@ import { deadLetterHeaders } from '../../platform/dead-letters/headers.ts'
 import { InputError } from '../../platform/errors.ts'
 import type { RangeReader } from '../../platform/kafka/port.ts'
 import { RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
+import type { Config } from '../../platform/config.ts'
 import { openStore } from '../../platform/store/open.ts'
 import { NO_ROWS } from '../../platform/store/port.ts'
-import { ANOMALIES, CLEAN, DLQ, EXTENTS, LATE, ORDER, RAW, REFINE_TOPICS, VIEWS } from '../../schemas/topics.ts'
+import { ANOMALIES, CLEAN, DLQ, EXTENTS, LATE, RAW, REFINE_TOPICS } from '../../schemas/topics.ts'
 import { ownFirst } from '../../stream-jobs/own-schemas.ts'
 import type { AcquireDeps } from '../../stream-jobs/refine/runtime/acquire.ts'
 import { RefineConfiguration } from '../../stream-jobs/refine/runtime/configuration.ts'
@@ -18,7 +19,7 @@ import { SchemaPlans } from '../../stream-jobs/refine/runtime/plans.ts'
 import { acceptLoss, planSkip, skipRecord } from '../../stream-jobs/refine/runtime/repair.ts'
 import { settingsOf, TRANSACTION_TIMEOUT_MS } from '../../stream-jobs/refine/runtime/service.ts'
 import { acceptLostExtents, type OrderRepairDeps, skipExtent } from '../../stream-jobs/sequencer/runtime/repair.ts'
-import { SEQUENCER_TOPICS } from '../../stream-jobs/sequencer/runtime/service.ts'
+import { SEQUENCER_TOPICS, settingsOf as orderSettingsOf } from '../../stream-jobs/sequencer/runtime/service.ts'
 import type { Connected } from '../with-kafka.ts'
 
 /** Topics whose next reader can be stuck at one record. */
@@ -100,8 +101,7 @@ async function acceptInStore(
 }
 
 async function refineDeps({ config, kafka, admin }: Connected, reader: RangeReader): Promise<AcquireDeps> {
-  const schemaIds = await registerSchemas(config.REGISTRY_URL, config.API_TOKEN)
-  const fetchSchema = ownFirst(schemaIds, cachedSchemas(config.REGISTRY_URL, config.API_TOKEN))
+  const { schemaIds, fetchSchema } = await schemasOf(config)
   const configuration = new RefineConfiguration(config, null)
   configuration.expectPartitions(await admin.partitionCount(RAW))
   return {
@@ -122,22 +122,21 @@ async function refineDeps({ config, kafka, admin }: Connected, reader: RangeRead
 }
 
 async function orderDeps({ config, kafka, admin }: Connected, reader: RangeReader): Promise<OrderRepairDeps> {
-  const schemaIds = await registerSchemas(config.REGISTRY_URL, config.API_TOKEN)
-  const fetchSchema = ownFirst(schemaIds, cachedSchemas(config.REGISTRY_URL, config.API_TOKEN))
+  const { schemaIds, fetchSchema } = await schemasOf(config)
   return {
     kafka,
     admin,
     reader,
     fetchSchema,
-    settings: {
-      group: config.SEQUENCER_GROUP,
-      topics: SEQUENCER_TOPICS,
-      orderSchemaId: schemaIds.get(ORDER)!,
-      viewSchemaId: schemaIds.get(VIEWS)!,
-    },
+    settings: orderSettingsOf({ config, topics: SEQUENCER_TOPICS, schemaIds }),
     extents: new FramedDecoder('extent', fetchSchema),
     transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
   }
+}
+
+async function schemasOf({ REGISTRY_URL, API_TOKEN }: Config) {
+  const schemaIds = await registerSchemas(REGISTRY_URL, API_TOKEN)
+  return { schemaIds, fetchSchema: ownFirst(schemaIds, cachedSchemas(REGISTRY_URL, API_TOKEN)) }
 }
 
 async function withReader({ kafka }: Connected, work: (reader: RangeReader) => Promise<void>): Promise<void> {

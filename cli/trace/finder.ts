@@ -83,9 +83,7 @@ export class Finder {
     if (range === undefined || offset < range.start || offset >= range.end) return null
     const search = this.#search
     let found: Found | null = null
-    await search.batches(at, offset, offset + 1, async (batch) => {
-      const i = batch.firstAtOrAfter(offset)
-      if (i >= batch.count || batch.offset(i) !== offset) return
+    await search.at(at, offset, async (batch, i) => {
       const reading = await search.readingIn(batch, i)
       if (reading !== null) found = foundIn(at, batch, i, reading)
     })
@@ -193,9 +191,7 @@ export class Finder {
   /** The reading at a place; null where it is not one. */
   async targetAt(at: { topic: string; partition: number }, offset: number): Promise<Target | null> {
     let target: Target | null = null
-    await this.#search.batches(at, offset, offset + 1, async (batch) => {
-      const i = batch.firstAtOrAfter(offset)
-      if (i >= batch.count || batch.offset(i) !== offset) return
+    await this.#search.at(at, offset, async (batch, i) => {
       const reading = await this.#search.readingIn(batch, i)
       const sensor = reading === null ? null : sensorOfKey(Buffer.from(reading.key, 'latin1').toString())
       if (reading === null || sensor === null) return

@@ -72,6 +72,18 @@ export class LogSearch {
     })
   }
 
+  /** Calls `visit` with the record at that offset, if there is one. */
+  async at(
+    at: TopicPartition,
+    offset: number,
+    visit: (batch: RecordBatch, i: number) => void | Promise<void>,
+  ): Promise<void> {
+    await this.batches(at, offset, offset + 1, (batch) => {
+      const i = batch.firstAtOrAfter(offset)
+      return i < batch.count && batch.offset(i) === offset ? visit(batch, i) : undefined
+    })
+  }
+
   /**
    * A small range of offsets that holds the target, if its sensor's numbers or times rise with the offsets.
    * @returns null where the sensor is too rare for it

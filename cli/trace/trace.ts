@@ -17,7 +17,7 @@ import { Letters } from './letters.ts'
 import type { LogSearch } from './log-search.ts'
 import { orderSteps } from './order.ts'
 import { readRow, type StoredAnswer } from './row.ts'
-import { findInWals } from './wal.ts'
+import { findInWals, type WalEntry } from './wal.ts'
 
 export interface TraceContext {
   readonly config: Config
@@ -61,7 +61,7 @@ export class Tracer {
     const wanted: Target = { ...target, ts: target.ts ?? wal?.reading?.ts ?? null }
     const stored = await readRow(this.#context.config, wanted, wanted.ts)
     const raws = await this.#finder.raws(wanted, stored?.row ?? null, known)
-    return this.#trace(wanted, await this.#finder.withOrigins(raws), stored)
+    return this.#trace(wanted, await this.#finder.withOrigins(raws), stored, wal)
   }
 
   /** By its global sequence. @throws InputError where no reading has it */
@@ -99,10 +99,8 @@ export class Tracer {
     const { topic, partition, offset } = letter.from
     const steps: Step[] = []
     if (isKept)
-      await this.#context.search.batches({ topic, partition }, offset, offset + 1, (batch) => {
-        const i = batch.firstAtOrAfter(offset)
-        if (i < batch.count && batch.offset(i) === offset)
-          steps.push({ step: 'raw', where: placeOf(letter.from), timeMs: batch.timestamp(i), what: 'refused' })
+      await this.#context.search.at({ topic, partition }, offset, (batch, i) => {
+        steps.push({ step: 'raw', where: placeOf(letter.from), timeMs: batch.timestamp(i), what: 'refused' })
       })
     if (steps.length === 0)
       steps.push({ step: 'raw', where: null, timeMs: null, what: `${placeOf(letter.from)} is not kept any more` })
@@ -118,7 +116,12 @@ export class Tracer {
     }
   }
 
-  async #trace(target: Target, raws: readonly Found[], stored: StoredAnswer | null): Promise<Trace> {
+  async #trace(
+    target: Target,
+    raws: readonly Found[],
+    stored: StoredAnswer | null,
+    found: WalEntry | null,
+  ): Promise<Trace> {
     const [first] = raws
     const number = target.number ?? (first !== undefined && first.epoch > 0 ? first : null)
     const known: Target = {
@@ -126,16 +129,18 @@ export class Tracer {
       ts: target.ts ?? first?.ts ?? null,
       number: number === null ? null : { epoch: number.epoch, seq: number.seq },
     }
-    const wal = findInWals(this.#context.config.DATA_DIR, known)
+    // By a number that raw has told, the logs know more than by the time.
+    const isNew = target.number === null && known.number !== null
+    const wal = isNew ? findInWals(this.#context.config.DATA_DIR, known) : found
     const steps: Step[] = [
       wal?.step ?? { step: 'wal', where: null, timeMs: null, what: 'no write-ahead log of this machine has it' },
     ]
     if (first === undefined) steps.push({ step: 'raw', where: null, timeMs: null, what: 'not found' })
     const answer =
       stored?.row === null && target.ts === null ? await readRow(this.#context.config, known, known.ts) : stored
-    const found = await this.#follow(answer?.row ?? null, raws)
-    steps.push(...found.steps, rowStep(answer, found.cleans[0] ?? null))
-    return { target: known, steps, fate: found.fate, notes: this.#finder.notes }
+    const followed = await this.#follow(answer?.row ?? null, raws)
+    steps.push(...followed.steps, rowStep(answer, followed.cleans[0] ?? null))
+    return { target: known, steps, fate: followed.fate, notes: this.#finder.notes }
   }
 
   /** From raw records of one reading, in order of their times, to everything after them. */

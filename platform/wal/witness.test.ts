@@ -1,17 +1,8 @@
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, truncateSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { letTheClockTick } from '../../sim/clock-tick.ts'
 import { checkAsync } from '../../test/fixtures/property.ts'
 import { FRAME_BYTES, type Reading, readingType } from '../codec/reading.ts'
 import { entryKind, keyAt, keyLength, MARK, soundEntryEnd } from './format.ts'
@@ -24,18 +15,6 @@ const segmentsIn = (dir: string): string[] => filesIn(dir).filter((name) => name
 function copyFolder(from: string, to: string): void {
   mkdirSync(to, { recursive: true })
   for (const name of filesIn(from)) copyFileSync(join(from, name), join(to, name))
-}
-
-/** Change times move in steps of the kernel's clock, some milliseconds: nobody restores a copy within one. */
-function letTheClockTick(dir: string): void {
-  const file = join(dir, '..', `tick-${process.pid}`)
-  const at = (): number => {
-    writeFileSync(file, '')
-    return statSync(file).ctimeMs
-  }
-  const begun = at()
-  while (at() === begun);
-  rmSync(file)
 }
 
 /** What is sent: identity and what it stands for, from the first reading not acknowledged on. */
@@ -62,7 +41,7 @@ function killedLog(acknowledged = 200): { dir: string; epoch: number } {
   const wal = openWal(dir)
   for (let i = 0; i < 20; i += 1) appendReadings(wal, 'a', 10, 1 + 10 * i)
   wal.acknowledge(acknowledged)
-  letTheClockTick(dir)
+  letTheClockTick(join(dir, '..'))
   crash(dir)
   return { dir, epoch: wal.epoch }
 }
@@ -184,7 +163,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
     const last = segmentsIn(dir).at(-1)!
     copyFileSync(join(dir, last), join(copy, last))
     appendReadings(wal, 'a', 3)
-    letTheClockTick(dir)
+    letTheClockTick(join(dir, '..'))
     crash(dir)
     copyFolder(copy, dir)
     const restored = openWal(dir)
@@ -202,7 +181,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
       witnesses.set(last, `${dir}-${last}`)
       copyFolder(dir, witnesses.get(last)!)
     }
-    letTheClockTick(dir)
+    letTheClockTick(join(dir, '..'))
     crash(dir)
     rmSync(join(dir, segmentsIn(dir).at(-1)!))
     const from = witnesses.get(segmentsIn(dir).at(-1)!)!
@@ -242,7 +221,7 @@ describe('faults 1: a log that may be behind what was sent continues in a new ep
           folder.copy(copied)
           folder.append(appendAfter)
           if (sent !== 'no' && !folder.send(sent === 'acknowledged')) return
-          letTheClockTick(folder.dir)
+          letTheClockTick(join(folder.dir, '..'))
           await folder.end(ending)
           folder.damage(damage, copy, mask, cut)
           if (!folder.open()) return

@@ -22,7 +22,7 @@ export const LIMITS = {
 } as const
 
 const HOUR_MS = 3_600_000
-/** Whoever asks within one second without a range means the same, so that one look-up answers all of them. */
+/** Questions without a range that come within one second mean the same, so that one look-up answers all of them. */
 const NOW_STEP_MS = 1_000
 
 const identifier = z.string().superRefine((text, context) => {

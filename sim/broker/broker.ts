@@ -107,7 +107,7 @@ export class SimBroker {
     return { start, end, stable }
   }
 
-  /** A bug to plant: whoever asks for what is no longer kept gets what is left, and does not notice. */
+  /** A bug to plant: a reader that asks for what is no longer kept gets what is left, and does not notice. */
   hideRemovals(): void {
     this.#server.topics.hidesRemovals = true
   }

@@ -1,7 +1,5 @@
 // Refine as a simulated process: the real service, from joining the group to its transactions.
 import type { Config } from '../../platform/config.ts'
-import type { Kafka } from '../../platform/kafka/port.ts'
-import type { Logger } from '../../platform/log.ts'
 import { ProgressWatch } from '../../platform/health.ts'
 import { ConfigFollower } from '../../platform/runtime-config/follower.ts'
 import { baseValues } from '../../platform/runtime-config/settings.ts'
@@ -10,18 +8,11 @@ import { RefineConfiguration } from '../../stream-jobs/refine/runtime/configurat
 import type { RefineObserver } from '../../stream-jobs/refine/runtime/observe.ts'
 import { runRefine } from '../../stream-jobs/refine/runtime/service.ts'
 import type { CommitStep } from '../../stream-jobs/refine/runtime/task.ts'
-import type { Life } from '../life.ts'
-import type { Random } from '../random.ts'
-import { SCHEMA_IDS, type SimRegistry } from '../registry.ts'
+import { SCHEMA_IDS } from '../registry.ts'
+import type { ServiceOptions } from './options.ts'
 
-export interface RefineOptions {
+export interface RefineOptions extends ServiceOptions {
   readonly config: Config
-  readonly kafka: Kafka
-  readonly life: Life
-  readonly random: Random
-  readonly log: Logger
-  readonly registry: SimRegistry
-  readonly signal: AbortSignal
   readonly onStep: (step: CommitStep, partition: number) => void
 }
 

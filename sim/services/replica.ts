@@ -4,28 +4,19 @@
 import { appendFileSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
-import type { Kafka } from '../../platform/kafka/port.ts'
-import type { Logger } from '../../platform/log.ts'
 import { prepareFolder, rowFiles } from '../../sinks/replica/folder.ts'
 import { ReplicaMetrics } from '../../sinks/replica/replica-metrics.ts'
 import { Replica } from '../../sinks/replica/replica.ts'
-import type { Life } from '../life.ts'
 import { closeFilesBelow } from '../open-files.ts'
 import { chance, pick, type Random } from '../random.ts'
-import type { SimRegistry } from '../registry.ts'
+import type { ServiceOptions } from './options.ts'
 
 /** Share of lives that start over. */
 const FRESH = 0.2
 const TORN = 0.5
 const TORN_LINE = '999999,2026-01-01T00:0'
 
-export interface ReplicaOptions {
-  readonly kafka: Kafka
-  readonly life: Life
-  readonly random: Random
-  readonly log: Logger
-  readonly registry: SimRegistry
-  readonly signal: AbortSignal
+export interface ReplicaOptions extends ServiceOptions {
   readonly dir: string
 }
 

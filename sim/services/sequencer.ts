@@ -2,25 +2,16 @@
 // and the heartbeat that makes it a member itself.
 import type { Config } from '../../platform/config.ts'
 import { ProgressWatch } from '../../platform/health.ts'
-import type { Kafka } from '../../platform/kafka/port.ts'
-import type { Logger } from '../../platform/log.ts'
 import { Announcer } from '../../platform/membership/announcer.ts'
 import { NODES } from '../../schemas/topics.ts'
 import type { SequencerObserver } from '../../stream-jobs/sequencer/runtime/observe.ts'
 import { runSequencer, SEQUENCER_TOPICS } from '../../stream-jobs/sequencer/runtime/service.ts'
 import type { SequencerStep } from '../../stream-jobs/sequencer/runtime/sequencer.ts'
-import type { Life } from '../life.ts'
-import type { Random } from '../random.ts'
-import { SCHEMA_IDS, type SimRegistry } from '../registry.ts'
+import { SCHEMA_IDS } from '../registry.ts'
+import type { ServiceOptions } from './options.ts'
 
-export interface SequencerOptions {
+export interface SequencerOptions extends ServiceOptions {
   readonly config: Config
-  readonly kafka: Kafka
-  readonly life: Life
-  readonly random: Random
-  readonly log: Logger
-  readonly registry: SimRegistry
-  readonly signal: AbortSignal
   readonly onStep: (step: SequencerStep) => void
 }
 

@@ -2,17 +2,13 @@
 // crashes the process just before or just after a store transaction.
 import { Registry } from 'prom-client'
 import type { Config } from '../../platform/config.ts'
-import type { Kafka } from '../../platform/kafka/port.ts'
 import { aborted } from '../../platform/lifecycle.ts'
-import type { Logger } from '../../platform/log.ts'
 import type { Store, StoreView, WriteBatch } from '../../platform/store/port.ts'
 import { SqliteStore } from '../../platform/store/sqlite/store.ts'
 import { StoreOutageError } from '../../platform/store/store-errors.ts'
 import { SinkMetrics } from '../../sinks/sink-metrics.ts'
 import { Sink } from '../../sinks/sink.ts'
-import type { Life } from '../life.ts'
-import type { Random } from '../random.ts'
-import type { SimRegistry } from '../registry.ts'
+import type { ServiceOptions } from './options.ts'
 
 /** Chances per write. */
 export interface StoreFaults {
@@ -27,14 +23,8 @@ export const NO_STORE_FAULTS: StoreFaults = { outage: 0, stall: 0, lostAnswer: 0
 /** Beyond the sink's own deadline for a write. */
 const STALL_MS_MAX = 2_500
 
-export interface SinkServiceOptions {
+export interface SinkServiceOptions extends ServiceOptions {
   readonly config: Config
-  readonly kafka: Kafka
-  readonly life: Life
-  readonly random: Random
-  readonly log: Logger
-  readonly registry: SimRegistry
-  readonly signal: AbortSignal
   /** Asked at every write. */
   readonly faults: () => StoreFaults
   /** Ends the process immediately. */

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeFramed, readingType } from '../../platform/codec/reading.ts'
 import { RecordBatchBuilder } from '../../platform/kafka/record-batch/builder.ts'
-import { commitMetadata } from '../../schemas/refine.ts'
+import { readCommitMetadata } from '../../schemas/refine.ts'
 import { CLEAN, DLQ, EXTENTS, RAW } from '../../schemas/topics.ts'
 import { bare } from '../fixtures/bare.ts'
 import { type LoadRecord, readingOf, recordOf } from '../fixtures/load.ts'
@@ -131,7 +131,7 @@ describe('plumbline partitions accept-loss', () => {
     await settled(stack)
     await refine.kill()
     const { offset, metadata } = await committed()
-    expect(commitMetadata.parse(JSON.parse(metadata)).snapshot.input).toBeLessThan(offset)
+    expect(readCommitMetadata(metadata).snapshot.input).toBeLessThan(offset)
     await removeBelow(RAW, offset)
     expect((await plumbline('partitions')).out).toContain(`plumbline partitions accept-loss ${RAW} 0`)
     expect((await plumbline('partitions', 'accept-loss', RAW, '0', '--yes')).out).toContain('no unread record is lost')
@@ -229,8 +229,7 @@ describe('plumbline partitions accept-loss', () => {
   })
 })
 
-const emitted = async (): Promise<number> =>
-  commitMetadata.parse(JSON.parse((await committed()).metadata)).ledger.emitted
+const emitted = async (): Promise<number> => readCommitMetadata((await committed()).metadata).ledger.emitted
 
 /** Readings that have a place in the order, which is gapless from 0. */
 async function sequenced(): Promise<number> {

@@ -1,7 +1,7 @@
 // Another version of the core takes over: where a clean stop has left its snapshot it continues; where records would have to
 // be replayed under other rules it stops and names the way out. Another version is one whose name is in the metadata.
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type CommitMetadata, commitMetadata } from '../../schemas/refine.ts'
+import { type CommitMetadata, readCommitMetadata } from '../../schemas/refine.ts'
 import { RAW } from '../../schemas/topics.ts'
 import { makeLoad } from '../fixtures/load.ts'
 import { QUICK, settled, type Stack, startStack } from '../fixtures/refine.ts'
@@ -34,7 +34,7 @@ interface State extends CommitMetadata {
 
 async function states(): Promise<State[]> {
   const committed = await stack.admin.committedOffsets('refine', RAW)
-  return committed.map((at) => ({ ...commitMetadata.parse(JSON.parse(at!.metadata)), offset: at!.offset }))
+  return committed.map((at) => ({ ...readCommitMetadata(at!.metadata), offset: at!.offset }))
 }
 
 /** As if a core of that version had committed what is committed. */

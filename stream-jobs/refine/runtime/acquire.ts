@@ -33,7 +33,7 @@ export interface AcquireDeps extends TaskDeps {
   readonly isCareful: (partition: number) => boolean
 }
 
-/** Whoever has the producer of this id is the partition's owner. */
+/** The process that has the producer of this id owns the partition. */
 export const transactionalIdOf = (group: string, partition: number): string => `${group}-${partition}`
 
 /**

@@ -2,7 +2,7 @@
 // the snapshot to start from, the ledger (a replay must arrive at the same one), the version of the core that reached
 // it, and the schema ids that were refused since that snapshot.
 import { PlumblineError } from '../../../platform/errors.ts'
-import { type CommitMetadata, commitMetadata } from '../../../schemas/refine.ts'
+import { type CommitMetadata, readCommitMetadata } from '../../../schemas/refine.ts'
 import { coreVersion } from '../core/version.ts'
 import { FatalRestoreError } from './fatal.ts'
 
@@ -17,7 +17,7 @@ export class ForeignOffsetError extends PlumblineError<'FOREIGN_OFFSET'> {}
 /** @throws ForeignOffsetError when the offset was not committed by refine */
 export function decodeMetadata(text: string, partition: number, offset: number): CommitMetadata {
   try {
-    return commitMetadata.parse(JSON.parse(text))
+    return readCommitMetadata(text)
   } catch (cause) {
     throw new ForeignOffsetError(
       'FOREIGN_OFFSET',

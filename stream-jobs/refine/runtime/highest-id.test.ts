@@ -51,7 +51,7 @@ describe('security 5: schema ids above the registry’s greatest', () => {
     expect(plans.get(10)).not.toBe(undefined)
     expect(plans.get(10)).not.toBe(null)
     expect(state.asked).toEqual(['highest', 'highest', 10])
-    // Not more often than that, whoever asks.
+    // Not more often than that, however many ask.
     expect(state.now).toBeGreaterThanOrEqual(1_250)
   })
 

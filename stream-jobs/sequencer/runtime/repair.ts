@@ -2,25 +2,17 @@
 // continue after extents that were removed before the sequencer read them. No reading loses its place by that: clean still
 // has the readings of an extent that is gone, so they get their sequences from clean itself, in their partition's order. All
 // of it is one transaction of the sequencer's own producer, which fences the active one; it happens once or not at all.
-import avsc from 'avsc'
 import { schemaIdAt } from '../../../platform/codec/framing.ts'
-import { encodeFramed } from '../../../platform/codec/reading.ts'
 import { DecodeError } from '../../../platform/codec/framed-decoder.ts'
 import { ReadingDecoder } from '../../../platform/codec/reading-decoder.ts'
 import type { FetchSchema } from '../../../platform/codec/register.ts'
 import { InputError } from '../../../platform/errors.ts'
 import type { FetchedBatch, RangeReader, TopicPartition } from '../../../platform/kafka/port.ts'
-import { RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
-import { loadSchema } from '../../../schemas/load.ts'
 import { CLEAN } from '../../../schemas/topics.ts'
 import { type Extent, ExtentError, type OrderRecord, Sequence } from '../core/sequence.ts'
 import type { AcquireSequencerDeps } from './acquire.ts'
 import { decodeReached, encodeReached } from './metadata.ts'
-
-/** Half of what the topic takes. */
-const BATCH_BYTES = 512 * 1024
-
-const orderType = avsc.Type.forSchema(loadSchema('order') as unknown as avsc.Schema)
+import { OrderBatches } from './order-batches.ts'
 
 export type OrderRepairDeps = Pick<
   AcquireSequencerDeps,
@@ -102,9 +94,10 @@ async function repair(
     const decided = await decide(at)
     if (typeof decided === 'string') return { kind: 'nothing', text: decided }
     const orders = await orderFromClean(deps, partition, at, decided.position)
+    const encoded = new OrderBatches(settings.orderSchemaId)
+    for (const order of orders) encoded.add(order)
     const transaction = await producer.begin()
-    for (const records of batchesOf(orders, partition, settings.orderSchemaId))
-      await transaction.send([{ topic: topics.order, partition: 0, records }])
+    for (const records of encoded.batches) await transaction.send([{ topic: topics.order, partition: 0, records }])
     const readings = orders.reduce((sum, { count }) => sum + count, 0)
     const last = orders.at(-1)
     const clean_end = last === undefined ? at.cleanEnd : last.first_offset + last.count
@@ -243,15 +236,4 @@ async function* recordsOf(
         yield { offset: batch.offset(i), value: batch.value(i), timestamp: batch.timestamp(i) }
     position = Math.max(position + 1, got?.nextOffset ?? position)
   }
-}
-
-function batchesOf(orders: readonly OrderRecord[], partition: number, schemaId: number): RecordBatchBuilder[] {
-  const key = Buffer.from(String(partition))
-  const builders: RecordBatchBuilder[] = []
-  for (const order of orders) {
-    let last = builders.at(-1)
-    if (last === undefined || last.byteLength >= BATCH_BYTES) builders.push((last = new RecordBatchBuilder()))
-    last.add(key, encodeFramed(orderType, schemaId, order))
-  }
-  return builders
 }

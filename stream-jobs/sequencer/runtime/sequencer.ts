@@ -5,22 +5,15 @@
 //   3. the extents' offsets, each with the next sequence as metadata: recovery reads nothing else
 //   4. commit
 // After any error it is dead: producer and count are discarded and reacquired (member.ts).
-import avsc from 'avsc'
 import type { Clock } from '../../../platform/clock.ts'
-import { encodeFramed } from '../../../platform/codec/reading.ts'
 import type { FetchedBatch, OffsetCommit, Transaction, TransactionalProducer } from '../../../platform/kafka/port.ts'
-import { RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
+import type { RecordBatchBuilder } from '../../../platform/kafka/record-batch/builder.ts'
 import type { View } from '../../../platform/membership/cluster-state.ts'
 import { DecodeError, type FramedDecoder } from '../../../platform/codec/framed-decoder.ts'
-import { loadSchema } from '../../../schemas/load.ts'
 import type { Extent, Sequence } from '../core/sequence.ts'
 import { encodeReached } from './metadata.ts'
+import { OrderBatches } from './order-batches.ts'
 import { viewRecords } from './view-log.ts'
-
-/** Half of what the topic takes; a backlog is sent in several batches of one transaction. */
-const ORDER_BATCH_BYTES = 512 * 1024
-
-const orderType = avsc.Type.forSchema(loadSchema('order') as unknown as avsc.Schema)
 
 /** The steps of the commit protocol, for tests that stop the process between any two of them. */
 export type SequencerStep = 'begun' | 'order-sent' | 'view-sent' | 'offset-sent' | 'committed'
@@ -135,22 +128,18 @@ export class Sequencer {
   /** Gives every extent its place. */
   async #take(fetched: readonly FetchedBatch[]): Promise<{ orders: RecordBatchBuilder[]; advanced: Set<number> }> {
     const { extents, settings } = this.#deps
-    const orders: RecordBatchBuilder[] = []
+    const orders = new OrderBatches(settings.orderSchemaId)
     const advanced = new Set<number>()
     for (const { partition, batches, nextOffset } of fetched) {
-      const key = Buffer.from(String(partition))
       for (const batch of batches) {
         for (let i = batch.firstAtOrAfter(this.sequence.reached(partition).position); i < batch.count; i += 1) {
-          const record = this.sequence.append(partition, batch.offset(i), await decode(extents, batch.value(i)))
-          let last = orders.at(-1)
-          if (last === undefined || last.byteLength >= ORDER_BATCH_BYTES) orders.push((last = new RecordBatchBuilder()))
-          last.add(key, encodeFramed(orderType, settings.orderSchemaId, record))
+          orders.add(this.sequence.append(partition, batch.offset(i), await decode(extents, batch.value(i))))
           advanced.add(partition)
         }
       }
       this.sequence.pass(partition, nextOffset)
     }
-    return { orders, advanced }
+    return { orders: orders.batches, advanced }
   }
 
   async #finish(transaction: Transaction, partitions: readonly number[]): Promise<void> {

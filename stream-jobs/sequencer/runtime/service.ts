@@ -14,7 +14,7 @@ import { ownFirst } from '../../own-schemas.ts'
 import { EXTENTS, NODES, ORDER, VIEWS } from '../../../schemas/topics.ts'
 import { SequencerMember } from './member.ts'
 import type { SequencerObserver } from './observe.ts'
-import type { SequencerStep, SequencerTopics } from './sequencer.ts'
+import type { SequencerSettings, SequencerStep, SequencerTopics } from './sequencer.ts'
 
 const TRANSACTION_TIMEOUT_MS = 10_000
 /**
@@ -135,6 +135,17 @@ function beginLife(
   }
 }
 
+export const settingsOf = ({
+  config,
+  topics,
+  schemaIds,
+}: Pick<SequencerServiceDeps, 'config' | 'topics' | 'schemaIds'>): SequencerSettings => ({
+  group: config.SEQUENCER_GROUP,
+  topics,
+  orderSchemaId: schemaIds.get(ORDER)!,
+  viewSchemaId: schemaIds.get(VIEWS)!,
+})
+
 function memberDeps(deps: SequencerServiceDeps, admin: Admin, reader: RangeReader) {
   const { config, kafka, clock, random, log, observer, topics, schemaIds, memberId, onStep } = deps
   const fetchSchema = ownFirst(schemaIds, deps.fetchSchema)
@@ -145,12 +156,7 @@ function memberDeps(deps: SequencerServiceDeps, admin: Admin, reader: RangeReade
     clock,
     random,
     log,
-    settings: {
-      group: config.SEQUENCER_GROUP,
-      topics,
-      orderSchemaId: schemaIds.get(ORDER)!,
-      viewSchemaId: schemaIds.get(VIEWS)!,
-    },
+    settings: settingsOf(deps),
     transactionTimeoutMs: TRANSACTION_TIMEOUT_MS,
     extents: new FramedDecoder<never>('extent', fetchSchema),
     views: new FramedDecoder<never>('view', fetchSchema),

@@ -1,5 +1,5 @@
 // Where a mapping contradicts what the file says of itself: a unit that needs another factor, a name that speaks of
-// another metric. Shown by the preview and before an import; the decision stays with whoever gave the mapping.
+// another metric. Shown by the preview and before an import; the person who gave the mapping decides.
 import type { MetricEntry } from './names.ts'
 import { conversionOf, factorText, metricHint, unitIn, unitOf } from './units.ts'
 
