@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { CLEAN, SNAPSHOTS } from '../../schemas/topics.ts'
 import { readingOf, recordOf } from '../fixtures/load.ts'
+import { until } from '../fixtures/metric.ts'
 import { settled, type Stack, startStack } from '../fixtures/refine.ts'
 import { readTopic } from '../fixtures/topic-records.ts'
 
@@ -35,6 +36,9 @@ it('security 8: 100,000 sensors at once never put refine out of its group, and a
   expect(Math.max(...slices)).toBeLessThan(600 * 1024)
   expect(await refine.stop()).toBe(0)
   const again = await stack.startRefine()
+  // Its output may come later than its readiness.
+  const areTold = (): boolean => restoredSensors(again.output()).length === PARTITIONS
+  await until(() => Promise.resolve(areTold()), 'both partitions are restored')
   expect(restoredSensors(again.output()).reduce((sum, count) => sum + count, 0)).toBe(SENSORS)
   await stack.send(round(1))
   await settled(stack)
