@@ -62,7 +62,7 @@ async function until<T>(what: string, run: Run, look: () => Promise<T | null>): 
     const found = await look().catch(() => null)
     if (found !== null) return found
     if (!run.child.isRunning() || performance.now() > deadline)
-      throw new Error(`${what} did not come about:\n${run.output()}`)
+      throw new Error(`timed out waiting for ${what}:\n${run.output()}`)
   }
 }
 
